@@ -1,0 +1,1 @@
+"""Foundations: what every subject of the course stands on."""
