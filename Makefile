@@ -1,0 +1,101 @@
+## make lab     set up .venv once, fetch the default models and data, open JupyterLab
+## make test    the same set-up, then every check: style, layers, unit tests, notebooks
+## make run     run every notebook without a window; pages land in build/
+## make lint    style and layers only
+## make lock    take the newest allowed releases and write requirements.lock anew
+## make clean   remove .venv, build/ and caches (fetched models and data stay)
+##
+## Another Python:  make lab PYTHON=/path/to/python3.12
+
+# No tool is called by an absolute path, so the checkout's folder may have spaces in its name.
+VENV  := .venv
+PY    := $(VENV)/bin/python
+STAMP := $(VENV)/installed-in
+
+.PHONY: help lab test run lint lock clean assets
+.NOTPARALLEL:
+
+help:
+	@sed -n 's/^## \{0,1\}//p' Makefile
+
+# The stamp names the folder it was made in: in a copied or moved checkout the environment's own
+# paths lead elsewhere, so it is made anew. The same goes for one whose Python is gone.
+ifneq ($(shell [ -x $(PY) ] && cat $(STAMP) 2>/dev/null),$(CURDIR))
+.PHONY: $(STAMP)
+endif
+
+$(STAMP): pyproject.toml requirements.lock
+	@[ -x $(PY) ] && [ "$$(cat $@ 2>/dev/null)" = "$$(pwd -P)" ] || { $(call make_venv,$(VENV)); }
+	$(PY) -m pip install --disable-pip-version-check -c requirements.lock -e ".[test]"
+	@pwd -P > $@
+
+# Running a candidate is the only sure test: a version manager's stand-in may lead nowhere, and
+# Debian's own Python lacks ensurepip until python3-venv is there.
+define make_venv
+for python in $(if $(PYTHON),"$(PYTHON)",python3.13 python3.12 python3.11 python3) ''; do \
+	"$$python" -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' \
+		2>/dev/null && break; \
+done; \
+if [ -z "$$python" ]; then \
+	echo "No Python 3.11 or newer with venv was found$(if $(PYTHON), at $(PYTHON)): install one" \
+		"(python.org; on Debian and Ubuntu also python3-venv) and call make again." >&2; \
+	exit 1; \
+fi; \
+echo "Making $(1) with $$("$$python" --version)"; \
+"$$python" -m venv --clear $(1)
+endef
+
+assets: $(STAMP)
+	@$(PY) -m labkit assets fetch
+
+# The notebook's kernel is "python3": the environment's own goes before one of the user's account.
+lab run test: export JUPYTER_PREFER_ENV_PATH := 1
+
+lab: assets
+	@set --; \
+	[ "$$(id -u)" != 0 ] || set -- "$$@" --allow-root; \
+	[ "$$(uname)" = Darwin ] || [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || set -- "$$@" --no-browser; \
+	exec $(PY) -m jupyterlab "$$@" notebooks/01_hard_prompt.ipynb
+
+heading = @printf '\n== %s\n' $(1)
+
+lint: $(STAMP)
+	$(call heading,'Style: ruff check')
+	@$(PY) -m ruff check .
+	$(call heading,'Format: ruff format')
+	@$(PY) -m ruff format --check .
+	$(call heading,'Layers: import-linter')
+	@$(VENV)/bin/lint-imports
+
+test: export LABKIT_PROFILE := small
+test: assets lint
+	$(call heading,'Unit tests')
+	@$(PY) -m pytest tests
+	$(call heading,'Notebooks: each cell run again and compared with its stored output')
+	@$(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 notebooks
+
+# A notebook that fails does not keep the others from being run; the masters are not written to.
+run: assets
+	@failed=; \
+	for notebook in notebooks/*.ipynb; do \
+		printf '\n== %s\n' "$$notebook"; start=$$(date +%s); \
+		$(PY) -m nbconvert --to html --execute --output-dir build "$$notebook" \
+			|| failed="$$failed $$notebook"; \
+		echo "$$(($$(date +%s) - start)) seconds"; \
+	done; \
+	[ -z "$$failed" ] || { echo "Failed:$$failed" >&2; exit 1; }
+
+# torch stays: which build a machine can have is decided by hand, and a newer one may pull in CUDA.
+lock:
+	@mkdir -p build && grep '^torch==' requirements.lock > build/torch.lock
+	@$(call make_venv,build/lock)
+	build/lock/bin/python -m pip install --disable-pip-version-check -c build/torch.lock -e ".[test]"
+	@{ grep '^#' requirements.lock; \
+	   build/lock/bin/python -m pip freeze --all --exclude pip --exclude-editable \
+	   | sed 's/+.*//' | grep -viE '^(nvidia|cuda|triton)'; } > build/requirements.lock
+	@mv build/requirements.lock requirements.lock && rm -r build/lock build/torch.lock
+	@echo 'requirements.lock is written: now make test, then commit it.'
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -r {} +
