@@ -1,0 +1,224 @@
+"""Intervals and paired tests: how sure a score on a few hundred sentences can be.
+
+Two prompts are compared on the same sentences, so what counts is the *paired* difference: sentences
+that both get right or both get wrong say nothing about which one is better. Every interval here is
+a 95 % one.
+
+    accuracy_interval((150, 300))                # (0.444, 0.556)
+    paired_difference(soft_correct, hard_correct)  # value, low, high
+    mcnemar_exact(soft_correct, hard_correct)    # p-value
+
+Sources: Wilson (1927); Fisher (1921); McNemar (1947) with the exact binomial reference; Benjamini
+and Hochberg (1995); Owen (2007), "The pigeonhole bootstrap", for seeds crossed with examples.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import stats
+
+from labkit.core.errors import LabError
+
+CONFIDENCE = 0.95
+TAILS = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
+Z = float(stats.norm.ppf(TAILS[1]))
+
+# Two routes to the same accuracy (k / n, or a mean of booleans) may differ in the last bits only.
+ROUNDING = 1e-9
+
+
+class Interval(NamedTuple):
+    """A 95 % interval, in the unit of the score it belongs to."""
+
+    low: float
+    high: float
+
+
+class Difference(NamedTuple):
+    """A mean paired difference a - b with its 95 % interval, in the unit of a and b."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Counts(NamedTuple):
+    """How many scores lie below, above and exactly at a baseline (the paper's three columns)."""
+
+    worse: int
+    better: int
+    equal: int
+
+
+def accuracy_interval(correct: ArrayLike | tuple[int, int]) -> Interval:
+    """Wilson's interval of an accuracy.
+
+    Args:
+        correct: (N,) booleans, one per example, or the *tuple* ``(k, n)``: k right out of n.
+
+    Wilson's keeps its coverage at small n and near 0 and 1, where value ± 1.96 standard errors
+    leaves the range. Raises LabError where there is no example.
+    """
+    k, n = correct if isinstance(correct, tuple) else _count(correct)
+    if n < 1 or not 0 <= k <= n:
+        raise LabError(f"accuracy of {k} right out of {n}: give 0 <= k <= n and at least 1 example")
+    share = k / n
+    centre = (share + Z**2 / (2 * n)) / (1 + Z**2 / n)
+    half = Z / (1 + Z**2 / n) * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    # At k = 0 and k = n one end is 0 or 1 exactly; rounding may not carry it past that.
+    return Interval(max(0.0, float(centre - half)), min(1.0, float(centre + half)))
+
+
+def pearson(x: ArrayLike, y: ArrayLike) -> float:
+    """Pearson's r of two (N,) arrays.
+
+    Where one of them is constant r is undefined; it counts as 0 here, so that a model that gives
+    every pair of sentences the same score stands where the majority class stands for accuracy.
+    """
+    x, y = _paired(x, y)
+    if _is_constant(x) or _is_constant(y):
+        return 0.0
+    return float(stats.pearsonr(x, y).statistic)
+
+
+def pearson_interval(x: ArrayLike, y: ArrayLike) -> Interval:
+    """Fisher's z interval of Pearson's r; (-1, 1) where the data say nothing.
+
+    That is: a constant array, or fewer than four examples (the standard error is 1/sqrt(N - 3)).
+    """
+    x, y = _paired(x, y)
+    if len(x) < 4 or _is_constant(x) or _is_constant(y):
+        return Interval(-1.0, 1.0)
+    return Interval(*map(float, stats.pearsonr(x, y).confidence_interval(CONFIDENCE)))
+
+
+def mean_interval(values: ArrayLike) -> Interval:
+    """Student's t interval of the mean of (S,) values, one per seed.
+
+    Three seeds give 2 degrees of freedom, that is mean ± 2.5 standard deviations: wide, and
+    rightly so. Raises LabError for fewer than two values.
+    """
+    values = _vector(values)
+    if len(values) < 2:
+        raise LabError("interval of a mean from 1 value: give at least 2 seeds")
+    mean, error = values.mean(), values.std(ddof=1) / np.sqrt(len(values))
+    half = stats.t.ppf(TAILS[1], len(values) - 1) * error
+    return Interval(float(mean - half), float(mean + half))
+
+
+def paired_difference(a: ArrayLike, b: ArrayLike, n_boot: int = 2000, seed: int = 0) -> Difference:
+    """Mean of a - b over the same examples, with a percentile bootstrap interval.
+
+    Args:
+        a, b: per-example scores or correctness, (N,) or (S, N) with one row per training seed. A
+            (N,) array stands for every seed of the other one (a hard prompt has no seeds).
+        n_boot: bootstrap draws.
+        seed: of the draws; the same seed gives the same interval.
+
+    With seeds, rows and columns are drawn independently: another training run *and* other
+    sentences could have come out. The draws of three seeds never leave their own extremes, so where
+    seeds spread more than sentences do, show `mean_interval` of the per-seed differences too.
+    """
+    difference = _paired_by_seed(a, b)  # (S, N)
+    n_seeds, n_examples = difference.shape
+    rng = np.random.default_rng(seed)
+    draws = np.empty(n_boot)
+    for i in range(n_boot):
+        rows = rng.integers(n_seeds, size=n_seeds)
+        columns = rng.integers(n_examples, size=n_examples)
+        draws[i] = difference[rows].mean(axis=0)[columns].mean()
+    low, high = np.quantile(draws, TAILS)
+    return Difference(float(difference.mean()), float(low), float(high))
+
+
+def mcnemar_exact(a_correct: ArrayLike, b_correct: ArrayLike) -> float:
+    """Two-sided p-value that two prompts are equally often right, from (N,) booleans each.
+
+    Only examples that exactly one of them gets right count; if there are none, p = 1.
+    """
+    a, b = _paired(a_correct, b_correct)
+    only_a, only_b = int(np.sum(a > b)), int(np.sum(a < b))
+    if only_a + only_b == 0:
+        return 1.0
+    return float(stats.binomtest(only_a, only_a + only_b, 0.5).pvalue)
+
+
+def false_discovery(p_values: ArrayLike) -> NDArray[np.float64]:
+    """Benjamini and Hochberg's adjusted p-values, (M,) in the order given.
+
+    Calling the ones <= q discoveries keeps the expected share of false ones among them at q.
+    """
+    p = _vector(p_values)
+    if p.min() < 0 or p.max() > 1:
+        raise LabError(f"p-values between {p.min():g} and {p.max():g}: give values from 0 to 1")
+    return stats.false_discovery_control(p, method="bh")
+
+
+def flip_rate(predictions_a: ArrayLike, predictions_b: ArrayLike) -> float:
+    """Share of the examples whose predicted class differs; (N,) class indices or names each."""
+    a, b = np.asarray(predictions_a), np.asarray(predictions_b)
+    _same_examples(a, b)
+    return float(np.mean(a != b))
+
+
+def worse_better_equal(scores: ArrayLike, baseline: float) -> Counts:
+    """How many of the scores (one per permutation) are worse, better, equal to the baseline."""
+    gain = _vector(scores) - baseline
+    worse, better = int(np.sum(gain < -ROUNDING)), int(np.sum(gain > ROUNDING))
+    return Counts(worse, better, len(gain) - worse - better)
+
+
+def _count(correct: ArrayLike) -> tuple[int, int]:
+    right = _vector(correct)
+    if not np.isin(right, (0, 1)).all():
+        raise LabError("accuracy of values other than 0 and 1: give booleans, or the tuple (k, n)")
+    return int(right.sum()), len(right)
+
+
+def _vector(values: ArrayLike) -> NDArray[np.float64]:
+    """A checked (N,) array: one row, not empty, no NaN."""
+    array = _checked(values)
+    if array.ndim != 1:
+        raise LabError(f"scores of shape {array.shape}: give one value per example, shape (N,)")
+    return array
+
+
+def _checked(values: ArrayLike) -> NDArray[np.float64]:
+    array = np.asarray(values, dtype=float)
+    if not array.size:
+        raise LabError("scores of no examples: give at least 1")
+    if not np.isfinite(array).all():
+        raise LabError("NaN or infinity among the scores: look at the prompt that produced them")
+    return array
+
+
+def _paired(x: ArrayLike, y: ArrayLike) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    x, y = _vector(x), _vector(y)
+    _same_examples(x, y)
+    return x, y
+
+
+def _same_examples(x: NDArray, y: NDArray) -> None:
+    if x.shape != y.shape or not x.size:
+        raise LabError(
+            f"paired comparison of shapes {x.shape} and {y.shape}: score both on the same examples"
+        )
+
+
+def _paired_by_seed(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
+    """The matrix a - b, (S, N); an array without seeds is repeated for each of the other's."""
+    a, b = np.atleast_2d(_checked(a)), np.atleast_2d(_checked(b))
+    same_seeds = len(a) == len(b) or 1 in (len(a), len(b))
+    if a.ndim != 2 or b.ndim != 2 or a.shape[1] != b.shape[1] or not same_seeds:
+        raise LabError(
+            f"paired comparison of shapes {a.shape} and {b.shape}: "
+            "score both on the same examples with the same seeds, (seeds, examples)"
+        )
+    return a - b
+
+
+def _is_constant(x: NDArray[np.float64]) -> bool:
+    return bool(np.ptp(x) <= 1e-12 * np.abs(x).max())

@@ -1,0 +1,266 @@
+"""Each statistic against an independent route: SciPy, a closed form, enumeration, simulation."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import warnings
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from labkit.core.errors import LabError
+from labkit.core.statistics import (
+    Counts,
+    accuracy_interval,
+    false_discovery,
+    flip_rate,
+    mcnemar_exact,
+    mean_interval,
+    paired_difference,
+    pearson,
+    pearson_interval,
+    worse_better_equal,
+)
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)
+
+
+# ---------------------------------------------------------------- accuracy
+
+
+@pytest.mark.parametrize(("k", "n"), [(0, 1), (1, 1), (0, 20), (3, 7), (150, 300), (1060, 1060)])
+def test_accuracy_interval_is_wilsons(k, n):
+    wilson = stats.binomtest(k, n).proportion_ci(0.95, method="wilson")
+    assert accuracy_interval((k, n)) == pytest.approx((wilson.low, wilson.high), abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("n", "half_width"), [(277, 0.059), (408, 0.049), (1066, 0.030), (872, 0.033)]
+)
+def test_half_widths_that_the_course_quotes(n, half_width):
+    """Quoted by the rule of thumb 0.98 / sqrt(n); Wilson's is narrower, by less than 0.1 points."""
+    low, high = accuracy_interval((n // 2, n))
+    assert (high - low) / 2 == pytest.approx(half_width, abs=1e-3)
+
+
+def test_accuracy_interval_counts_an_array_and_a_list_as_its_tuple(rng):
+    correct = rng.random(300) < 0.8
+    expected = accuracy_interval((int(correct.sum()), 300))
+    assert accuracy_interval(correct) == expected
+    assert accuracy_interval(correct.tolist()) == expected
+    assert accuracy_interval([1, 0]) == accuracy_interval((1, 2))  # a list is never (k, n)
+
+
+@pytest.mark.parametrize(("n", "share"), [(30, 0.9), (300, 0.5), (1060, 0.85)])
+def test_accuracy_interval_covers_the_true_share_exactly_summed(n, share):
+    """Coverage without simulation: the summed probabilities of all k whose interval holds it."""
+    covered = sum(
+        stats.binom.pmf(k, n, share)
+        for k in range(n + 1)
+        if accuracy_interval((k, n)).low <= share <= accuracy_interval((k, n)).high
+    )
+    assert 0.93 <= covered <= 0.975
+
+
+# ---------------------------------------------------------------- Pearson
+
+
+def test_pearson_by_its_definition(rng):
+    x = rng.normal(size=50)
+    y = 0.6 * x + rng.normal(size=50)
+    dx, dy = x - x.mean(), y - y.mean()
+    r = (dx @ dy) / math.sqrt((dx @ dx) * (dy @ dy))
+    half = 1.959963984540054 / math.sqrt(50 - 3)
+    assert pearson(x, y) == pytest.approx(r)
+    expected = (math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half))
+    assert pearson_interval(x, y) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("constant", [[2.0] * 5, [0.1, 0.1 + 1e-17, 0.1, 0.1, 0.1], [0.0] * 5])
+def test_a_constant_guess_has_no_correlation_and_no_warning(constant):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # stderr in a notebook cell fails it
+        assert pearson(constant, [1, 2, 3, 4, 5]) == 0.0
+        assert pearson_interval([1, 2, 3, 4, 5], constant) == (-1.0, 1.0)
+
+
+def test_pearson_interval_of_three_points_says_nothing():
+    assert pearson_interval([1, 2, 3], [1, 2, 4]) == (-1.0, 1.0)
+
+
+def test_pearson_interval_covers(rng):
+    true_r, hits, trials = 0.7, 0, 1000
+    for _ in range(trials):
+        x = rng.normal(size=60)
+        y = true_r * x + math.sqrt(1 - true_r**2) * rng.normal(size=60)
+        low, high = pearson_interval(x, y)
+        hits += low <= true_r <= high
+    assert 0.93 <= hits / trials <= 0.97
+
+
+# ---------------------------------------------------------------- means over seeds
+
+
+def test_mean_interval_of_three_seeds_by_hand():
+    """The table value t(0.975, 2) = 4.3027; standard deviation 0.01, three seeds."""
+    low, high = mean_interval([0.84, 0.85, 0.86])
+    half = 4.302652729911275 * 0.01 / math.sqrt(3)
+    assert (low, high) == pytest.approx((0.85 - half, 0.85 + half))
+
+
+def test_mean_interval_covers_with_three_seeds(rng):
+    trials = 2000
+    hits = 0
+    for values in rng.normal(0.85, 0.01, size=(trials, 3)):
+        low, high = mean_interval(values)
+        hits += low <= 0.85 <= high
+    assert 0.935 <= hits / trials <= 0.965
+
+
+# ---------------------------------------------------------------- paired differences
+
+
+def test_paired_difference_agrees_with_the_normal_interval_of_the_differences(rng):
+    """With 2,000 examples the bootstrap and mean ± 1.96 standard errors must nearly coincide."""
+    b = rng.random(2000) < 0.75
+    a = np.where(rng.random(2000) < 0.2, ~b, b)
+    d = a.astype(float) - b
+    error = d.std(ddof=1) / math.sqrt(2000)
+    found = paired_difference(a, b)
+    assert found.value == pytest.approx(d.mean())
+    assert found.low == pytest.approx(d.mean() - 1.96 * error, abs=0.1 * error)
+    assert found.high == pytest.approx(d.mean() + 1.96 * error, abs=0.1 * error)
+
+
+def test_pairing_narrows_the_interval(rng):
+    """Two prompts that fail on the same sentences: pairing profits, scrambling the pairs loses it."""
+    b = rng.random(1000) < 0.8
+    a = b.copy()
+    a[np.flatnonzero(~b)[:20]] = True
+    paired = paired_difference(a, b)
+    scrambled = paired_difference(a, rng.permutation(b))
+    assert paired.value == scrambled.value
+    assert paired.low > 0 > scrambled.low
+    assert paired.high - paired.low < 0.5 * (scrambled.high - scrambled.low)
+
+
+def test_paired_difference_covers_examples_and_seeds(rng):
+    """True difference 0.10; training runs spread by 0.01, 400 sentences that all seeds share."""
+    trials, hits = 300, 0
+    for trial in range(trials):
+        accuracy = rng.normal(0.85, 0.01, size=(3, 1))
+        ease = math.sqrt(0.7) * rng.normal(size=400)
+        a = stats.norm.cdf(ease + math.sqrt(0.3) * rng.normal(size=(3, 400))) < accuracy
+        b = rng.random(400) < 0.75
+        found = paired_difference(a, b, n_boot=300, seed=trial)
+        hits += found.low <= 0.10 <= found.high
+    assert 0.91 <= hits / trials <= 0.985
+
+
+def test_seeds_that_disagree_widen_the_interval():
+    """Every sentence alike within a seed: all spread is between seeds and must not vanish."""
+    a = np.array([[1.0] * 50, [0.0] * 50, [1.0] * 50])
+    found = paired_difference(a, np.zeros(50))
+    assert found.value == pytest.approx(2 / 3)
+    assert (found.low, found.high) == pytest.approx((0.0, 1.0))
+
+
+def test_scores_without_seeds_stand_for_every_seed(rng):
+    a, b = rng.random((3, 40)) < 0.8, rng.random(40) < 0.5
+    assert paired_difference(a, b) == paired_difference(a, np.tile(b, (3, 1)))
+    forward, backward = paired_difference(a, b), paired_difference(b, a)
+    assert backward == pytest.approx((-forward.value, -forward.high, -forward.low))
+
+
+def test_paired_difference_is_repeatable_and_seeded(rng):
+    a, b = rng.random(100), rng.random(100)
+    assert paired_difference(a, b, seed=1) == paired_difference(a, b, seed=1)
+    assert paired_difference(a, b, seed=1) != paired_difference(a, b, seed=2)
+
+
+# ---------------------------------------------------------------- McNemar, false discoveries
+
+
+@pytest.mark.parametrize(("only_a", "only_b"), [(0, 0), (1, 0), (3, 3), (2, 7), (9, 1), (0, 8)])
+def test_mcnemar_against_every_way_the_discordant_examples_could_have_fallen(only_a, only_b):
+    a = [True] * only_a + [False] * only_b + [True, True, False]
+    b = [False] * only_a + [True] * only_b + [True, True, False]
+    falls = list(itertools.product((0, 1), repeat=only_a + only_b))
+    observed = abs(only_a - only_b)
+    extreme = sum(abs(2 * sum(fall) - len(fall)) >= observed for fall in falls)
+    assert mcnemar_exact(a, b) == pytest.approx(extreme / len(falls))
+    assert mcnemar_exact(b, a) == pytest.approx(extreme / len(falls))
+
+
+def test_false_discovery_by_its_definition(rng):
+    """Adjusted p: the smallest level q at which the step-up procedure rejects this hypothesis."""
+    p = np.concatenate([rng.random(12), rng.random(6) / 50, [0.02, 0.02]])
+    ordered = np.sort(p)
+
+    def rejected(q: float) -> np.ndarray:
+        passing = np.flatnonzero(ordered <= q * np.arange(1, len(p) + 1) / len(p) + 1e-15)
+        return p <= ordered[passing[-1]] if len(passing) else np.zeros(len(p), bool)
+
+    levels = np.unique(
+        np.minimum(1, [len(p) * v / rank for v in p for rank in range(1, len(p) + 1)])
+    )
+    by_definition = [min(q for q in levels if rejected(q)[i]) for i in range(len(p))]
+    assert false_discovery(p) == pytest.approx(np.array(by_definition))
+
+
+def test_false_discovery_keeps_its_promise(rng):
+    """90 null and 10 real effects: the mean share of false discoveries stays at or below 10 %."""
+    shares = []
+    for _ in range(400):
+        z = np.concatenate([rng.normal(size=90), rng.normal(3.5, 1, size=10)])
+        found = false_discovery(stats.norm.sf(z)) <= 0.1
+        shares.append(found[:90].sum() / max(1, found.sum()))
+    assert 0.05 <= np.mean(shares) <= 0.11  # expected: 0.09; 0 would mean that nothing is found
+
+
+# ---------------------------------------------------------------- counts
+
+
+def test_flip_rate_of_names_and_indices():
+    assert flip_rate(["pos", "neg", "pos", "neg"], ["pos", "pos", "pos", "pos"]) == 0.5
+    assert flip_rate(np.array([0, 1, 2]), np.array([0, 1, 2])) == 0.0
+
+
+def test_worse_better_equal_ignores_rounding_but_not_one_example():
+    baseline = 0.1 + 0.2  # 0.30000000000000004
+    one_more = 0.3 + 1 / 100_000
+    scores = [0.3, 3 / 10, one_more, 0.29, 0.1]
+    assert worse_better_equal(scores, baseline) == Counts(worse=2, better=1, equal=2)
+
+
+# ---------------------------------------------------------------- wrong inputs
+
+
+@pytest.mark.parametrize(
+    ("call", "names"),
+    [
+        (lambda: accuracy_interval([]), "no examples"),
+        (lambda: accuracy_interval((0, 0)), "0 right out of 0"),
+        (lambda: accuracy_interval((5, 3)), "5 right out of 3"),
+        (lambda: accuracy_interval([0.3, 0.9]), "other than 0 and 1"),
+        (lambda: pearson([1, math.nan], [1, 2]), "NaN"),
+        (lambda: pearson([1, 2, 3], [1, 2]), r"\(3,\) and \(2,\)"),
+        (lambda: mean_interval([0.8]), "at least 2 seeds"),
+        (lambda: paired_difference([1, 0], [1, 0, 1]), r"\(1, 2\) and \(1, 3\)"),
+        (lambda: paired_difference(np.ones((2, 4)), np.ones((3, 4))), "same seeds"),
+        (lambda: paired_difference(np.ones((2, 2, 2)), np.ones((2, 2, 2))), "seeds, examples"),
+        (lambda: mcnemar_exact([True], [True, False]), "same examples"),
+        (lambda: false_discovery([0.2, 1.3]), "0.2 and 1.3"),
+        (lambda: flip_rate([], []), "same examples"),
+        (lambda: worse_better_equal([[0.5]], 0.5), r"shape \(1, 1\)"),
+    ],
+)
+def test_a_wrong_input_is_named_in_one_line(call, names):
+    with pytest.raises(LabError, match=names) as caught:
+        call()
+    assert "\n" not in str(caught.value)
