@@ -138,7 +138,7 @@ def test_paired_difference_agrees_with_the_normal_interval_of_the_differences(rn
 
 
 def test_pairing_narrows_the_interval(rng):
-    """Two prompts that fail on the same sentences: pairing profits, scrambling the pairs loses it."""
+    """Two prompts that fail on the same sentences: pairing gains by it, scrambling loses."""
     b = rng.random(1000) < 0.8
     a = b.copy()
     a[np.flatnonzero(~b)[:20]] = True
