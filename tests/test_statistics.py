@@ -89,7 +89,8 @@ def test_a_constant_guess_has_no_correlation_and_no_warning(constant):
         assert pearson_interval([1, 2, 3, 4, 5], constant) == (-1.0, 1.0)
 
 
-def test_pearson_interval_of_three_points_says_nothing():
+def test_pearson_interval_of_two_or_three_points_says_nothing():
+    assert pearson_interval([1, 2], [1, 2]) == (-1.0, 1.0)
     assert pearson_interval([1, 2, 3], [1, 2, 4]) == (-1.0, 1.0)
 
 

@@ -90,7 +90,7 @@ def pearson_interval(x: ArrayLike, y: ArrayLike) -> Interval:
     That is: a constant array, or fewer than four examples (the standard error is 1/sqrt(N - 3)).
     """
     x, y = _paired(x, y)
-    if len(x) < 4 or _is_constant(x) or _is_constant(y):
+    if _is_constant(x) or _is_constant(y):
         return Interval(-1.0, 1.0)
     return Interval(*map(float, stats.pearsonr(x, y).confidence_interval(CONFIDENCE)))
 
