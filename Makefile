@@ -51,11 +51,13 @@ assets: $(STAMP)
 # The notebook's kernel is "python3": the environment's own goes before one of the user's account.
 lab run test: export JUPYTER_PREFER_ENV_PATH := 1
 
+# The address, and not the file, is what is opened: so the printed one leads to the notebook too,
+# and the file browser shows the whole course.
 lab: assets
 	@set --; \
 	[ "$$(id -u)" != 0 ] || set -- "$$@" --allow-root; \
 	[ "$$(uname)" = Darwin ] || [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || set -- "$$@" --no-browser; \
-	exec $(PY) -m jupyterlab "$$@" notebooks/01_hard_prompt.ipynb
+	exec $(PY) -m jupyterlab "$$@" --LabApp.default_url=/lab/tree/notebooks/01_hard_prompt.ipynb
 
 heading = @printf '\n== %s\n' $(1)
 
@@ -65,7 +67,7 @@ lint: $(STAMP)
 	$(call heading,'Format: ruff format')
 	@$(PY) -m ruff format --check .
 	$(call heading,'Layers: import-linter')
-	@$(VENV)/bin/lint-imports
+	@$(VENV)/bin/lint-imports --no-logo
 
 test: export LABKIT_PROFILE := small
 test: assets lint
