@@ -1,0 +1,261 @@
+"""Encoding: from an example under a template to token ids and slots.
+
+    "{soft:2}{text} It was {mask}"  +  "Good fun."  ──▶  [−1, −2, 12752, 1517, 30, 657, 436]
+                                                          row 0, row 1, Good, fun, ., It, was
+
+Virtual tokens are written into the ids themselves: −1−r stands for row r of the prompt. One list
+then says everything about a sequence, and two sequences share a leading part exactly where their
+lists agree.
+
+Each stretch of text between two slots is tokenised once, as a whole, because pieces depend on what
+stands beside them. The space in front of ``{mask}`` is left out of the stretch: it belongs to the
+label word's first piece (" great"), and a lone space would be a piece that no text contains.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from labkit.core.backbones import Backbone
+from labkit.core.errors import LabError
+from labkit.core.tasks import Example
+from labkit.core.templates import Field, Mask, Soft, Template, Words
+
+
+class Encoded(NamedTuple):
+    """One example under a template.
+
+    ``ids``: token ids, with −1−r standing for row r of the prompt (a virtual token).
+    ``answer``: index of the answer slot in ``ids``: the mask token (mlm), the last position
+    (causal), −1 where the readout has none.
+    ``shortened``: whether the text had to be cut to fit the model.
+    """
+
+    ids: tuple[int, ...]
+    answer: int
+    shortened: bool = False
+
+
+@dataclass
+class _Stretch:
+    """Words and fields between two slots."""
+
+    parts: list[Words | Field] = field(default_factory=list)
+
+    def fill(self, texts: dict[str, str]) -> str:
+        return "".join(
+            part.text if isinstance(part, Words) else texts[part.name] for part in self.parts
+        )
+
+    def spans(self, texts: dict[str, str]) -> list[tuple[str, int, int]]:
+        """Where each field stands in the filled stretch: (name, first character, end)."""
+        spans, start = [], 0
+        for part in self.parts:
+            end = start + len(part.text if isinstance(part, Words) else texts[part.name])
+            if isinstance(part, Field):
+                spans.append((part.name, start, end))
+            start = end
+        return spans
+
+
+class _Ids(NamedTuple):
+    """A block of ready ids: special tokens, virtual tokens or the mask token."""
+
+    ids: tuple[int, ...]
+    is_answer: bool = False
+
+
+class ExampleEncoder:
+    """Lays examples out under a template for one backbone and one prompt length.
+
+    Args:
+        length: rows of the prompt, 0 for a hard prompt.
+        bos, max_length: as in :class:`~labkit.core.prompted_model.PromptedModel`.
+
+    Raises:
+        LabError: for a template that the readout can't take, or whose soft slots don't add up.
+    """
+
+    def __init__(
+        self, backbone: Backbone, template: Template, length: int, *, bos: str, max_length: int
+    ) -> None:
+        check_template(template, backbone.readout)
+        self.backbone, self.template, self.max_length = backbone, template, max_length
+        self.segments = self._segments(length, bos)
+
+    def encode(self, examples: Sequence[Example]) -> list[Encoded]:
+        """Encode examples, cutting the longest text of those that are longer than the model.
+
+        Raises:
+            LabError: for no examples, an empty text, a field that an example lacks, or a template
+                that leaves no room for the text.
+        """
+        if not examples:
+            raise LabError("there are no examples to score; give at least one")
+        texts = [self._texts(example) for example in examples]
+        stretches = [s for s in self.segments if isinstance(s, _Stretch)]
+        flat = [stretch.fill(row) for row in texts for stretch in stretches]
+        pieces = iter(self.backbone.tokenizer(flat, add_special_tokens=False)["input_ids"])
+        encoded = []
+        for row in texts:
+            sequence = self._lay([next(pieces) for _ in stretches])
+            if len(sequence.ids) > self.max_length:
+                sequence = self._shortened(row)
+            encoded.append(sequence)
+        return encoded
+
+    def _segments(self, length: int, bos: str) -> list[_Stretch | _Ids]:
+        before, after = self.backbone.special_tokens()
+        if bos == "first" and not before:
+            before = [_special(self.backbone, "bos_token_id", "a BOS token")]
+        counts = iter(self.template.soft_counts(length) if self.template.has_soft else [])
+        segments: list[_Stretch | _Ids] = []
+        row = 0
+        for part in self.template.parts:
+            if isinstance(part, Soft):
+                count = next(counts)
+                segments.append(_Ids(tuple(-1 - r for r in range(row, row + count))))
+                row += count
+            elif isinstance(part, Mask):
+                _drop_last_space(segments)
+                segments.append(_Ids(self._mask_ids(), is_answer=True))
+            elif segments and isinstance(segments[-1], _Stretch):
+                segments[-1].parts.append(part)
+            else:
+                segments.append(_Stretch([part]))
+        soft_first = isinstance(self.template.parts[0], Soft) and bos == "text"
+        segments.insert(1 if soft_first else 0, _Ids(tuple(before)))
+        if (
+            self.backbone.readout != "causal"
+        ):  # a closing token would end the text before the answer
+            segments.append(_Ids(tuple(after)))
+        return segments
+
+    def _mask_ids(self) -> tuple[int, ...]:
+        if self.backbone.readout == "mlm":
+            return (_special(self.backbone, "mask_token_id", "a mask token"),)
+        if self.backbone.readout == "seq2seq":
+            return (sentinel_id(self.backbone),)
+        return ()  # causal: the answer is what comes next
+
+    def _texts(self, example: Example) -> dict[str, str]:
+        texts = {}
+        for name in self.template.fields:
+            if name in example.fields:
+                texts[name] = example.fields[name]
+            elif name == "text":
+                texts[name] = example.text
+            else:
+                raise LabError(
+                    f"template {self.template.text!r} asks for the field {name!r}; the task has "
+                    f"{', '.join(example.fields)}"
+                )
+            if not texts[name].strip():
+                raise LabError(f"example {example.id!r} has an empty {name}; give it some text")
+        return texts
+
+    def _lay(self, pieces: Sequence[Sequence[int]], shortened: bool = False) -> Encoded:
+        ids: list[int] = []
+        answer = -1
+        stretch = iter(pieces)
+        for segment in self.segments:
+            if isinstance(segment, _Stretch):
+                ids += next(stretch)
+                continue
+            if segment.is_answer:
+                answer = len(ids)
+            ids += segment.ids
+        if self.backbone.readout == "causal":
+            answer = len(ids) - 1
+        return Encoded(tuple(ids), answer, shortened)
+
+    def _shortened(self, texts: dict[str, str]) -> Encoded:
+        """Cut the longest field, piece by piece at its end, until the sequence fits."""
+        texts = dict(texts)
+        stretches = [s for s in self.segments if isinstance(s, _Stretch)]
+        while True:
+            cut = [
+                self.backbone.tokenizer(
+                    stretch.fill(texts), add_special_tokens=False, return_offsets_mapping=True
+                )
+                for stretch in stretches
+            ]
+            sequence = self._lay([c["input_ids"] for c in cut], shortened=True)
+            excess = len(sequence.ids) - self.max_length
+            if excess <= 0:
+                return sequence
+            offsets = (c["offset_mapping"] for c in cut)
+            name, starts = _longest_field(stretches, offsets, texts)
+            keep = starts[max(len(starts) - excess, 0)]
+            if keep == 0:
+                raise LabError(
+                    f"template {self.template.text!r} and its virtual tokens leave no room for "
+                    f"{name!r} in the {self.max_length} positions; shorten the template or prompt"
+                )
+            texts[name] = texts[name][:keep]
+
+
+def check_template(template: Template, readout: str) -> None:
+    """Whether a readout can take the template.
+
+    Raises:
+        LabError: naming the template, what is wrong with it, and the form to use.
+    """
+    ends_in_mask = isinstance(template.parts[-1], Mask)
+    if readout == "mlm" and not template.has_mask:
+        problem = "has no {mask}; a masked language model answers there, so put it in"
+    elif readout == "causal" and not ends_in_mask:
+        problem = (
+            "does not end in {mask}; a causal model only predicts what comes next, so put {mask} "
+            "last, or fill gaps with a masked or sequence-to-sequence model"
+        )
+    elif readout == "encoder" and template.has_mask:
+        problem = (
+            "has {mask}, but a text encoder has no answer slot; take it out (label texts are "
+            "compared with the text as a whole)"
+        )
+    else:
+        return
+    raise LabError(f"template {template.text!r} {problem}")
+
+
+def sentinel_id(backbone: Backbone) -> int:
+    """Id of the first sentinel of T5's span corruption."""
+    ids = backbone.tokenizer.convert_tokens_to_ids(["<extra_id_0>"])
+    if ids[0] in (None, backbone.tokenizer.unk_token_id):
+        raise LabError(
+            f"{backbone.name} has no sentinel <extra_id_0>; take {{mask}} out of the template"
+        )
+    return ids[0]
+
+
+def _special(backbone: Backbone, name: str, spoken: str) -> int:
+    token = getattr(backbone.tokenizer, name)
+    if token is None:
+        raise LabError(f"the tokenizer of {backbone.name} has no {spoken}; use another layout")
+    return token
+
+
+def _drop_last_space(segments: list[_Stretch | _Ids]) -> None:
+    """Take the space in front of the answer slot away, and a stretch that was nothing else."""
+    if not segments or not isinstance(segments[-1], _Stretch):
+        return
+    parts = segments[-1].parts
+    if isinstance(parts[-1], Words) and parts[-1].text.endswith(" "):
+        parts[-1] = Words(parts[-1].text[:-1])
+        if not parts[-1].text:
+            parts.pop()
+        if not parts:
+            segments.pop()
+
+
+def _longest_field(stretches, offsets, texts: dict[str, str]) -> tuple[str, list[int]]:
+    """The field with the most pieces, and the character at which each of its pieces starts."""
+    found: dict[str, list[int]] = {}
+    for stretch, spans in zip(stretches, offsets, strict=True):
+        for name, start, end in stretch.spans(texts):
+            found[name] = [max(s, start) - start for s, e in spans if s < end and e > start]
+    name = max(found, key=lambda field_name: len(found[field_name]))
+    return name, found[name]

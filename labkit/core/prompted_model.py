@@ -1,0 +1,302 @@
+"""A prompted model: backbone, template and verbalizer put together, and its evaluation.
+
+    task example ──template──▶ token ids and slots ──▶ vectors ──▶ frozen LM ──▶ label scores
+
+The prompt is no part of it: any module whose ``forward()`` returns (P, D) virtual tokens can be
+scored with it, so that many prompts share one model.
+
+Usage::
+
+    model = PromptedModel(backbone, Template("{soft}{text} It was {mask}"),
+                          Verbalizer({"negative": "terrible", "positive": "great"}))
+    model.scores(prompt, task.split("test"))    # (N, 2)
+    evaluate(model, prompt, task)               # accuracy with its interval
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from labkit.core import scoring, statistics
+from labkit.core.backbones import Backbone, Pieces
+from labkit.core.encoding import Encoded, ExampleEncoder, check_template, sentinel_id
+from labkit.core.errors import LabError
+from labkit.core.scoring import Labels
+from labkit.core.tasks import Example, Task
+from labkit.core.templates import Template, Verbalizer
+
+BOS_PLACES = ("text", "first")
+
+
+class PromptedModel(nn.Module):
+    """A backbone that answers with label words under a template.
+
+    Args:
+        bos: where the tokenizer's leading special token stands: ``text`` in front of the words, and
+            so behind a leading block of virtual tokens (the place that PEFT gives it), or
+            ``first`` in front of everything. Where the tokenizer adds none, ``first`` adds its BOS.
+        sentinel: for seq2seq models: put T5's first sentinel before the label text in the target
+            (Lester et al. 2021, section 3.2: span corruption + sentinel). Default: where the
+            template has ``{mask}``, which stands for that sentinel in the input.
+        max_length: positions to use, virtual tokens included; default: all that the backbone has.
+
+    Raises:
+        LabError: for a template that the readout can't take.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        template: Template | str,
+        verbalizer: Verbalizer,
+        *,
+        bos: str = "text",
+        sentinel: bool | None = None,
+        max_length: int | None = None,
+    ) -> None:
+        super().__init__()
+        if bos not in BOS_PLACES:
+            raise LabError(f"bos={bos!r} is not a place; choose one of {', '.join(BOS_PLACES)}")
+        self.backbone = backbone
+        self.template = Template(template) if isinstance(template, str) else template
+        self.verbalizer = verbalizer
+        self.bos = bos
+        self.sentinel = self.template.has_mask if sentinel is None else sentinel
+        self.max_length = max_length or backbone.max_length
+        check_template(self.template, backbone.readout)
+
+    @classmethod
+    def for_task(cls, backbone: Backbone, task: Task, *, soft: bool = True) -> PromptedModel:
+        """The task's own template and label words for this readout, with or without ``{soft}``."""
+        prompt = task.prompts[backbone.readout]
+        template = Template(prompt.template)
+        verbalizer = Verbalizer(prompt.verbalizer)
+        return cls(backbone, template.with_soft() if soft else template, verbalizer)
+
+    def scores(
+        self,
+        prompt: nn.Module | None,
+        examples: Sequence[Example],
+        candidates: Sequence[Sequence[str]] | None = None,
+        progress: scoring.Progress | None = None,
+    ) -> Tensor:
+        """Label scores (N, C) in fp32, or (N, K) with ``candidates``; rows in the given order.
+
+        Args:
+            prompt: module returning (P, D), or None where the template has no virtual tokens.
+            candidates: K answers per example, where the set of answers differs between examples.
+        """
+        with torch.no_grad():
+            vectors = self.vectors(prompt)
+        sequences = self.encode(examples, vectors)
+        if candidates is not None:
+            return self._candidate_scores(vectors, sequences, candidates)
+        return scoring.score(self.backbone, sequences, vectors, self.labels(), progress=progress)
+
+    def encode(self, examples: Sequence[Example], vectors: Tensor | None) -> list[Encoded]:
+        """Examples as token ids and slots, with a slot for each row of ``vectors`` (P, D)."""
+        length = 0 if vectors is None else len(vectors)
+        encoder = ExampleEncoder(
+            self.backbone, self.template, length, bos=self.bos, max_length=self.max_length
+        )
+        return encoder.encode(examples)
+
+    def vectors(self, prompt: nn.Module | None) -> Tensor | None:
+        """The prompt's virtual tokens, checked against template and backbone: (P, D) or None.
+
+        Raises:
+            LabError: for a prompt without a place, a place without a prompt, another width, or
+                numbers that are not finite.
+        """
+        if prompt is None:
+            if self.template.has_soft:
+                raise LabError(
+                    f"template {self.template.text!r} has virtual tokens but no prompt was given; "
+                    "give a prompt, or take the soft slots out of the template"
+                )
+            return None
+        if not self.template.has_soft:
+            raise LabError(
+                f"template {self.template.text!r} has no place for the prompt's virtual tokens; "
+                "add {soft}"
+            )
+        vectors = prompt()
+        if vectors.ndim != 2 or vectors.shape[1] != self.backbone.hidden_size:
+            raise LabError(
+                f"the prompt has shape {tuple(vectors.shape)}, {self.backbone.name} takes rows of "
+                f"width {self.backbone.hidden_size}; use a prompt made for this backbone"
+            )
+        if not torch.isfinite(vectors).all():
+            raise LabError(
+                "the prompt holds NaN or infinite numbers; train it again with a lower learning "
+                "rate, or load an undamaged file"
+            )
+        return vectors.to(self.backbone.device)
+
+    def labels(self) -> Labels:
+        """The verbalizer's words as pieces of this backbone's tokenizer."""
+        return self._cut(self.verbalizer.words)
+
+    def _candidate_scores(
+        self,
+        vectors: Tensor | None,
+        sequences: Sequence[Encoded],
+        candidates: Sequence[Sequence[str]],
+    ) -> Tensor:
+        sizes = {len(answers) for answers in candidates}
+        if len(candidates) != len(sequences) or len(sizes) != 1:
+            raise LabError(
+                f"candidates: {len(candidates)} lists of {sorted(sizes)} answers for "
+                f"{len(sequences)} examples; give every example a list of the same length"
+            )
+        rows_of: dict[tuple[str, ...], list[int]] = {}
+        for row, answers in enumerate(candidates):
+            rows_of.setdefault(tuple(answers), []).append(row)
+        result = torch.empty(len(sequences), sizes.pop())
+        for answers, rows in rows_of.items():
+            labels = self._cut({answer: (answer,) for answer in answers})
+            chosen = [sequences[row] for row in rows]
+            result[rows] = scoring.score(self.backbone, chosen, vectors, labels)
+        return result
+
+    def _cut(self, words: Mapping[str, Sequence[str]]) -> Labels:
+        pieces: list[Pieces] = []
+        classes: list[tuple[int, ...]] = []
+        for options in words.values():
+            classes.append(tuple(range(len(pieces), len(pieces) + len(options))))
+            pieces += [self._word_pieces(word) for word in options]
+        return Labels(tuple(pieces), tuple(classes))
+
+    def _word_pieces(self, word: str) -> Pieces:
+        tokenizer = self.backbone.tokenizer
+        spaced = f" {word}" if self.template.mask_follows_space else word
+        pieces = tuple(tokenizer(spaced, add_special_tokens=False)["input_ids"])
+        if not pieces or tokenizer.unk_token_id in pieces:
+            raise LabError(
+                f"the label word {word!r} is not in the vocabulary of {self.backbone.name}; choose "
+                "a word that it knows"
+            )
+        if self.backbone.readout == "seq2seq" and self.sentinel:
+            return (sentinel_id(self.backbone), *pieces)
+        return pieces
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What one prompt does on one split.
+
+    Attributes:
+        metric: ``accuracy`` or ``pearson``; value: on this split; ci95: its 95 % interval
+            (Wilson's for accuracy, Fisher's z for Pearson's r).
+        majority: share of the largest class, what a blind guess reaches (accuracy only).
+        n: examples; shortened: those whose text was cut to fit the model.
+        predictions: (N,) class indices, or values on the task's scale for regression.
+        targets: (N,) the true ones; scores: (N, C) label scores, calibration included.
+        seconds: time for encoding and scoring.
+    """
+
+    metric: str
+    value: float
+    ci95: statistics.Interval
+    majority: float | None
+    n: int
+    shortened: int
+    predictions: np.ndarray
+    targets: np.ndarray
+    scores: np.ndarray
+    seconds: float
+
+    @property
+    def correct(self) -> np.ndarray:
+        """(N,) whether each prediction is right (classification)."""
+        return self.predictions == self.targets
+
+    def __str__(self) -> str:
+        low, high = self.ci95
+        against = "" if self.majority is None else f", majority class {self.majority:.3f}"
+        return f"{self.metric} {self.value:.3f} [{low:.3f}, {high:.3f}] (n = {self.n}{against})"
+
+
+def evaluate(
+    model: PromptedModel,
+    prompt: nn.Module | None,
+    task: Task,
+    split: str = "test",
+    *,
+    limit: int | None = None,
+    bias: Sequence[float] | None = None,
+    progress: scoring.Progress | None = None,
+) -> Evaluation:
+    """Score a prompt on a split of a task.
+
+    Args:
+        limit: score a seeded sample of that many examples, always the same one.
+        bias: (C,) number taken from each class's score: calibration, see
+            :func:`labkit.hard_prompt.contextual_bias`.
+
+    Raises:
+        LabError: for an unknown split, or a verbalizer that doesn't name the task's classes.
+    """
+    examples = task.split(split) if limit is None else task.take(split, limit, seed=0)
+    model = for_classes(model, task)
+    started = time.perf_counter()
+    with torch.no_grad():
+        vectors = model.vectors(prompt)
+    sequences = model.encode(examples, vectors)
+    scores = scoring.score(model.backbone, sequences, vectors, model.labels(), progress=progress)
+    scores = scores.numpy() - (0.0 if bias is None else np.asarray(bias, dtype=np.float32))
+    seconds = time.perf_counter() - started
+    targets = np.array([example.label for example in examples])
+    if task.kind == "regression":
+        predictions = interpolate(scores, task.range)
+        value = statistics.pearson(predictions, targets)
+        interval, majority = statistics.pearson_interval(predictions, targets), None
+    else:
+        predictions = scores.argmax(-1)
+        value = float((predictions == targets).mean())
+        interval = statistics.accuracy_interval(predictions == targets)
+        majority = float(np.bincount(targets).max() / len(targets))
+    return Evaluation(
+        metric=task.metric,
+        value=value,
+        ci95=interval,
+        majority=majority,
+        n=len(examples),
+        shortened=sum(sequence.shortened for sequence in sequences),
+        predictions=predictions,
+        targets=targets,
+        scores=scores,
+        seconds=seconds,
+    )
+
+
+def interpolate(scores: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
+    """Two poles' scores (N, 2) as values between ``limits``: low + (high − low) · p(high pole)."""
+    low, high = limits
+    return low + (high - low) / (1.0 + np.exp(scores[:, 0] - scores[:, 1]))
+
+
+def for_classes(model: PromptedModel, task: Task) -> PromptedModel:
+    """The model with its label words in the order of the task's classes."""
+    if task.kind == "regression":
+        if len(model.verbalizer.labels) != 2:
+            raise LabError(
+                f"task {task.name!r} is a regression; give the verbalizer two poles, low and high"
+            )
+        return model
+    if model.verbalizer.labels == task.labels:
+        return model
+    return PromptedModel(
+        model.backbone,
+        model.template,
+        model.verbalizer.reordered(task.labels),
+        bos=model.bos,
+        sentinel=model.sentinel,
+        max_length=model.max_length,
+    )

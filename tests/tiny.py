@@ -1,0 +1,172 @@
+"""Tiny models with random weights, one per family, saved in Hugging Face's format.
+
+They answer nonsense; they are for exact equality with Hugging Face's own forward pass only.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+import transformers
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers.processors import TemplateProcessing
+
+FAMILIES = ("bert", "roberta", "gpt2", "llama", "t5", "bert-encoder")
+
+CORPUS = [
+    "a gripping and very funny film with a great cast",
+    "the plot is terrible, slow and dull from the first scene to the last",
+    "It was great. It was terrible. It was good. It was bad.",
+    "an honest, moving story; positive and negative reviews agree",
+    "Review: the acting is wonderful. Sentiment: positive",
+    "nothing here works, not the jokes and not the music",
+] * 4
+
+_SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+
+
+def build(family: str, folder: Path) -> Path:
+    """Write a tiny model of ``family`` with its tokenizer to ``folder``."""
+    torch.manual_seed(0)
+    tokenizer = _TOKENIZERS[family]()
+    model = _MODELS[family](tokenizer)
+    for parameter in model.parameters():  # larger than by default, so that scores differ visibly
+        torch.nn.init.normal_(parameter, std=0.3)
+    model.eval().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+def _word_piece() -> transformers.PreTrainedTokenizerBase:
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.train_from_iterator(
+        CORPUS, trainers.WordPieceTrainer(vocab_size=200, special_tokens=special)
+    )
+    _wrap(tokenizer, "[CLS]", "[SEP]")
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=64,
+    )
+
+
+def _byte_pairs(special: list[str], **names: str) -> transformers.PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.train_from_iterator(
+        CORPUS,
+        trainers.BpeTrainer(
+            vocab_size=400,
+            special_tokens=special,
+            initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        ),
+    )
+    if "cls_token" in names:
+        _wrap(tokenizer, names["cls_token"], names["sep_token"])
+    elif "bos_token" in names and names["bos_token"] == "<s>":
+        _wrap(tokenizer, "<s>", None)
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, model_max_length=64, **names
+    )
+
+
+def _unigram() -> transformers.PreTrainedTokenizerFast:
+    tokenizer = Tokenizer(models.Unigram())
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    special = ["<pad>", "</s>", "<unk>", "<extra_id_0>", "<extra_id_1>"]
+    tokenizer.train_from_iterator(
+        CORPUS, trainers.UnigramTrainer(vocab_size=120, special_tokens=special, unk_token="<unk>")
+    )
+    _wrap(tokenizer, None, "</s>")
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token="<pad>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        model_max_length=64,
+    )
+
+
+def _wrap(tokenizer: Tokenizer, before: str | None, after: str | None) -> None:
+    names = [name for name in (before, after) if name]
+    pieces = [name for name in (before, "$A", after) if name]
+    tokenizer.post_processor = TemplateProcessing(
+        single=" ".join(pieces), special_tokens=[(n, tokenizer.token_to_id(n)) for n in names]
+    )
+
+
+_ROBERTA = {
+    "pad_token": "<pad>",
+    "unk_token": "<unk>",
+    "cls_token": "<s>",
+    "sep_token": "</s>",
+    "mask_token": "<mask>",
+}
+_TOKENIZERS = {
+    "bert": _word_piece,
+    "bert-encoder": _word_piece,
+    "roberta": lambda: _byte_pairs(["<s>", "<pad>", "</s>", "<unk>", "<mask>"], **_ROBERTA),
+    "gpt2": lambda: _byte_pairs(
+        ["<|endoftext|>"], bos_token="<|endoftext|>", eos_token="<|endoftext|>"
+    ),
+    "llama": lambda: _byte_pairs(["<s>", "</s>"], bos_token="<s>", eos_token="</s>"),
+    "t5": _unigram,
+}
+
+
+def _bert_config(tokenizer: transformers.PreTrainedTokenizerBase) -> transformers.BertConfig:
+    return transformers.BertConfig(
+        vocab_size=len(tokenizer), intermediate_size=64, max_position_embeddings=64, **_SIZE
+    )
+
+
+_MODELS = {
+    "bert": lambda t: transformers.BertForMaskedLM(_bert_config(t)),
+    "bert-encoder": lambda t: transformers.BertModel(_bert_config(t)),
+    "roberta": lambda t: transformers.RobertaForMaskedLM(
+        transformers.RobertaConfig(
+            vocab_size=len(t),
+            intermediate_size=64,
+            max_position_embeddings=66,
+            pad_token_id=t.pad_token_id,
+            bos_token_id=t.cls_token_id,
+            eos_token_id=t.sep_token_id,
+            **_SIZE,
+        )
+    ),
+    "gpt2": lambda t: transformers.GPT2LMHeadModel(
+        transformers.GPT2Config(vocab_size=len(t), n_embd=32, n_layer=2, n_head=4, n_positions=64)
+    ),
+    "llama": lambda t: transformers.LlamaForCausalLM(
+        transformers.LlamaConfig(
+            vocab_size=len(t),
+            intermediate_size=64,
+            num_key_value_heads=2,
+            max_position_embeddings=64,
+            **_SIZE,
+        )
+    ),
+    "t5": lambda t: transformers.T5ForConditionalGeneration(
+        transformers.T5Config(
+            vocab_size=len(t),
+            d_model=32,
+            d_kv=8,
+            d_ff=64,
+            num_layers=2,
+            num_heads=4,
+            decoder_start_token_id=t.pad_token_id,
+            pad_token_id=t.pad_token_id,
+            eos_token_id=t.eos_token_id,
+        )
+    ),
+}
