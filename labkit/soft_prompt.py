@@ -265,7 +265,7 @@ def save_prompt(
     """Save a prompt as PEFT's folder and ``labkit.json``; an earlier one is replaced as a whole.
 
     Returns:
-        Warnings: what PEFT can't express about this prompt's layout (empty where exchange is exact).
+        Warnings: what PEFT can't express of this prompt's layout (none where exchange is exact).
     """
     folder = Path(folder)
     vectors = model.vectors(prompt).detach().float().cpu()

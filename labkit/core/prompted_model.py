@@ -74,7 +74,7 @@ class PromptedModel(nn.Module):
     @classmethod
     def for_task(cls, backbone: Backbone, task: Task, *, soft: bool = True) -> PromptedModel:
         """The task's own template and label words for this readout, with or without ``{soft}``."""
-        prompt = task.prompts[backbone.readout]
+        prompt = task.prompt_for(backbone.readout)
         template = Template(prompt.template)
         verbalizer = Verbalizer(prompt.verbalizer)
         return cls(backbone, template.with_soft() if soft else template, verbalizer)
