@@ -1,0 +1,115 @@
+"""The one figure style of the course.
+
+Every figure is a :class:`CourseFigure`: it shows itself as the same PNG in every front end, byte
+for byte on every machine with the same matplotlib, and needs neither pyplot nor a display. Colours
+are those of Okabe and Ito (2008), which colour-blind readers can tell apart.
+"""
+
+from __future__ import annotations
+
+import base64
+import functools
+import io
+import textwrap
+import warnings
+from collections.abc import Callable
+from typing import Any, ParamSpec
+
+import matplotlib as mpl
+import seaborn as sns
+from matplotlib import font_manager
+from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.figure import Figure
+
+P = ParamSpec("P")
+
+WIDTH = 8.4  # inches; at 96 screen pixels an inch, the column of a notebook
+TITLE_CHARACTERS, TITLE_LINE = 80, 0.2  # that fit into the width; inches of one line
+SCREEN_DPI, FILE_DPI = 96, 192
+
+BLUE, VERMILLION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
+SKY, PURPLE, GREY, INK = "#56B4E9", "#CC79A7", "#7F7F7F", "#222222"
+PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
+DIVERGING = LinearSegmentedColormap.from_list("vermillion-blue", [VERMILLION, "#FFFFFF", BLUE])
+
+# DejaVu comes with matplotlib, so Latin text looks alike everywhere; one of the others, where it is
+# installed, fills in the Chinese characters that DejaVu lacks.
+CJK_FONTS = ("Noto Sans CJK SC", "Source Han Sans SC", "Microsoft YaHei", "PingFang SC", "SimHei")
+INSTALLED_FONTS = frozenset(font_manager.get_font_names())
+
+STYLE: dict[str, Any] = {
+    **sns.axes_style("ticks"),
+    "font.family": ["DejaVu Sans", *(font for font in CJK_FONTS if font in INSTALLED_FONTS)],
+    "font.size": 10,
+    "axes.labelsize": 10,
+    "axes.titlesize": 10.5,
+    "figure.titlesize": 12,
+    "figure.titleweight": "bold",
+    "xtick.labelsize": 9,
+    "ytick.labelsize": 9,
+    "legend.fontsize": 9,
+    "legend.frameon": False,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.prop_cycle": mpl.cycler(color=PALETTE),
+    "axes.unicode_minus": False,  # Chinese fonts often lack the typographic minus
+    "text.parse_math": False,  # a review may contain dollar signs
+    "figure.figsize": (WIDTH, 4.0),
+    "figure.dpi": SCREEN_DPI,
+    "savefig.dpi": FILE_DPI,
+    "figure.constrained_layout.use": True,
+    "figure.constrained_layout.h_pad": 0.09,
+    "figure.constrained_layout.w_pad": 0.08,
+}
+
+
+class CourseFigure(Figure):
+    """A figure of the course's width with its finding as title, above everything else."""
+
+    def __init__(self, height: float, title: str) -> None:
+        """A figure of `height` inches; every further line of a long title adds to them."""
+        lines = _balanced_lines(title)
+        super().__init__(figsize=(WIDTH, height + TITLE_LINE * (len(lines) - 1)))
+        self.suptitle("\n".join(lines), x=0.01, ha="left")
+
+    def png(self) -> bytes:
+        """The figure as a PNG file without date, path or version in it."""
+        buffer = io.BytesIO()
+        with mpl.rc_context(STYLE), warnings.catch_warnings():
+            # A character that no installed font has shows as a box; that says it, in its place.
+            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+            self.savefig(buffer, format="png", dpi=FILE_DPI, metadata={"Software": None})
+        return buffer.getvalue()
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        """What a notebook shows; the title is the text for those who can't see the picture."""
+        width, height = (round(inches * SCREEN_DPI) for inches in self.get_size_inches())
+        image = base64.b64encode(self.png()).decode("ascii")
+        shown = {"width": width, "height": height, "alt": self.get_suptitle().replace("\n", " ")}
+        return {"image/png": image, "text/plain": repr(self)}, {"image/png": shown}
+
+
+def _balanced_lines(title: str) -> list[str]:
+    """As few lines as fit into the width, of nearly equal length: no last line of one word."""
+    fewest = len(textwrap.wrap(title, TITLE_CHARACTERS))
+    widths = range(1 + len(title) // fewest, TITLE_CHARACTERS)
+    return next(
+        (lines for width in widths if len(lines := textwrap.wrap(title, width)) == fewest),
+        textwrap.wrap(title, TITLE_CHARACTERS),
+    )
+
+
+def use_style() -> None:
+    """Let a notebook's own matplotlib figures look like those of the course."""
+    mpl.rcParams.update(STYLE)
+
+
+def styled(draw: Callable[P, CourseFigure]) -> Callable[P, CourseFigure]:
+    """Draw in the course's style whatever the notebook has set, and leave its settings alone."""
+
+    @functools.wraps(draw)
+    def in_style(*args: P.args, **kwargs: P.kwargs) -> CourseFigure:
+        with mpl.rc_context(STYLE):
+            return draw(*args, **kwargs)
+
+    return in_style
