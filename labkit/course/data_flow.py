@@ -159,9 +159,9 @@ def _visible(piece: str) -> str:
 def _fit_to_width(tokens: Iterable[Token]) -> list[Token]:
     runs = [list(run) for _, run in groupby(tokens, key=lambda token: token.kind)]
     kept = [len(run) for run in runs]
-    while max(kept) > 2 and _width(shown := _shortened(runs, kept)) > RIGHT - LEFT:
+    while _width(_shortened(runs, kept)) > RIGHT - LEFT and max(kept) > 2:
         kept[kept.index(max(kept))] -= 1
-    return shown
+    return _shortened(runs, kept)
 
 
 def _shortened(runs: list[list[Token]], kept: list[int]) -> list[Token]:
@@ -192,7 +192,7 @@ def _canvas(title: str, scores_height: float) -> tuple[CourseFigure, Axes, dict[
     }
     below_title = sum(map(sum, stages.values())) + 0.42
     fig = CourseFigure(below_title, title)
-    fig.set_layout_engine("none")
+    fig.set_layout_engine("none")  # everything stands where the inches say
     ax = fig.add_axes((0, 0, 1, 1))
     ax.set(xlim=(0, WIDTH), ylim=(0, fig.get_figheight()), autoscale_on=False)
     ax.axis("off")

@@ -292,7 +292,8 @@ def similarity_histogram(groups: Mapping[str, ArrayLike], title: str) -> CourseF
     """
     fig = CourseFigure(1.3 + 1.05 * len(groups), title)
     panels = np.atleast_1d(fig.subplots(len(groups), 1, sharex=True, sharey=True))
-    every = np.concatenate([np.asarray(values, dtype=float) for values in groups.values()])
+    groups = {name: np.clip(values, -1, 1) for name, values in groups.items()}  # 1.0000001 is 1
+    every = np.concatenate(list(groups.values()))
     bins = np.arange(np.floor(min(0.0, every.min()) * 20), 21) / 20
     for ax, colour, (name, values) in zip(panels, cycle(PALETTE), groups.items(), strict=False):
         sns.histplot(x=values, bins=bins, stat="probability", ax=ax, color=colour, alpha=0.6)

@@ -12,7 +12,8 @@ import functools
 import io
 import textwrap
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, ParamSpec
 
 import matplotlib as mpl
@@ -30,7 +31,11 @@ SCREEN_DPI, FILE_DPI = 96, 192
 BLUE, VERMILLION, GREEN, ORANGE = "#0072B2", "#D55E00", "#009E73", "#E69F00"
 SKY, PURPLE, GREY, INK = "#56B4E9", "#CC79A7", "#7F7F7F", "#222222"
 PALETTE = (BLUE, VERMILLION, GREEN, PURPLE, ORANGE, SKY)
-DIVERGING = LinearSegmentedColormap.from_list("vermillion-blue", [VERMILLION, "#FFFFFF", BLUE])
+DIVERGING = LinearSegmentedColormap.from_list(
+    "vermillion-white-blue",
+    [VERMILLION, "#FFFFFF", BLUE],
+    N=257,  # odd: the middle is white
+)
 
 # DejaVu comes with matplotlib, so Latin text looks alike everywhere; one of the others, where it is
 # installed, fills in the Chinese characters that DejaVu lacks.
@@ -75,9 +80,7 @@ class CourseFigure(Figure):
     def png(self) -> bytes:
         """The figure as a PNG file without date, path or version in it."""
         buffer = io.BytesIO()
-        with mpl.rc_context(STYLE), warnings.catch_warnings():
-            # A character that no installed font has shows as a box; that says it, in its place.
-            warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        with in_style():
             self.savefig(buffer, format="png", dpi=FILE_DPI, metadata={"Software": None})
         return buffer.getvalue()
 
@@ -99,17 +102,33 @@ def _balanced_lines(title: str) -> list[str]:
     )
 
 
+@contextmanager
+def in_style() -> Iterator[None]:
+    """The course's settings for a while; those of the notebook come back afterwards."""
+    with mpl.rc_context(STYLE), warnings.catch_warnings():
+        # A character that no installed font has shows as a box; that says it, in its place.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        yield
+
+
 def use_style() -> None:
     """Let a notebook's own matplotlib figures look like those of the course."""
     mpl.rcParams.update(STYLE)
 
 
 def styled(draw: Callable[P, CourseFigure]) -> Callable[P, CourseFigure]:
-    """Draw in the course's style whatever the notebook has set, and leave its settings alone."""
+    """Draw in the course's style whatever the notebook has set, and leave its settings alone.
+
+    The figure is laid out once, here: laying it out at every showing would move things by fractions
+    of a pixel each time, and no two PNGs of one figure would be equal.
+    """
 
     @functools.wraps(draw)
-    def in_style(*args: P.args, **kwargs: P.kwargs) -> CourseFigure:
-        with mpl.rc_context(STYLE):
-            return draw(*args, **kwargs)
+    def draw_in_style(*args: P.args, **kwargs: P.kwargs) -> CourseFigure:
+        with in_style():
+            figure = draw(*args, **kwargs)
+            figure.draw_without_rendering()
+            figure.set_layout_engine("none")
+            return figure
 
-    return in_style
+    return draw_in_style
