@@ -113,7 +113,10 @@ class Task:
         """Share of the largest class: what a blind guess reaches."""
         if self.kind == "regression":
             raise LabError(f"task {self.name!r} is a regression; it has no majority class")
-        counts = np.bincount([example.label for example in self.split(split)])
+        examples = self.split(split)
+        if not examples:
+            raise LabError(f"split {split!r} of task {self.name!r} is empty; give more examples")
+        counts = np.bincount([example.label for example in examples])
         return float(counts.max() / counts.sum())
 
     def prompt_for(self, readout: str) -> TaskPrompt:
@@ -298,6 +301,12 @@ def load_task(name: str, path: str | Path | None = None, *, as_regression: bool 
     Raises:
         LabError: for an unknown name, data that cannot be had, or a file that cannot be read.
     """
+    if path is not None and name != "rt-polarity":
+        raise LabError(f"path={str(path)!r} is for rt-polarity; for {name!r} set LABKIT_DATA")
+    if as_regression and name not in _VALENCE_FILES:
+        raise LabError(
+            f"task {name!r} has no valence to regress on; these have: {', '.join(_VALENCE_FILES)}"
+        )
     if name == "rt-polarity":
         return _rt_polarity(path)
     if name in _VALENCE_FILES:
@@ -370,7 +379,7 @@ def read_polarity_files(folder: Path) -> list[Example]:
 def _valence(name: str, as_regression: bool) -> Task:
     rows = _valence_rows(name)
     if as_regression:
-        examples = [Example(row, {"text": text}, value) for row, value, text in rows]
+        examples = [Example(str(row), {"text": text}, value) for row, value, text in rows]
     else:
         examples = [
             Example(str(row), {"text": text}, int(value > 0)) for row, value, text in rows if value
@@ -402,7 +411,8 @@ def _valence_rows(name: str) -> list[tuple[int | str, float, str]]:
     with file.open(encoding="utf-8", newline="") as lines:
         for given, value, text in csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE):
             row = int(given) if given.isdigit() else given
-            rows.append((row, float(value), " ".join(html.unescape(text).split())))
+            plain = html.unescape(html.unescape(text))  # some reviews were escaped twice: &amp;#38;
+            rows.append((row, float(value), " ".join(plain.split())))
     return rows
 
 
@@ -461,18 +471,24 @@ def _hub_rows(name: str) -> dict[str, list[dict]]:
 def _example(name: str, row: dict, known: _Published, split: str) -> Example:
     index = row.get("idx", "?")
     try:
-        fields = {field_name: str(row[field_name]) for field_name in known.fields}
+        fields = {field_name: row[field_name] for field_name in known.fields}
         label = row["label"]
     except KeyError as error:
         raise LabError(
             f"task {name!r}, {split} example {index}: the field {error} is missing; the fields are "
             f"{', '.join(known.fields)} and label"
         ) from error
+    for field_name, text in fields.items():
+        if not isinstance(text, str):
+            raise LabError(
+                f"task {name!r}, {split} example {index}: the field {field_name!r} is {text!r}; "
+                "give a text"
+            )
     if known.range is not None:
         low, high = known.range
         if not isinstance(label, int | float) or not low <= label <= high:
             raise LabError(
-                f"task {name!r}, example {index}: label {label!r} is not in {low}…{high}"
+                f"task {name!r}, {split} example {index}: label {label!r} is not in {low}…{high}"
             )
         return Example(f"{split}-{index}", fields, float(label))
     if label not in range(len(known.labels)):
@@ -489,31 +505,31 @@ def _from_folder(folder: Path) -> Task:
     Labels are strings (class names) or numbers 0 … C−1, or floats (a regression over their range).
     Where validation or test is missing, a seeded tenth of train takes its place.
     """
+    name = folder.resolve().name
     rows = {
         s: _read_jsonl(folder / f"{s}.jsonl") for s in SPLITS if (folder / f"{s}.jsonl").exists()
     }
-    if not rows.get("train"):
-        raise LabError(f"{folder} has no examples in train.jsonl; put one JSON object on each line")
+    if "train" not in rows:
+        raise LabError(f"{folder} has no train.jsonl; put one JSON object on each of its lines")
     first = rows["train"][0]
-    fields = tuple(k for k, v in first.items() if isinstance(v, str) and k not in ("label", "id"))
+    fields = tuple(
+        k for k, v in first.items() if isinstance(v, str) and k not in ("label", "id", "idx")
+    )
     values = [row.get("label") for split in rows.values() for row in split]
     known = _infer(folder, fields, values)
     names = {label: index for index, label in enumerate(known.labels)}
     examples = {}
     for split, given in rows.items():
-        numbered = [
-            {"idx": i, **row, "label": names.get(row["label"], row["label"])}
-            for i, row in enumerate(given)
-        ]
-        examples[split] = tuple(_example(folder.name, row, known, split) for row in numbered)
+        numbered = [{**row, "label": names.get(row["label"], row["label"])} for row in given]
+        examples[split] = tuple(_example(name, row, known, split) for row in numbered)
     shares = {s: 0.1 for s in ("validation", "test") if s not in examples}
     splits = {**examples, **split_examples(examples["train"], shares)} if shares else examples
     return Task(
-        name=folder.name,
+        name=name,
         fields=fields,
         labels=known.labels,
         splits=splits,
-        source=folder.name,
+        source=name,
         range=known.range,
     )
 
@@ -528,14 +544,16 @@ def _infer(folder: Path, fields: tuple[str, ...], values: list) -> _Published:
         return _Published(fields, tuple(sorted(set(values))))
     if all(isinstance(value, int) for value in values):
         return _Published(fields, tuple(str(label) for label in range(max(values) + 1)))
-    return _Published(fields, range=(float(min(values)), float(max(values))))
+    if all(isinstance(value, int | float) for value in values):
+        return _Published(fields, range=(float(min(values)), float(max(values))))
+    raise LabError(f"{folder}: the labels are of several kinds; give only names or only numbers")
 
 
 def _read_jsonl(file: Path) -> list[dict]:
     if not file.is_file():
         raise LabError(f"{file} does not exist; put one JSON object on each of its lines")
     rows = []
-    with file.open(encoding="utf-8") as lines:
+    with file.open("rb") as lines:  # so that a line that is not UTF-8 is named too
         for number, line in enumerate(lines, start=1):
             if not line.strip():
                 continue
@@ -545,7 +563,9 @@ def _read_jsonl(file: Path) -> list[dict]:
                 raise LabError(f"{file}:{number} is not JSON ({error}); mend that line") from error
             if not isinstance(row, dict):
                 raise LabError(f"{file}:{number} is not a JSON object; mend that line")
-            rows.append(row)
+            rows.append({"idx": len(rows), **row})
+    if not rows:
+        raise LabError(f"{file} has no examples; put one JSON object on each of its lines")
     return rows
 
 
