@@ -131,6 +131,83 @@ def score_grid(
     return Grid(scores, content_free, np.array([example.label for example in examples]))
 
 
+def sentiment_grid(
+    readout: str, task: Task, seed: int = 0, shots: int = 2
+) -> tuple[dict[str, Template], dict[str, Verbalizer]]:
+    """The course's grid for a sentiment task, fixed beforehand: templates and label words by name.
+
+    Args:
+        readout: causal models also get the chat form and examples in the prompt; encoders, which
+            have no answer slot, compare the text with label texts.
+        seed, shots: which training examples, and how many, the prompt with examples holds.
+    """
+    if readout == "encoder":
+        return _named(ENCODER_TEMPLATES), _verbalizers(ENCODER_TEXTS)
+    if readout != "causal":
+        return _named(CLOZES), _verbalizers(SENTIMENT_WORDS)
+    verbalizers = _verbalizers(SENTIMENT_WORDS)
+    review = Template(REVIEW)
+    first = verbalizers["negative / positive"]
+    solved = with_examples(review, first, _short_shots(task, seed, shots), task.labels)
+    return {**_named(CAUSAL_TEMPLATES), f"{shots} examples, then the review": solved}, verbalizers
+
+
+REVIEW = "Review: {text}\nSentiment: {mask}"
+CAUSAL_TEMPLATES = (
+    "{text} It was {mask}",
+    "{text} All in all, it was {mask}",
+    REVIEW,
+    "{text}\nQuestion: Is this review positive or negative?\nAnswer: {mask}",
+    "<|im_start|>user\nIs this movie review positive or negative? Answer with one word.\n{text}"
+    "<|im_end|>\n<|im_start|>assistant\n{mask}",
+)
+CLOZES = ("{text} It was {mask}.", "{text} All in all, it was {mask}.", "It was {mask}. {text}")
+SENTIMENT_WORDS = (
+    ("negative", "positive"),
+    ("terrible", "great"),
+    ("bad", "good"),
+    ("Negative", "Positive"),
+    (
+        ("terrible", "bad", "awful", "boring", "dull"),
+        ("great", "good", "wonderful", "fun", "moving"),
+    ),
+)
+ENCODER_TEMPLATES = (
+    "{text}",
+    "Review: {text}",
+    "The critic says: {text}",
+    "{text} It was a movie.",
+)
+ENCODER_TEXTS = (
+    ("a negative movie review", "a positive movie review"),
+    ("negative", "positive"),
+    ("It was terrible.", "It was great."),
+    ("a bad film", "a good film"),
+)
+
+
+def _named(templates: Sequence[str]) -> dict[str, Template]:
+    """Templates under short names: the chat form's markup would not fit beside a figure."""
+    return {"chat form" if text.startswith("<|") else text: Template(text) for text in templates}
+
+
+def _verbalizers(pairs: Sequence[tuple]) -> dict[str, Verbalizer]:
+    named = {}
+    for negative, positive in pairs:
+        single = isinstance(negative, str)
+        name = f"{negative} / {positive}" if single else f"{len(negative)} words each"
+        named[name] = Verbalizer({"negative": negative, "positive": positive})
+    return named
+
+
+def _short_shots(task: Task, seed: int, count: int) -> list[Example]:
+    """``count`` short training examples, the classes in turn."""
+    order = np.random.default_rng(seed).permutation(len(task.split("train")))
+    pool = [task.split("train")[i] for i in order]
+    by_class = [[e for e in pool if e.label == label and len(e.text) <= 120] for label in range(2)]
+    return [by_class[i % 2][i // 2] for i in range(count)]
+
+
 def contextual_bias(model: PromptedModel) -> np.ndarray:
     """Mean label scores for texts without content: (C,), to be taken from every score.
 

@@ -283,10 +283,10 @@ class EncoderBackbone(Backbone):
     def word_scores(self, batch: Batch, vectors: Tensor | None, words: Sequence[Pieces]) -> Tensor:
         embedded = self.embed_batch(batch.ids, vectors)  # (B, T, D)
         hidden = self.model(inputs_embeds=embedded, attention_mask=batch.mask).last_hidden_state
-        pooled = _mean_pooled(hidden, batch.mask * (batch.ids >= 0))  # (B, D)
-        return ENCODER_SCALE * pooled @ self._label_vectors(tuple(words)).T  # (B, W)
+        pooled = mean_pooled(hidden, batch.mask * (batch.ids >= 0))  # (B, D)
+        return ENCODER_SCALE * pooled @ self.label_vectors(tuple(words)).T  # (B, W)
 
-    def _label_vectors(self, words: tuple[Pieces, ...]) -> Tensor:
+    def label_vectors(self, words: tuple[Pieces, ...]) -> Tensor:
         """Unit vectors of the label texts: (W, D)."""
         if self.trainable:  # the label side moves with the weights
             return self._embed_labels(words)
@@ -301,7 +301,7 @@ class EncoderBackbone(Backbone):
         for pieces in words:
             ids = torch.tensor([[*before, *pieces, *after]], device=self.device)  # (1, K)
             hidden = self.model(input_ids=ids).last_hidden_state
-            vectors.append(_mean_pooled(hidden, torch.ones_like(ids)))
+            vectors.append(mean_pooled(hidden, torch.ones_like(ids)))
         return torch.cat(vectors)
 
 
@@ -396,7 +396,7 @@ def _max_length(
     return min(known) if known else 512
 
 
-def _mean_pooled(hidden: Tensor, weights: Tensor) -> Tensor:
+def mean_pooled(hidden: Tensor, weights: Tensor) -> Tensor:
     """Unit-length mean of the hidden states where ``weights`` is 1: (B, T, D) → (B, D), fp32."""
     weights = weights[..., None].float()  # (B, T, 1)
     mean = (hidden.float() * weights).sum(1) / weights.sum(1)

@@ -6,7 +6,6 @@ token is. Imported by `plots`, from where it is used.
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -29,6 +28,7 @@ from labkit.course.style import (
     SKY,
     WIDTH,
     CourseFigure,
+    shortened,
     styled,
 )
 
@@ -153,7 +153,7 @@ def _columns(pieces: Sequence[Piece]) -> list[Column]:
 def _visible(piece: str) -> str:
     """The piece with its space shown: to a tokenizer " good" and "good" are two pieces."""
     label = piece.replace(" ", "␣").replace("Ġ", "␣").replace("▁", "␣").replace("\n", "↵")
-    return label if len(label) <= LONGEST_LABEL else label[: LONGEST_LABEL - 1] + "…"
+    return shortened(label, LONGEST_LABEL)
 
 
 def _fit_to_width(tokens: Iterable[Token]) -> list[Token]:
@@ -227,8 +227,7 @@ def _box(ax: Axes, x: float, row: Row, width: float, colour: str, alpha: float =
 
 def _draw_text(ax: Axes, row: Row, text: str) -> None:
     _box(ax, LEFT, row, RIGHT - LEFT, "#BBBBBB", alpha=0.15)
-    shown = textwrap.shorten(text, 88, placeholder=" …")
-    ax.text(LEFT + 0.12, row.middle, f"“{shown}”", va="center", style="italic")
+    ax.text(LEFT + 0.12, row.middle, f"“{shortened(text, 88)}”", va="center", style="italic")
 
 
 def _draw_piece(ax: Axes, row: Row, column: Column) -> None:

@@ -92,6 +92,12 @@ class CourseFigure(Figure):
         return {"image/png": image, "text/plain": repr(self)}, {"image/png": shown}
 
 
+def shortened(text: str, characters: int) -> str:
+    """The text in one line of at most so many characters; also where it has no spaces to cut at."""
+    line = " ".join(text.split())
+    return line if len(line) <= characters else line[: characters - 1].rstrip() + "…"
+
+
 def _balanced_lines(title: str) -> list[str]:
     """As few lines as fit into the width, of nearly equal length: no last line of one word."""
     fewest = len(textwrap.wrap(title, TITLE_CHARACTERS))

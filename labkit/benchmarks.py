@@ -1,0 +1,323 @@
+"""Benchmarks against PEFT: the same model, texts and virtual tokens, measured in the same run.
+
+PEFT is run in two ways. *As it comes*: fp32, batches in the order of the texts, the model's own
+forward pass with logits at every position. *Tuned by hand*: bf16 where the machine has it, batches
+of similar length. Before any ratio is printed, the predictions are compared: in fp32 all of them
+have to agree, in bf16 at least 99 %, and only where the fp32 margin is under 0.05.
+
+The rounds of the contestants alternate, and the fastest of each is kept, because on a shared
+machine noise only ever adds time.
+
+Usage::
+
+    labkit bench evaluate --length 20 --limit 128
+    labkit bench tune --length 20
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from labkit.core import scoring
+from labkit.core.backbones import Backbone, has_bf16, load_backbone
+from labkit.core.encoding import Encoded
+from labkit.core.errors import LabError
+from labkit.core.prompted_model import PromptedModel
+from labkit.core.tasks import Example, load_task
+from labkit.core.tuning import epoch_batches
+from labkit.soft_prompt import SoftPrompt
+
+BATCH_SIZE = 16
+BF16_MARGIN = 0.05
+OnProgress = Callable[[int, int, str], None]
+
+
+def bench_evaluate(
+    backbone: str = "smollm2",
+    length: int = 20,
+    limit: int = 128,
+    rounds: int = 3,
+    on_progress: OnProgress | None = None,
+) -> dict:
+    """Score ``limit`` test sentences of rt-polarity with a prompt of ``length`` tokens.
+
+    Returns:
+        Seconds of each contestant, ratios, agreement, and the fraction of the machine's measured
+        matrix-product rate that the useful arithmetic of labkit reaches.
+    """
+    arena = _Arena(backbone, length, load_task("rt-polarity").take("test", limit, seed=0))
+    with torch.inference_mode():
+        exact = arena.ours_fp32.scores()
+        reference = arena.peft_fp32.scores()
+        fast = arena.ours.scores()
+        agreement = {"fp32": _agreement(exact, reference), "fast": _agreement(fast, reference)}
+        _check_agreement(exact, fast, reference)
+        seconds = _race(
+            {
+                "labkit_s": arena.ours.scores,
+                "peft_s": arena.peft_fp32.scores,
+                "peft_tuned_s": arena.peft_tuned.scores,
+            },
+            rounds,
+            on_progress,
+        )
+        rate = _matrix_rate(arena.ours.model.backbone)
+    useful = _useful_flops(arena.ours) / seconds["labkit_s"]
+    return {
+        **arena.about(),
+        "sentences": limit,
+        **_ratios(seconds),
+        "gemm_fraction": useful / rate,
+        "gemm_rate_gflops": rate / 1e9,
+        "agreement": agreement,
+    }
+
+
+def bench_tune(
+    backbone: str = "smollm2",
+    length: int = 20,
+    steps: int = 8,
+    rounds: int = 2,
+    on_progress: OnProgress | None = None,
+) -> dict:
+    """Train a prompt of ``length`` tokens for ``steps`` steps of 16 sentences.
+
+    All contestants see the same sentences; as it comes, PEFT's batches are in random order, tuned
+    by hand they are of similar length, as ours are. The loss is each library's own: PEFT's users
+    train on the label word with the full vocabulary's cross entropy, labkit on the label scores.
+    """
+    examples = load_task("rt-polarity").take("train", steps * BATCH_SIZE, seed=0)
+    arena = _Arena(backbone, length, examples)
+    seconds = _race(
+        {
+            "labkit_s": arena.ours.train,
+            "peft_s": arena.peft_fp32.train,
+            "peft_tuned_s": arena.peft_tuned.train,
+        },
+        rounds,
+        on_progress,
+    )
+    per_second = {f"{name[:-2]}_steps_per_s": steps / value for name, value in seconds.items()}
+    return {**arena.about(), "steps": steps, **_ratios(seconds), **per_second}
+
+
+class _Arena:
+    """One backbone in fp32 and one in the fast precision, each under labkit and under PEFT."""
+
+    def __init__(self, name: str, length: int, examples: Sequence[Example]) -> None:
+        exact = load_backbone(name, dtype=torch.float32)
+        self.fast_dtype = torch.bfloat16 if has_bf16(exact.device) else torch.float32
+        fast = load_backbone(name, dtype=self.fast_dtype)
+        if exact.readout not in ("causal", "encoder"):
+            raise LabError(
+                f"{name} has the {exact.readout} readout; the benchmark compares causal models and "
+                "text encoders, where PEFT computes the same scores"
+            )
+        vectors = SoftPrompt.from_vocab(exact, length, seed=0)
+        self.name, self.length = name, length
+        self.ours_fp32 = _Labkit(exact, vectors, examples)
+        self.ours = _Labkit(fast, vectors, examples)
+        self.peft_fp32 = _Peft(exact, vectors, self.ours_fp32, by_length=False)
+        self.peft_tuned = _Peft(fast, vectors, self.ours, by_length=True)
+
+    def about(self) -> dict:
+        return {
+            "backbone": self.name,
+            "length": self.length,
+            "batch_size": BATCH_SIZE,
+            "device": str(self.ours.model.backbone.device),
+            "dtype": str(self.fast_dtype).removeprefix("torch."),
+        }
+
+
+class _Labkit:
+    """labkit's own path, encoding included."""
+
+    def __init__(self, backbone: Backbone, prompt: nn.Module, examples: Sequence[Example]) -> None:
+        task = load_task("rt-polarity")
+        self.model = PromptedModel.for_task(backbone, task)
+        self.prompt, self.examples = prompt, examples
+        self.sequences = self.model.encode(examples, prompt())
+        self.labels = self.model.labels()
+        self.targets = torch.tensor([example.label for example in examples])
+
+    def scores(self) -> Tensor:
+        return self.model.scores(self.prompt, self.examples)
+
+    def train(self) -> None:
+        prompt = SoftPrompt.from_prompt(self.prompt)
+        optimizer = torch.optim.Adam(prompt.parameters(), lr=3e-3)
+        backbone = self.model.backbone
+        leading = scoring.leading_length(backbone, self.sequences)
+        for rows in epoch_batches([len(s.ids) for s in self.sequences], BATCH_SIZE, 0, 0):
+            batch = [self.sequences[row] for row in rows]
+            scores = scoring.class_scores(backbone, batch, prompt(), self.labels, leading)
+            F.cross_entropy(scores, self.targets[rows].to(scores.device)).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+
+
+class _Peft:
+    """The same prompt under PEFT, as its users run it."""
+
+    def __init__(
+        self, backbone: Backbone, prompt: nn.Module, ours: _Labkit, by_length: bool
+    ) -> None:
+        from peft import PromptTuningConfig, TaskType, get_peft_model
+
+        causal = backbone.readout == "causal"
+        config = PromptTuningConfig(
+            task_type=TaskType.CAUSAL_LM if causal else TaskType.FEATURE_EXTRACTION,
+            num_virtual_tokens=len(prompt()),
+        )
+        self.backbone, self.ours = backbone, ours
+        self.model = get_peft_model(backbone.model, config)
+        self.start = prompt().detach()
+        self._reset()
+        texts = [[i for i in s.ids if i >= 0] for s in ours.sequences]
+        lengths = [len(ids) for ids in texts]
+        order = sorted(range(len(texts)), key=lengths.__getitem__) if by_length else None
+        rows = order or list(range(len(texts)))
+        self.batches = [rows[i : i + BATCH_SIZE] for i in range(0, len(rows), BATCH_SIZE)]
+        self.texts = texts
+
+    def _reset(self) -> None:
+        weight = self.model.prompt_encoder["default"].embedding.weight
+        with torch.no_grad():
+            weight.copy_(self.start)
+
+    def scores(self) -> Tensor:
+        self._reset()
+        self.model.eval()
+        result = torch.empty(len(self.texts), len(self.ours.labels.classes))
+        with torch.no_grad():
+            for rows in self.batches:
+                ids, mask = self._padded([self.texts[row] for row in rows])
+                result[rows] = self._read(ids, mask).float().cpu()
+        return result
+
+    def train(self) -> None:
+        self._reset()
+        self.model.train()
+        trained = [p for p in self.model.parameters() if p.requires_grad]
+        optimizer = torch.optim.AdamW(trained, lr=3e-3)
+        for rows in self.batches:
+            self._loss(rows).backward()
+            optimizer.step()
+            optimizer.zero_grad()
+        self.model.eval()  # the backbone is shared with labkit's contestant
+
+    def _loss(self, rows: list[int]) -> Tensor:
+        targets = self.ours.targets[rows].to(self.backbone.device)
+        texts = [self.texts[row] for row in rows]
+        if self.backbone.readout != "causal":
+            return F.cross_entropy(self._read(*self._padded(texts)), targets)
+        words = [self.ours.labels.words[i] for i in targets.tolist()]
+        ids, mask = self._padded([[*t, *w] for t, w in zip(texts, words, strict=True)])
+        labels = torch.full_like(ids, -100)
+        for row, (text, word) in enumerate(zip(texts, words, strict=True)):
+            labels[row, len(text) : len(text) + len(word)] = torch.tensor(word)
+        return self.model(input_ids=ids, attention_mask=mask, labels=labels).loss
+
+    def _read(self, ids: Tensor, mask: Tensor) -> Tensor:
+        """Label scores from PEFT's output, whose positions count the virtual tokens."""
+        output = self.model(input_ids=ids, attention_mask=mask)
+        extra = len(self.start)
+        if self.backbone.readout == "causal":
+            last = extra + mask.sum(1) - 1
+            logits = output.logits[torch.arange(len(ids)), last]  # (B, V)
+            return logits[:, [word[0] for word in self.ours.labels.words]]
+        return _encoder_scores(self.backbone, output.last_hidden_state[:, extra:], mask, self.ours)
+
+    def _padded(self, texts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
+        batch = scoring.collate([Encoded(tuple(ids), -1) for ids in texts], self.backbone.device)
+        return batch.ids, batch.mask
+
+
+def _encoder_scores(backbone: Backbone, hidden: Tensor, mask: Tensor, ours: _Labkit) -> Tensor:
+    from labkit.core.backbones import ENCODER_SCALE, mean_pooled
+
+    return ENCODER_SCALE * mean_pooled(hidden, mask) @ backbone.label_vectors(ours.labels.words).T
+
+
+def _race(
+    contestants: dict[str, Callable[[], object]], rounds: int, on_progress: OnProgress | None
+) -> dict[str, float]:
+    """Fastest of ``rounds`` alternating rounds after one that is not counted: seconds."""
+    best = dict.fromkeys(contestants, float("inf"))
+    total = len(contestants) * (rounds + 1)
+    for turn in range(rounds + 1):
+        for index, (name, act) in enumerate(contestants.items()):
+            if on_progress is not None:
+                on_progress(turn * len(contestants) + index, total, name.removesuffix("_s"))
+            started = time.perf_counter()
+            act()
+            _synchronise()
+            if turn:
+                best[name] = min(best[name], time.perf_counter() - started)
+    return best
+
+
+def _synchronise() -> None:
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def _ratios(seconds: dict[str, float]) -> dict[str, float]:
+    return {
+        **seconds,
+        "ratio": seconds["peft_s"] / seconds["labkit_s"],
+        "ratio_tuned": seconds["peft_tuned_s"] / seconds["labkit_s"],
+    }
+
+
+def _agreement(ours: Tensor, theirs: Tensor) -> float:
+    return float((ours.argmax(-1) == theirs.argmax(-1)).float().mean())
+
+
+def _check_agreement(exact: Tensor, fast: Tensor, reference: Tensor) -> None:
+    if _agreement(exact, reference) < 1:
+        raise AssertionError("labkit and PEFT disagree in fp32: one of them is wrong")
+    margin = reference.topk(2).values.diff().abs()[:, 0]
+    differ = fast.argmax(-1) != reference.argmax(-1)
+    if differ.float().mean() > 0.01 or bool((margin[differ] >= BF16_MARGIN).any()):
+        raise AssertionError(
+            f"the fast precision changes {int(differ.sum())} predictions, of margins "
+            f"{margin[differ].tolist()}"
+        )
+
+
+def _matrix_rate(backbone: Backbone, seconds: float = 0.5) -> float:
+    """Measured rate of the backbone's own kind of matrix product, in FLOP/s.
+
+    A batch of 512 tokens times the largest weight that a layer multiplies with.
+    """
+    weight = max(_layer_weights(backbone), key=torch.Tensor.numel)
+    tokens = torch.randn(scoring.CPU_BATCH_TOKENS, weight.shape[1], device=weight.device)
+    tokens = tokens.to(weight.dtype)
+    best, until = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        started = time.perf_counter()
+        F.linear(tokens, weight)
+        _synchronise()
+        best = min(best, time.perf_counter() - started)
+    return 2 * len(tokens) * weight.numel() / best
+
+
+def _layer_weights(backbone: Backbone) -> list[Tensor]:
+    base = backbone.model.base_model
+    return [m.weight for m in base.modules() if isinstance(m, nn.Linear)]
+
+
+def _useful_flops(ours: _Labkit) -> float:
+    """Arithmetic that the task itself asks for: linear layers over every word once, the shared part
+    once, no padding; attention and the vocabulary head left out."""
+    backbone, sequences = ours.model.backbone, ours.sequences
+    leading = scoring.leading_length(backbone, sequences)
+    tokens = leading + sum(len(s.ids) - leading for s in sequences)
+    return 2.0 * tokens * sum(weight.numel() for weight in _layer_weights(backbone))

@@ -1,0 +1,307 @@
+"""Checks: one line that says a result holds, and what went wrong in an exercise.
+
+:func:`check` is for results: the tolerance stands in the code, and the line that it prints is the
+same on every machine. The other functions are for exercises. They test properties of the reader's
+function (shapes, order, padding, which numbers move) on inputs made here, never equality with a
+solution that could be imported, and name the mistake where they recognise it.
+
+Usage::
+
+    check("soft prompt beats the best hard prompt", soft - hard, at_least=0.02)
+    check_score_batch(score_batch)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import torch
+from scipy import stats
+from torch import Tensor, nn
+
+
+def check(claim: str, value: float, *, at_least: float | None = None, at_most: float | None = None):
+    """Print ``✓ claim (bound)``, or fail with the value seen.
+
+    Raises:
+        AssertionError: with the claim, the value and the bound.
+    """
+    bounds = []
+    if at_least is not None:
+        assert value >= at_least, f"{claim}: {value:.4g} is below {at_least:g}"
+        bounds.append(f"at least {at_least:g}")
+    if at_most is not None:
+        assert value <= at_most, f"{claim}: {value:.4g} is above {at_most:g}"
+        bounds.append(f"at most {at_most:g}")
+    assert bounds, "give at_least or at_most"
+    print(f"✓ {claim} ({', '.join(bounds)})")
+
+
+def _passed(what: str) -> None:
+    print(f"✓ {what}")
+
+
+def _assert_shape(what: str, value: object, expected: tuple[int, ...], hint: str = "") -> None:
+    assert isinstance(value, Tensor), f"{what} should be a tensor, got {type(value).__name__}"
+    seen = tuple(value.shape)
+    assert seen == expected, f"{what} has shape {seen}, expected {expected}. {hint}".strip()
+
+
+# ---- 01_hard_prompt ----
+
+_RAW = (
+    b"a  gripping film .\r\nclich\xe9d and dull .\r\n\r\n"
+    b"  a gripping film .\r\nneat \x97 and funny .\n"
+)
+
+
+def check_clean(clean: Callable[[bytes], list[str]]) -> None:
+    """``clean``: bytes of a polarity file → sentences."""
+    try:
+        sentences = clean(_RAW)
+    except UnicodeDecodeError as error:
+        raise AssertionError(
+            "the bytes are not UTF-8: the files are latin-1, where é is the single byte 0xe9"
+        ) from error
+    assert isinstance(sentences, list), f"return a list, not {type(sentences).__name__}"
+    assert "" not in sentences, "an empty line became an empty sentence: leave it out"
+    assert any("clichéd" in s for s in sentences), (
+        f"é is lost or mangled in {sentences!r}: decode as latin-1, and drop no characters"
+    )
+    assert all(s == " ".join(s.split()) for s in sentences), (
+        "white space is left at an end, or doubled inside: collapse it"
+    )
+    assert sentences.count("a gripping film .") == 1, (
+        "one sentence stands twice: compare after collapsing white space, and keep the first"
+    )
+    assert len(sentences) == 3, f"{len(sentences)} sentences, expected 3: {sentences!r}"
+    assert sentences[0] == "a gripping film .", "keep the order of the file"
+    _passed("cleaned: latin-1, no empty lines, no doubled spaces, no repeats")
+
+
+def check_split(split: Callable[[list[str], list[int], float, int], tuple]) -> None:
+    """``split``: sentences, labels, share, seed → (train, test), lists of (sentence, label)."""
+    sentences = [f"sentence {i}" for i in range(90)] + ["twin"] * 10
+    labels = [i % 2 for i in range(100)]
+    train, test = split(sentences, labels, 0.2, 0)
+    assert sorted([*train, *test]) == sorted(zip(sentences, labels, strict=True)), (
+        "every sentence should stand in train or test exactly once, beside its own label"
+    )
+    assert 0.1 <= len(test) / 100 <= 0.3, f"test holds {len(test)} of 100, asked for about 20"
+    both = {s for s, _ in train} & {s for s, _ in test}
+    assert not both, f"{both} stands on both sides: split the distinct sentences, not the rows"
+    again = split(sentences, labels, 0.2, 0)
+    assert again == (train, test), "the same seed should give the same split"
+    assert any(split(sentences, labels, 0.2, seed) != (train, test) for seed in (1, 2, 3)), (
+        "another seed should give another split: shuffle with it"
+    )
+    _passed("split: nothing lost, nothing on both sides, repeatable")
+
+
+def check_fill(fill: Callable[[str, str], str]) -> None:
+    """``fill``: template, text → the words in front of the answer."""
+    seen = fill("{text} It was {mask}", "Good fun.")
+    assert "{" not in seen, f"a slot is left in {seen!r}"
+    assert not seen.endswith(" "), (
+        f"{seen!r} ends in a space: it belongs to the label word (' great'), and a lone space is a "
+        "piece that the model hardly ever saw"
+    )
+    assert seen == "Good fun. It was", f"got {seen!r}, expected 'Good fun. It was'"
+    seen = fill("Review: {text}\nSentiment: {mask}", "{odd} braces")
+    assert seen == "Review: {odd} braces\nSentiment:", (
+        f"got {seen!r}: braces inside the review are not slots; replace the text last"
+    )
+    _passed("filled: text in place, no space left in front of the answer")
+
+
+def check_label_ids(label_ids: Callable[[object, Sequence[str]], list[int]], tokenizer) -> None:
+    """``label_ids``: tokenizer, words → one id per word, as it stands after a space."""
+    words = ["terrible", "great", "bad", "good"]
+    ids = label_ids(tokenizer, words)
+    assert len(ids) == len(words), f"{len(ids)} ids for {len(words)} words"
+    assert all(isinstance(i, int) for i in ids), f"give plain integers, not {ids!r}"
+    seen = [tokenizer.decode([i]) for i in ids]
+    assert seen != words, (
+        f"these ids spell {seen!r}, words at the start of a text: behind 'It was' a space comes "
+        "first, so tokenise ' great'"
+    )
+    assert seen == [f" {word}" for word in words], (
+        f"these ids spell {seen!r}, expected {[f' {word}' for word in words]!r}; leave special "
+        "tokens out"
+    )
+    try:
+        label_ids(tokenizer, ["unputdownable"])
+    except ValueError:
+        pass
+    else:
+        raise AssertionError(
+            "'unputdownable' is several pieces, and its first one is another word: raise ValueError"
+        )
+    _passed("label words: one id each, with the space that stands in front")
+
+
+def check_score_batch(score_batch: Callable[[Tensor, Tensor, list[int]], Tensor]) -> None:
+    """``score_batch``: logits (B, T, V), mask (B, T), label ids → log-probabilities (B, C)."""
+    random = torch.Generator().manual_seed(0)
+    logits = torch.randn(3, 5, 11, generator=random)
+    mask = torch.tensor([[1, 1, 1, 0, 0], [1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])
+    scores = score_batch(logits, mask, [7, 2])
+    _assert_shape("the result", scores, (3, 2), "One row per sentence, one column per label.")
+    if torch.allclose(scores, logits[:, -1].log_softmax(-1)[:, [7, 2]]):
+        raise AssertionError(
+            "the scores were read at the last column, which is padding in the shorter rows: read "
+            "at the last position whose mask is 1"
+        )
+    if torch.allclose(scores, logits[:, 0].log_softmax(-1)[:, [7, 2]]):
+        raise AssertionError("the scores were read at position 0: the answer comes at the end")
+    last = [2, 4, 1]
+    if torch.allclose(scores, torch.stack([logits[b, t, [7, 2]] for b, t in enumerate(last)])):
+        raise AssertionError(
+            "these are logits; a log-probability subtracts the logsumexp over the whole vocabulary"
+        )
+    total = torch.cat([score_batch(logits, mask, [i]) for i in range(11)], dim=1).exp().sum(1)
+    assert torch.allclose(total, torch.ones(3), atol=1e-5), (
+        f"the probabilities of all words sum to {total.tolist()}, expected 1: take the softmax "
+        "over the vocabulary (the last axis) before picking the label columns"
+    )
+    for b, t in enumerate(last):
+        own = score_batch(logits[b : b + 1, : t + 1], mask[b : b + 1, : t + 1], [7, 2])
+        assert torch.allclose(own[0], scores[b], atol=1e-5), (
+            f"row {b} scores differently alone and in the batch: padding must not matter"
+        )
+    _passed("scored: log-probabilities at the answer slot, padding without effect")
+
+
+def check_accuracy(accuracy: Callable[[Sequence[int], Sequence[int]], tuple]) -> None:
+    """``accuracy``: predictions, targets → (value, low, high), Wilson's 95 % interval."""
+    targets = [0, 1] * 50
+    predictions = [0, 1] * 37 + [1, 0] * 13
+    value, low, high = accuracy(predictions, targets)
+    assert abs(value - 0.74) < 1e-9, f"accuracy {value}, expected 0.74 (74 of 100 right)"
+    expected = stats.binomtest(74, 100).proportion_ci(method="wilson")
+    normal = 1.96 * (0.74 * 0.26 / 100) ** 0.5
+    if abs(low - (0.74 - normal)) < 1e-4:
+        raise AssertionError(
+            "this is the normal approximation, value ± 1.96 · sqrt(p(1−p)/n): it leaves [0, 1] "
+            "near the ends; use Wilson's interval"
+        )
+    assert np.allclose([low, high], expected, atol=1e-3), (
+        f"interval [{low:.4f}, {high:.4f}], expected [{expected[0]:.4f}, {expected[1]:.4f}]"
+    )
+    value, low, high = accuracy([1] * 20, [1] * 20)
+    assert low < 1 and high <= 1 + 1e-9, (
+        f"20 of 20 right gives [{low:.3f}, {high:.3f}]: the lower end should be below 1 and the "
+        "upper not above it"
+    )
+    _passed("accuracy: right value, Wilson's interval")
+
+
+# ---- 02_soft_prompt ----
+
+
+def check_prepend(prepend: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]) -> None:
+    """``prepend``: prompt (P, D), embedded (B, T, D), mask (B, T) → (B, P+T, D), (B, P+T)."""
+    random = torch.Generator().manual_seed(0)
+    prompt = torch.randn(3, 4, generator=random, requires_grad=True)
+    embedded = torch.randn(2, 5, 4, generator=random)
+    mask = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])
+    inputs, longer = prepend(prompt, embedded, mask)
+    _assert_shape("the input", inputs, (2, 8, 4), "P + T positions for each of the B texts.")
+    if tuple(longer.shape) == tuple(mask.shape):
+        raise AssertionError(
+            "the mask was not extended: the model would ignore the last three positions, which are "
+            "text now; put ones for the virtual tokens in front of it"
+        )
+    _assert_shape("the mask", longer, (2, 8), "P + T positions for each of the B texts.")
+    if torch.equal(inputs[:, 5:], prompt.expand(2, 3, 4)):
+        raise AssertionError("the prompt stands behind the text (and its padding): put it in front")
+    assert torch.equal(inputs[:, :3], prompt.expand(2, 3, 4)), (
+        "the first three rows of every text should be the prompt's, in order"
+    )
+    assert torch.equal(inputs[:, 3:], embedded), "the text's vectors should follow unchanged"
+    assert torch.equal(longer[:, :3], torch.ones(2, 3, dtype=longer.dtype)), (
+        "virtual tokens are to be attended to: their mask is 1"
+    )
+    assert torch.equal(longer[:, 3:], mask), "the text's own mask should follow unchanged"
+    (gradient,) = torch.autograd.grad(inputs.sum(), prompt, allow_unused=True)
+    assert gradient is not None, (
+        "no gradient reaches the prompt: don't detach it, copy its values or use .data"
+    )
+    _passed("prepended: vectors and mask, gradient intact")
+
+
+def check_sample_init(sample_init: Callable[[Tensor, int, int, int], Tensor]) -> None:
+    """``sample_init``: table (V, D), length, common, seed → (P, D) rows of the first ``common``."""
+    table = torch.arange(60.0).reshape(20, 3)
+    start = sample_init(table, 6, 10, 0)
+    _assert_shape("the initial prompt", start, (6, 3), "One row per virtual token.")
+    rows = [next((i for i in range(20) if torch.equal(table[i], row)), None) for row in start]
+    assert None not in rows, "every row should be a row of the embedding table, unchanged"
+    assert max(rows) < 10, f"row {max(rows)} was drawn, but only the first 10 entries are common"
+    assert len(set(rows)) == 6, f"entries {rows} repeat: draw without repetition"
+    assert torch.equal(sample_init(table, 6, 10, 0), start), "the same seed, the same prompt"
+    assert any(not torch.equal(sample_init(table, 6, 10, s), start) for s in (1, 2, 3)), (
+        "another seed should draw others"
+    )
+    before = table.clone()
+    sample_init(table, 6, 10, 0).add_(1.0)
+    assert torch.equal(table, before), (
+        "changing the prompt changed the embedding table: return a copy"
+    )
+    _passed("initialised: distinct common entries, seeded, a copy")
+
+
+def check_training_step(step: Callable[[nn.Parameter, nn.Module, Tensor, Tensor, float], float]):
+    """``step``: prompt, frozen model, texts (B, T, D), targets (B,), lr → loss before the step."""
+    torch.manual_seed(0)
+    prompt = nn.Parameter(torch.randn(2, 4))
+    model = nn.Sequential(nn.Flatten(), nn.Linear(20, 3)).requires_grad_(False)
+    texts, targets = torch.randn(6, 3, 4), torch.tensor([0, 1, 2, 0, 1, 2])
+
+    def loss_now() -> float:
+        inputs = torch.cat([prompt.expand(6, -1, -1), texts], dim=1)
+        return nn.functional.cross_entropy(model(inputs), targets).item()
+
+    weights = [p.clone() for p in model.parameters()]
+    start, before = prompt.detach().clone(), loss_now()
+    reported = step(prompt, model, texts, targets, 0.05)
+    assert not torch.equal(prompt.detach(), start), "the prompt has not moved: was the step taken?"
+    same = all(torch.equal(a, b) for a, b in zip(weights, model.parameters(), strict=True))
+    assert same, "the model's weights changed: give the optimizer (or the update) the prompt only"
+    assert not any(p.requires_grad for p in model.parameters()), "the model was unfrozen: leave it"
+    assert loss_now() < before, (
+        f"the loss rose from {before:.3f} to {loss_now():.3f}: a step goes against the gradient"
+    )
+    assert abs(float(reported) - before) < 1e-5, (
+        f"returned {float(reported):.3f}, expected the loss before the step, {before:.3f}"
+    )
+    first = prompt.detach().clone()
+    step(prompt, model, texts, torch.tensor([2, 0, 1, 2, 0, 1]), 0.05)
+    other = nn.Parameter(first.clone())
+    step(other, model, texts, torch.tensor([2, 0, 1, 2, 0, 1]), 0.05)
+    assert torch.allclose(prompt, other, atol=1e-6), (
+        "the second step depends on the first one's gradient: set it to zero (or None) each time"
+    )
+    _passed("one step: only the prompt moved, and the loss fell")
+
+
+def check_nearest(nearest: Callable[[Tensor, Tensor, int], Tensor]) -> None:
+    """``nearest``: table (V, D), vectors (P, D), k → (P, k) ids by cosine, nearest first."""
+    table = torch.tensor([[10.0, 0.0], [0.6, 0.8], [0.0, 0.1], [-3.0, -3.0], [5.0, 5.1]])
+    vectors = torch.tensor([[1.0, 1.0], [0.0, 2.0]])
+    ids = nearest(table, vectors, 2)
+    _assert_shape("the result", ids, (2, 2), "k ids for each of the P virtual tokens.")
+    expected = torch.tensor([[4, 1], [2, 1]])
+    by_product = (vectors @ table.T).topk(2).indices
+    by_distance = torch.cdist(vectors, table).topk(2, largest=False).indices
+    if torch.equal(ids, by_product):
+        raise AssertionError(
+            "these are the largest products, which favour long vectors: divide by both lengths"
+        )
+    if torch.equal(ids, by_distance):
+        raise AssertionError("these are the smallest distances: the cosine ignores lengths")
+    if torch.equal(ids, expected.flip(1)):
+        raise AssertionError("right ids, but the nearest should come first")
+    assert torch.equal(ids, expected), f"got {ids.tolist()}, expected {expected.tolist()}"
+    _passed("nearest entries by cosine, nearest first")

@@ -1,0 +1,219 @@
+"""What the live curve and the review box leave in a notebook: pictures, and only those."""
+
+from __future__ import annotations
+
+import base64
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbclient
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from labkit.core.errors import LabError
+from labkit.course import widgets
+from labkit.course.widgets import LiveCurve, review_figure, strip_widgets
+
+ROOT = Path(__file__).parents[1]
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+def run(*cells: str) -> nbformat.NotebookNode:
+    """Execute cells in a kernel of their own and return the notebook as it would be saved."""
+    notebook = new_notebook(cells=[new_code_cell(cell) for cell in cells])
+    notebook.metadata.kernelspec = {"name": "python3", "display_name": "", "language": "python"}
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    nbclient.NotebookClient(notebook, timeout=120).execute(env=environment)
+    return notebook
+
+
+# ---------------------------------------------------------------- the live curve
+
+TRAIN = """
+import time
+from contextlib import closing
+from labkit.course.widgets import LiveCurve
+with closing(LiveCurve("It learns", validation_size=100)) as live:
+    for step in range(1, 41):
+        live(step, 1 / step, 0.5 + step / 100 if step % 10 == 0 else None)
+        time.sleep({pause})
+"""
+
+
+@pytest.fixture(scope="module")
+def trained() -> nbformat.NotebookNode:
+    last = "import base64; print(base64.b64encode(live.figure().png()).decode())"
+    return run(TRAIN.format(pause=0.05), last, "live.figure()")
+
+
+def test_live_curve_leaves_one_picture_in_the_saved_notebook_and_nothing_else(trained):
+    (output,) = trained.cells[0].outputs
+    assert output.output_type == "display_data"
+    assert set(output.data) == {"image/png", "text/plain"}
+    assert output.metadata["image/png"]["alt"] == "It learns"
+
+
+def test_live_curve_ends_with_the_whole_run(trained):
+    """What is left is the last picture, not the first that happened to be drawn."""
+    shown = trained.cells[0].outputs[0].data["image/png"]
+    assert shown.strip() == trained.cells[1].outputs[0].text.strip()
+
+
+def test_a_figure_as_the_last_line_of_a_cell_is_shown_once(trained):
+    (output,) = trained.cells[2].outputs
+    assert output.output_type == "execute_result"
+    assert output.data["image/png"]
+
+
+@pytest.fixture
+def notebook(monkeypatch) -> list:
+    """A front end that only counts what it is sent; and a clock that the test moves."""
+    shown = []
+
+    class Handle:
+        def update(self, figure):
+            shown.append(figure)
+
+    def display(thing, display_id=None):
+        shown.append(thing)
+        return Handle() if display_id else None
+
+    monkeypatch.setattr(widgets, "display", display)
+    monkeypatch.setattr(widgets, "_in_notebook", lambda: True)
+    return shown
+
+
+def test_live_curve_redraws_no_more_than_four_times_a_second(notebook, monkeypatch):
+    now = 0.0
+    monkeypatch.setattr(widgets.time, "monotonic", lambda: now)
+    monkeypatch.setattr(LiveCurve, "figure", lambda live: "a picture that takes no time")
+    live = LiveCurve("It learns")
+    for step in range(1, 101):  # ten steps a second, for ten seconds
+        live(step, 1.0)
+        now += 0.1
+    assert 30 <= len(notebook) <= 41
+
+
+def test_live_curve_takes_a_tenth_of_the_time_at_most(notebook, monkeypatch):
+    """On a slow machine drawing must not slow the training down: here a picture takes a second."""
+    now, drawing = 0.0, 0.0
+    monkeypatch.setattr(widgets.time, "monotonic", lambda: now)
+
+    def draw_for_a_second(live):
+        nonlocal now, drawing
+        now, drawing = now + 1.0, drawing + 1.0
+
+    monkeypatch.setattr(LiveCurve, "figure", draw_for_a_second)
+    live = LiveCurve("It learns")
+    for step in range(1, 401):
+        live(step, 1.0)
+        now += 0.2
+    assert 0.05 < drawing / now < 0.12
+
+
+def test_live_curve_draws_every_step_and_validation_it_was_given():
+    live = LiveCurve("It learns")
+    for step, loss, value in [(1, 0.9, None), (2, 0.7, 0.6), (3, 0.5, None), (4, 0.4, 0.8)]:
+        live(step, loss, value)
+    left, right = live.figure().axes
+    assert left.lines[0].get_xydata().tolist() == [[1, 0.9], [2, 0.7], [3, 0.5], [4, 0.4]]
+    assert right.lines[0].get_xydata().tolist() == [[2, 0.6], [4, 0.8]]
+
+
+def test_live_curve_is_silent_in_a_script():
+    code = (
+        "from labkit.course.widgets import LiveCurve\n"
+        "live = LiveCurve('t')\n"
+        "live(1, 0.5)\n"
+        "live.close()"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_live_curve_closed_before_the_first_step_shows_nothing(notebook):
+    live = LiveCurve("It learns")
+    live.close()
+    assert notebook == []
+    with pytest.raises(LabError, match="without a step"):
+        live.figure()
+
+
+# ---------------------------------------------------------------- the review box
+
+
+def score(text: str) -> dict[str, dict[str, float]]:
+    if not text.strip():
+        raise LabError("the review is empty: type a sentence")
+    good = 0.9 if "good" in text else 0.2
+    return {
+        "hard": {"negative": 0.6, "positive": 0.4},
+        "soft": {"negative": 1 - good, "positive": good},
+    }
+
+
+def test_review_figure_shows_each_probability_and_who_wins():
+    results = score("a good film")
+    figure = review_figure(results, "a good film")
+    for ax, scores in zip(figure.axes, results.values(), strict=True):
+        assert [bar.get_width() for bar in ax.patches] == pytest.approx(list(scores.values()))
+        assert ax.get_xlabel() == "probability"
+    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert names == ["negative", "positive"]
+    assert figure.get_suptitle() == "The prompts disagree: “a good film”"
+    assert review_figure(score("a bad film")).get_suptitle() == "All prompts answer negative"
+
+
+def test_review_figure_of_four_prompts_keeps_an_axis_under_each():
+    figure = review_figure({str(i): {"no": 0.1, "yes": 0.9} for i in range(4)})
+    assert len([ax for ax in figure.axes if ax.get_visible()]) == 4
+    assert all(ax.xaxis.get_ticklabels()[0].get_visible() for ax in figure.axes[:4])
+
+
+@pytest.mark.parametrize("text", ["word " * 100, "一部好电影" * 60, "x" * 500])
+def test_review_figure_quotes_the_beginning_of_a_long_review(text):
+    title = review_figure(score(text), text).get_suptitle()
+    assert text[:4] in title
+    assert "…" in title
+    assert title.count("\n") <= 1
+
+
+def test_review_box_rescores_a_new_review_in_place(notebook):
+    widgets.review_box(score, "a good film")
+    panel, first = notebook
+    box, message = panel.children
+    assert "a good film" in first.get_suptitle()
+    box.value = "a dull film"
+    assert len(notebook) == 3
+    assert "a dull film" in notebook[-1].get_suptitle()
+    assert message.value == ""
+
+
+def test_review_box_says_what_is_wrong_and_keeps_the_picture(notebook):
+    widgets.review_box(score, "a good film")
+    box, message = notebook[0].children
+    box.value = " "
+    assert message.value == "the review is empty: type a sentence"
+    assert len(notebook) == 2
+    box.value = "a dull film"
+    assert message.value == ""
+
+
+def test_review_box_leaves_its_picture_in_a_saved_notebook_and_no_widget():
+    notebook = run(
+        "from labkit.course.widgets import review_box\n"
+        "review_box(lambda text: {'soft': {'negative': 0.1, 'positive': 0.9}}, 'a good film')"
+    )
+    assert any(VIEW in output.data for output in notebook.cells[0].outputs)  # live, it is there
+    strip_widgets(notebook)
+    nbformat.validate(notebook)
+    (output,) = notebook.cells[0].outputs
+    assert base64.b64decode(output.data["image/png"]).startswith(b"\x89PNG")
+    assert "jupyter.widget" not in nbformat.writes(notebook)
+    assert "widgets" not in notebook.metadata
