@@ -210,7 +210,8 @@ def test_review_box_leaves_its_picture_in_a_saved_notebook_and_no_widget():
         "from labkit.course.widgets import review_box\n"
         "review_box(lambda text: {'soft': {'negative': 0.1, 'positive': 0.9}}, 'a good film')"
     )
-    assert any(VIEW in output.data for output in notebook.cells[0].outputs)  # live, it is there
+    assert any(VIEW in output.data for output in notebook.cells[0].outputs)  # live, it is there,
+    assert notebook.metadata.widgets  # with its state
     strip_widgets(notebook)
     nbformat.validate(notebook)
     (output,) = notebook.cells[0].outputs
