@@ -191,6 +191,14 @@ def test_second_fetch_asks_for_nothing(
     assert (locate("tiny") / "weights.bin").stat().st_mtime_ns == before
 
 
+def test_whole_cache_need_not_be_writable(cache: Path, index: Index) -> None:
+    fetch()
+    (cache / ".lock").unlink(missing_ok=True)
+    (cache / ".lock").mkdir()  # no lock can be had: as in a read-only folder that others share
+    fetch()
+    assert is_tiny(locate("tiny"))
+
+
 def test_progress_ends_at_the_size_published(cache: Path, index: Index) -> None:
     reports: list[tuple[str, int, int]] = []
     fetch(on_progress=lambda *report: reports.append(report))
@@ -260,6 +268,7 @@ def test_server_without_range_starts_anew(cache: Path, index: Index) -> None:
     part_file(cache).parent.mkdir(parents=True)
     part_file(cache).write_bytes(ARCHIVE[:1000])
     fetch()
+    assert index.ranges == ["bytes=1000-"]
     assert is_tiny(locate("tiny"))
 
 
@@ -286,6 +295,7 @@ def test_shorter_file_does_not_stand_in_the_way(cache: Path, index: Index) -> No
     index.served = ARCHIVE[:1000]
     assert "broke off" in refused()
     assert "not the file that was tested" in refused()
+    assert not part_file(cache).exists()
     index.served = ARCHIVE
     fetch()
     assert is_tiny(locate("tiny"))
