@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import json
@@ -19,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors import SafetensorError
 
 from labkit.core import assets
 from labkit.core.assets import Asset, fetch, locate, verify
@@ -316,6 +318,35 @@ def test_failed_unpacking_leaves_nothing(
     assert index.ranges == [None]  # the archive was whole: no second download
 
 
+def test_leftovers_of_a_killed_run_are_removed(cache: Path, index: Index) -> None:
+    (cache / ".tiny-killed").mkdir(parents=True)
+    (cache / ".tiny-killed" / "half.bin").write_bytes(PAYLOAD)
+    fetch()
+    assert not (cache / ".tiny-killed").exists()
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, "No space left on device"),
+        SafetensorError("I/O error: No space left on device (os error 28)"),
+    ],
+)
+def test_full_disk(
+    cache: Path, index: Index, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fill(archive: Path, folder: Path) -> None:
+        (folder / "half").write_text("half")
+        raise error
+
+    with monkeypatch.context() as patched:
+        patched.setattr(assets, "_UNPACK", {"tiny": fill})
+        message = refused()
+    assert "No space left" in message and "make room" in message and str(cache) in message
+    assert {path.name for path in cache.iterdir()} <= {"downloads", ".lock"}
+    assert verify() == {"tiny": "missing"}
+
+
 def test_missing_project(cache: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(assets, "ASSETS", {"tiny": replace(tiny_asset(), project="another")})
     message = refused()
@@ -382,6 +413,8 @@ def test_damage_is_noticed_and_repaired(cache: Path, index: Index, how: str) -> 
     else:
         victim.unlink()
     assert verify() == {"tiny": "damaged: weights.bin"}
+    with pytest.raises(LabError, match=r"damaged \(weights\.bin in .*labkit assets fetch"):
+        locate("tiny")
     fetch()
     assert verify() == {"tiny": "ok"}
     assert is_tiny(locate("tiny"))

@@ -6,6 +6,7 @@ import json
 import os
 import random
 import re
+import shutil
 import sys
 import time
 import types
@@ -184,6 +185,19 @@ def test_without_the_asset_the_remedy_is_named(
     with pytest.raises(LabError, match="labkit assets fetch"):
         load_task("rt-polarity")
     assert no_network == []
+
+
+@needs_vader
+def test_damaged_data_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ready = assets.locate("vader")
+    shutil.copytree(ready, tmp_path / ready.name)
+    monkeypatch.setenv("LABKIT_CACHE", str(tmp_path))
+    assert len(everything(load_task("tweets-valence", as_regression=True))) == 4200
+    file = tmp_path / ready.name / "tweets_GroundTruth.txt"
+    lines = file.read_bytes().splitlines(keepends=True)
+    file.write_bytes(b"".join(lines[:-1]))  # every line that is left is whole
+    with pytest.raises(LabError, match=r"damaged \(tweets_GroundTruth.txt .*labkit assets fetch"):
+        load_task("tweets-valence")
 
 
 # ---- how they are cut ----
@@ -402,6 +416,17 @@ def test_field_missing_or_no_text(data: Path) -> None:
         load_task("rte")
 
 
+def test_empty_text(data: Path) -> None:
+    rows = published_rows("qqp", 5)
+    rows[2]["question2"] = ""
+    write_jsonl(data / "qqp" / "train.jsonl", rows)
+    kept = [e.id for e in everything(load_task("qqp")) if e.id.startswith("train")]
+    assert sorted(kept) == ["train-0", "train-1", "train-3", "train-4"]
+    write_jsonl(data / "qqp" / "validation.jsonl", rows)
+    with pytest.raises(LabError, match=r"'qqp', test example 2: the field 'question2' is empty"):
+        load_task("qqp")
+
+
 def test_file_missing(data: Path) -> None:
     (data / "cr" / "validation.jsonl").unlink()
     with pytest.raises(LabError, match=r"validation\.jsonl does not exist"):
@@ -425,7 +450,10 @@ class FakeHub(types.ModuleType):
     def disable_progress_bars(self) -> None:
         pass
 
-    def load_dataset(self, repository: str, name: str, split: str) -> types.SimpleNamespace:
+    def load_dataset(
+        self, repository: str, name: str, split: str, revision: str
+    ) -> types.SimpleNamespace:
+        assert re.fullmatch("[0-9a-f]{40}", revision)  # a commit, not a branch that moves
         self.asked.append((repository, name, split))
         if not self.online:
             raise ConnectionError("no route")
@@ -507,6 +535,11 @@ BROKEN = {
     "no label": (b'{"text": "a"}\n', "every line needs a label"),
     "no text": (b'{"size": 3, "label": 0}\n', "at least one text"),
     "a text missing": (b'{"t": "a", "label": 0}\n{"label": 1}\n', "example 1: the field 't' is mi"),
+    "an empty text": (
+        b'{"t": "a", "label": 0}\n{"t": " ", "label": 1}\n',
+        "the field 't' is empty",
+    ),
+    "a range of nothing": (b'{"t": "a", "label": 0.5}\n', "all labels are 0.5"),
     "kinds mixed": (b'{"t": "a", "label": 0}\n{"t": "b", "label": "yes"}\n', "several kinds"),
     "negative label": (b'{"t": "a", "label": -1}\n{"t": "b", "label": 1}\n', "label -1 is none"),
 }

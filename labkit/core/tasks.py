@@ -273,6 +273,7 @@ _PUBLISHED = {
 }
 GLUE = ("rte", "mrpc", "stsb", "sst2", "qnli", "qqp", "mnli")
 GLUE_REPOSITORY = "nyu-mll/glue"
+GLUE_REVISION = "bcdcba79d07bc864c1c254ccfcedcce55bcc9a8c"
 TASKS = ("rt-polarity", *_VALENCE_FILES, *_PUBLISHED)
 
 # Groups of data sets that share sentences (exact matches after normalising: 732 of 872 SST-2
@@ -422,7 +423,9 @@ def _valence_rows(name: str) -> list[tuple[int | str, float, str]]:
 def _published(name: str) -> Task:
     known = _PUBLISHED[name]
     rows, source = _published_rows(name, known)
-    train = [_example(name, row, known, "train") for row in rows["train"]]
+    # An empty text teaches nothing. In the test set it is an error: leaving it out moves the score.
+    full = [row for row in rows["train"] if all(row.get(f) != "" for f in known.fields)]
+    train = [_example(name, row, known, "train") for row in full]
     test = tuple(_example(name, row, known, "test") for row in rows["validation"])
     return Task(
         name=name,
@@ -441,7 +444,7 @@ def _published_rows(name: str, known: _Published) -> tuple[dict[str, list[dict]]
         files = {split: folder / name / f"{split}.jsonl" for split in ("train", "validation")}
         return {split: _read_jsonl(file) for split, file in files.items()}, f"{folder.name}/{name}"
     if known.on_hub:
-        return _hub_rows(name), f"{GLUE_REPOSITORY} ({name})"
+        return _hub_rows(name), f"{GLUE_REPOSITORY} ({name}, {GLUE_REVISION[:7]})"
     raise LabError(
         f"task {name!r} is not here; set LABKIT_DATA to a folder that holds "
         f"{name}/train.jsonl and {name}/validation.jsonl"
@@ -457,7 +460,9 @@ def _hub_rows(name: str) -> dict[str, list[dict]]:
         splits["validation"] = "validation_matched"
     try:
         return {
-            split: datasets.load_dataset(GLUE_REPOSITORY, name, split=published).to_list()
+            split: datasets.load_dataset(
+                GLUE_REPOSITORY, name, split=published, revision=GLUE_REVISION
+            ).to_list()
             for split, published in splits.items()
         }
     except Exception as error:  # the Hub's client raises many kinds for one cause
@@ -483,6 +488,11 @@ def _example(name: str, row: dict, known: _Published, split: str) -> Example:
             raise LabError(
                 f"task {name!r}, {split} example {index}: the field {field_name!r} is {text!r}; "
                 "give a text"
+            )
+        if not text.strip():
+            raise LabError(
+                f"task {name!r}, {split} example {index}: the field {field_name!r} is empty; give "
+                "it a text or take the example out"
             )
     if known.range is not None:
         low, high = known.range
@@ -545,6 +555,8 @@ def _infer(folder: Path, fields: tuple[str, ...], values: list) -> _Published:
     if all(isinstance(value, int) for value in values):
         return _Published(fields, tuple(str(label) for label in range(max(values) + 1)))
     if all(isinstance(value, int | float) for value in values):
+        if min(values) == max(values):
+            raise LabError(f"{folder}: all labels are {values[0]}; a regression needs two values")
         return _Published(fields, range=(float(min(values)), float(max(values))))
     raise LabError(f"{folder}: the labels are of several kinds; give only names or only numbers")
 
