@@ -1,9 +1,9 @@
 """Named experiments: a table is a grid of independent rows (setting × seed), run one by one.
 
-Each finished row is written to the result file at once, so a run that is stopped leaves whole rows
-and goes on with the next. The file says everything needed to run it again: command, settings,
-seeds, versions, device, seconds, and for every row which test examples were right, so that any
-paired comparison can be computed from it later.
+Each finished row is written to the result file at once, and its prompt beside it, so a run that is
+stopped leaves whole rows and goes on with the next. The file says everything needed to run it
+again: command, settings, seeds, versions, device, seconds, and for every row which test examples
+were right, so that any paired comparison can be computed from it later.
 
 The experiments here are the ablations of Lester et al. 2021, figure 3, and their comparison with
 fine-tuning, figure 1. On the default models: ``lester-length``, ``lester-init`` and
@@ -21,6 +21,7 @@ from __future__ import annotations
 import json
 import os
 import platform
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -29,6 +30,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 from transformers.optimization import Adafactor
 
 from labkit.core import statistics
@@ -38,7 +40,7 @@ from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
 from labkit.core.tasks import Task, load_task
 from labkit.core.tuning import History, fit
 from labkit.hard_prompt import score_grid, sentiment_grid
-from labkit.soft_prompt import initialise
+from labkit.soft_prompt import initialise, save_prompt
 
 OnProgress = Callable[[int, int, str], None]
 """Called with (rows done, rows in all, what is running)."""
@@ -188,8 +190,8 @@ def _scale_settings(backbone: str | None, profile: str) -> list[Setting]:
     tuned = FINE_TUNING if profile == "full" else replace(FINE_TUNING, steps=200)
     settings = []
     for name in names:
-        settings.append(Setting(f"{name}: prompt", name, recipe))
-        settings.append(Setting(f"{name}: fine-tuning", name, tuned, method="fine-tuning"))
+        settings.append(Setting(f"{_short(name)}: prompt", name, recipe))
+        settings.append(Setting(f"{_short(name)}: fine-tuning", name, tuned, method="fine-tuning"))
     return settings
 
 
@@ -339,7 +341,12 @@ def run(
             continue
         checkpoint = file.with_suffix("") / f"{index}"
         row = _same_row(Path(out), setting, chosen.name, seed, limit)
-        result["rows"].append(row or run_row(setting, chosen, seed, limit, checkpoint))
+        if row is None:
+            row, model, prompt = run_row(setting, chosen, seed, limit, checkpoint)
+            if prompt is not None:
+                kept = file.with_suffix("") / f"{_file_name(setting.name)}-seed{seed}"
+                save_prompt(kept, prompt, model, command=command, seed=seed, scores=_told(row))
+        result["rows"].append(row)
         result["summary"] = summarise(result["rows"])
         result["verdict"] = judge(result["rows"], experiment.claims)
         _write(file, result)
@@ -355,11 +362,15 @@ def run_row(
     seed: int,
     limit: int | None = None,
     checkpoint: Path | None = None,
-) -> dict:
-    """Run one setting with one seed and evaluate it on test."""
-    act = {"hard": _hard, "untrained": _trained, "prompt": _trained, "fine-tuning": _trained}
-    result, made = act[setting.method](setting, task, seed, limit, checkpoint)
-    return {
+) -> tuple[dict, PromptedModel, nn.Module | None]:
+    """Run one setting with one seed and evaluate it on test.
+
+    Returns:
+        The row of the table, the model, and the prompt (None for hard prompts and fine-tuning).
+    """
+    act = _hard if setting.method == "hard" else _trained
+    model, prompt, result, made = act(setting, task, seed, limit, checkpoint)
+    row = {
         "setting": setting.name,
         "seed": seed,
         "backbone": setting.backbone,
@@ -367,11 +378,12 @@ def run_row(
         **made,
         **_scores(result),
     }
+    return row, model, prompt
 
 
 def _trained(
     setting: Setting, task: Task, seed: int, limit: int | None, checkpoint: Path | None
-) -> tuple[Evaluation, dict]:
+) -> tuple[PromptedModel, nn.Module | None, Evaluation, dict]:
     """A prompt or a backbone trained by the setting's recipe (or a prompt left as drawn)."""
     recipe = setting.recipe
     tuning_weights = setting.method == "fine-tuning"
@@ -401,20 +413,26 @@ def _trained(
             checkpoint=checkpoint,
             resume=checkpoint is not None,
         )
-    return evaluate(model, prompt, task, "test", limit=limit), {
-        **asdict(recipe),
-        "template": model.template.text,
-        "loss": float(np.mean(history.losses[-20:])) if history.losses else None,
-        "best_step": history.best_step,
-        "seconds": round(history.seconds, 1),
-        "device": str(backbone.device),
-        "dtype": str(backbone.dtype).removeprefix("torch."),
-    }
+    result = evaluate(model, prompt, task, "test", limit=limit)
+    return (
+        model,
+        prompt,
+        result,
+        {
+            **asdict(recipe),
+            "template": model.template.text,
+            "loss": float(np.mean(history.losses[-20:])) if history.losses else None,
+            "best_step": history.best_step,
+            "seconds": round(history.seconds, 1),
+            "device": str(backbone.device),
+            "dtype": str(backbone.dtype).removeprefix("torch."),
+        },
+    )
 
 
 def _hard(
     setting: Setting, task: Task, seed: int, limit: int | None, checkpoint: Path | None
-) -> tuple[Evaluation, dict]:
+) -> tuple[PromptedModel, None, Evaluation, dict]:
     """The best cell of the course's grid on validation, calibrations and examples included."""
     started = time.perf_counter()
     backbone = load_backbone(setting.backbone)
@@ -423,15 +441,20 @@ def _hard(
     cell = grid.best()
     model = PromptedModel(backbone, templates[cell.template], verbalizers[cell.words])
     result = evaluate(model, None, task, "test", limit=limit, bias=grid.bias(cell))
-    return result, {
-        **cell._asdict(),
-        "cells": len(grid.cells()),
-        "validation": float(grid.correct(cell).mean()),
-        "validation_n": len(grid.targets),
-        "seconds": round(time.perf_counter() - started, 1),
-        "device": str(backbone.device),
-        "dtype": str(backbone.dtype).removeprefix("torch."),
-    }
+    return (
+        model,
+        None,
+        result,
+        {
+            **cell._asdict(),
+            "cells": len(grid.cells()),
+            "validation": float(grid.correct(cell).mean()),
+            "validation_n": len(grid.targets),
+            "seconds": round(time.perf_counter() - started, 1),
+            "device": str(backbone.device),
+            "dtype": str(backbone.dtype).removeprefix("torch."),
+        },
+    )
 
 
 def _scores(result: Evaluation) -> dict:
@@ -446,6 +469,11 @@ def _scores(result: Evaluation) -> dict:
     if result.metric == "accuracy":
         scores["correct"] = "".join("01"[int(right)] for right in result.correct)
     return scores
+
+
+def _told(row: Mapping) -> dict:
+    """What a saved prompt says of its scores: the row without its list of right answers."""
+    return {key: row[key] for key in ("metric", "value", "ci95", "n", "majority")}
 
 
 def adapted(name: str, steps: int, seed: int, batch_size: int = 16) -> Backbone:
@@ -477,7 +505,9 @@ def _prefix_batches(
     backbone: Backbone, texts: Sequence[str], steps: int, batch_size: int, random
 ) -> Iterator[dict[str, torch.Tensor]]:
     tokenizer = backbone.tokenizer
-    pieces = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    pieces = [
+        tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"] for text in texts
+    ]
     pieces = [ids[: backbone.max_length - 1] for ids in pieces if len(ids) > 3]
     for _ in range(steps):
         chosen = [pieces[i] for i in random.integers(len(pieces), size=batch_size)]
@@ -646,6 +676,10 @@ def _remove_checkpoint(folder: Path) -> None:
     for empty in (folder, folder.parent):
         if empty.is_dir() and not any(empty.iterdir()):
             empty.rmdir()
+
+
+def _file_name(setting: str) -> str:
+    return re.sub(r"[^A-Za-z0-9.]+", "-", setting)
 
 
 def _short(backbone: str) -> str:

@@ -97,7 +97,8 @@ class ExampleEncoder:
         texts = [self._texts(example) for example in examples]
         stretches = [s for s in self.segments if isinstance(s, _Stretch)]
         flat = [stretch.fill(row) for row in texts for stretch in stretches]
-        pieces = iter(self.backbone.tokenizer(flat, add_special_tokens=False)["input_ids"])
+        cut = self.backbone.tokenizer(flat, add_special_tokens=False, verbose=False)
+        pieces = iter(cut["input_ids"])
         encoded = []
         for row in texts:
             sequence = self._lay([next(pieces) for _ in stretches])
@@ -178,7 +179,10 @@ class ExampleEncoder:
         while True:
             cut = [
                 self.backbone.tokenizer(
-                    stretch.fill(texts), add_special_tokens=False, return_offsets_mapping=True
+                    stretch.fill(texts),
+                    add_special_tokens=False,
+                    return_offsets_mapping=True,
+                    verbose=False,  # a text longer than the model is what is being mended here
                 )
                 for stretch in stretches
             ]
