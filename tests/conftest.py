@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import functools
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+from labkit.core.tasks import Example, Task, TaskPrompt
+
+if TYPE_CHECKING:  # torch takes seconds to import, and many tests do without
+    from labkit.core.backbones import Backbone
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -37,3 +44,70 @@ def no_network(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     for name in ("create_connection", "getaddrinfo", "gethostbyname"):
         monkeypatch.setattr(socket, name, refuse)
     yield attempts
+
+
+@pytest.fixture(scope="session")
+def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """family → folder of its tiny random model, written once; see ``tiny.py``."""
+
+    import tiny
+
+    @functools.cache
+    def build(family: str) -> Path:
+        return tiny.build(family, tmp_path_factory.mktemp("tiny") / family)
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def tiny_backbone(tiny_folder: Callable[[str], Path]) -> Callable[[str], Backbone]:
+    """family → its frozen fp32 backbone on the CPU, loaded once and shared: do not change it."""
+
+    import torch
+
+    from labkit.core.backbones import load_backbone
+
+    @functools.cache
+    def load(family: str) -> Backbone:
+        return load_backbone(str(tiny_folder(family)), device="cpu", dtype=torch.float32)
+
+    return load
+
+
+_TEXTS = (
+    ("a slow and dull film", "a gripping film with a great cast"),
+    ("nothing here works", "the acting is wonderful"),
+    ("the plot is terrible from the first scene to the last", "an honest, moving story"),
+    ("not the jokes and not the music", "very funny"),
+    ("it was bad, and the last scene is terrible and slow and dull", "it was good"),
+    ("the jokes are slow", "the music is great and the cast is wonderful and funny"),
+)
+
+
+def _examples(split: str, rounds: int) -> tuple[Example, ...]:
+    pairs = [pair for _ in range(rounds) for pair in _TEXTS]
+    return tuple(
+        Example(f"{split}-{i}-{label}", {"text": f"{'and ' * (i // len(_TEXTS))}{text}"}, label)
+        for i, pair in enumerate(pairs)
+        for label, text in enumerate(pair)
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_task() -> Task:
+    """Sentences of different lengths in the tiny tokenizers' own words: 24 to train on, 12, 12."""
+    words = {"negative": "terrible", "positive": "great"}
+    prompts = {
+        "mlm": TaskPrompt("{text} It was {mask}.", words),
+        "causal": TaskPrompt("{text} It was {mask}", words),
+        "seq2seq": TaskPrompt("{text}", words),
+        "encoder": TaskPrompt("{text}", words),
+    }
+    splits = {"train": 2, "validation": 1, "test": 1}
+    return Task(
+        name="tiny",
+        fields=("text",),
+        labels=("negative", "positive"),
+        splits={split: _examples(split, rounds) for split, rounds in splits.items()},
+        prompts=prompts,
+    )
