@@ -110,7 +110,7 @@ class ExampleEncoder:
     def _segments(self, length: int, bos: str) -> list[_Stretch | _Ids]:
         before, after = self.backbone.special_tokens()
         if bos == "first" and not before:
-            before = [_special(self.backbone, "bos_token_id", "a BOS token")]
+            before = [_special(self.backbone, "bos_token_id", "BOS token")]
         counts = iter(self.template.soft_counts(length) if self.template.has_soft else [])
         segments: list[_Stretch | _Ids] = []
         row = 0
@@ -136,7 +136,7 @@ class ExampleEncoder:
 
     def _mask_ids(self) -> tuple[int, ...]:
         if self.backbone.readout == "mlm":
-            return (_special(self.backbone, "mask_token_id", "a mask token"),)
+            return (_special(self.backbone, "mask_token_id", "mask token"),)
         if self.backbone.readout == "seq2seq":
             return (sentinel_id(self.backbone),)
         return ()  # causal: the answer is what comes next
@@ -173,7 +173,7 @@ class ExampleEncoder:
         return Encoded(tuple(ids), answer, shortened)
 
     def _shortened(self, texts: dict[str, str]) -> Encoded:
-        """Cut the longest field, piece by piece at its end, until the sequence fits."""
+        """Cut fields at their ends, the longest down to one common length, until all of it fits."""
         texts = dict(texts)
         stretches = [s for s in self.segments if isinstance(s, _Stretch)]
         while True:
@@ -190,15 +190,20 @@ class ExampleEncoder:
             excess = len(sequence.ids) - self.max_length
             if excess <= 0:
                 return sequence
-            offsets = (c["offset_mapping"] for c in cut)
-            name, starts = _longest_field(stretches, offsets, texts)
-            keep = starts[max(len(starts) - excess, 0)]
-            if keep == 0:
+            starts = _piece_starts(stretches, (c["offset_mapping"] for c in cut), texts)
+            most = _common_length([len(found) for found in starts.values()], excess)
+            shorter = {
+                name: texts[name][: found[most]]
+                for name, found in starts.items()
+                if len(found) > most
+            }
+            if not most or not all(text.strip() for text in shorter.values()):
                 raise LabError(
                     f"template {self.template.text!r} and its virtual tokens leave no room for "
-                    f"{name!r} in the {self.max_length} positions; shorten the template or prompt"
+                    f"{', '.join(map(repr, shorter or texts))} in the {self.max_length} positions; "
+                    "shorten the template or prompt"
                 )
-            texts[name] = texts[name][:keep]
+            texts.update(shorter)
 
 
 def check_template(template: Template, readout: str) -> None:
@@ -255,11 +260,18 @@ def _drop_last_space(segments: list[_Stretch | _Ids]) -> None:
             segments.pop()
 
 
-def _longest_field(stretches, offsets, texts: dict[str, str]) -> tuple[str, list[int]]:
-    """The field with the most pieces, and the character at which each of its pieces starts."""
+def _piece_starts(stretches, offsets, texts: dict[str, str]) -> dict[str, list[int]]:
+    """For each field, the character at which each of its pieces starts."""
     found: dict[str, list[int]] = {}
     for stretch, spans in zip(stretches, offsets, strict=True):
         for name, start, end in stretch.spans(texts):
             found[name] = [max(s, start) - start for s, e in spans if s < end and e > start]
-    name = max(found, key=lambda field_name: len(found[field_name]))
-    return name, found[name]
+    return found
+
+
+def _common_length(lengths: Sequence[int], excess: int) -> int:
+    """The most that any of ``lengths`` may keep for ``excess`` to go in all; 0 if it can't."""
+    most = max(lengths)
+    while most and sum(max(length - most, 0) for length in lengths) < excess:
+        most -= 1
+    return most
