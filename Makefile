@@ -1,5 +1,6 @@
 ## make lab     set up .venv once, fetch the default models and data, open JupyterLab
 ## make test    the same set-up, then every check: style, layers, unit tests, notebooks
+## make masters  run the notebooks and store them with their outputs (after a change to them)
 ## make run     run every notebook without a window; pages land in build/
 ## make lint    style and layers only
 ## make lock    take the newest allowed releases and write requirements.lock anew
@@ -12,7 +13,7 @@ VENV  := .venv
 PY    := $(VENV)/bin/python
 STAMP := $(VENV)/installed-in
 
-.PHONY: help lab test run lint lock clean assets
+.PHONY: help lab test run masters lint lock clean assets
 .NOTPARALLEL:
 
 help:
@@ -49,7 +50,7 @@ assets: $(STAMP)
 	@$(PY) -m labkit assets fetch
 
 # The notebook's kernel is "python3": the environment's own goes before one of the user's account.
-lab run test: export JUPYTER_PREFER_ENV_PATH := 1
+lab run masters test: export JUPYTER_PREFER_ENV_PATH := 1
 
 # The address, and not the file, is what is opened: so the printed one leads to the notebook too,
 # and the file browser shows the whole course.
@@ -86,6 +87,9 @@ run: assets
 		echo "$$(($$(date +%s) - start)) seconds"; \
 	done; \
 	[ -z "$$failed" ] || { echo "Failed:$$failed" >&2; exit 1; }
+
+masters: assets
+	@$(PY) -m labkit.course.notebooks notebooks/*.ipynb
 
 # torch stays: which build a machine can have is decided by hand, and a newer one may pull in CUDA.
 lock:

@@ -45,6 +45,10 @@ from labkit.soft_prompt import initialise, save_prompt
 OnProgress = Callable[[int, int, str], None]
 """Called with (rows done, rows in all, what is running)."""
 
+DATA = Path(__file__).parents[1] / "data"
+PROMPTS, REFERENCE = DATA / "prompts", DATA / "reference"
+"""Trained prompts and results of longer runs that come with the course."""
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -291,6 +295,23 @@ def names() -> list[str]:
     return list(EXPERIMENTS)
 
 
+def reference(name: str, backbone: str, task: str = "rt-polarity") -> dict:
+    """The result of a longer run that comes with the course."""
+    file = REFERENCE / f"{name}-{backbone}-{task}.json"
+    if not file.is_file():
+        raise LabError(
+            f"there is no reference result {file.name}; make it with `labkit run {name}`"
+        )
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def by_seed(result: Mapping, settings: Sequence[str]) -> np.ndarray:
+    """Test values (seeds, settings) of a result, NaN where a row was not run."""
+    values = {(row["seed"], row["setting"]): row["value"] for row in result["rows"]}
+    seeds = sorted({seed for seed, _ in values})
+    return np.array([[values.get((seed, s), np.nan) for s in settings] for seed in seeds])
+
+
 # ---- running ----
 
 
@@ -505,10 +526,8 @@ def _prefix_batches(
     backbone: Backbone, texts: Sequence[str], steps: int, batch_size: int, random
 ) -> Iterator[dict[str, torch.Tensor]]:
     tokenizer = backbone.tokenizer
-    pieces = [
-        tokenizer(text, add_special_tokens=False, verbose=False)["input_ids"] for text in texts
-    ]
-    pieces = [ids[: backbone.max_length - 1] for ids in pieces if len(ids) > 3]
+    cut = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
+    pieces = [ids[: backbone.max_length - 1] for ids in cut if len(ids) > 3]
     for _ in range(steps):
         chosen = [pieces[i] for i in random.integers(len(pieces), size=batch_size)]
         cuts = [int(random.integers(1, len(ids))) for ids in chosen]

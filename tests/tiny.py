@@ -31,8 +31,9 @@ def build(family: str, folder: Path) -> Path:
     torch.manual_seed(0)
     tokenizer = _TOKENIZERS[family]()
     model = _MODELS[family](tokenizer)
-    for parameter in model.parameters():  # larger than by default, so that scores differ visibly
-        torch.nn.init.normal_(parameter, std=0.3)
+    for name, parameter in model.named_parameters():  # larger than by default: texts then matter
+        is_scale = parameter.ndim == 1 and name.endswith("weight")  # of a normalisation
+        torch.nn.init.normal_(parameter, mean=float(is_scale), std=0.3)
     model.eval().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder

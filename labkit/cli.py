@@ -1,0 +1,588 @@
+"""The command line: `labkit VERB`, the same as `python -m labkit VERB`.
+
+Each verb parses its options, calls one function of the package and prints what it returns. With
+``--json`` standard output carries one JSON object and nothing else; progress goes to standard error
+where that is a terminal. A wrong input ends in one line, ``error: ...``, and exit code 2.
+
+torch and transformers are imported inside the verbs, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from labkit.core.errors import LabError
+
+if TYPE_CHECKING:
+    from labkit.core.backbones import Backbone
+    from labkit.core.prompted_model import Evaluation, PromptedModel
+    from labkit.core.tasks import Task
+    from labkit.soft_prompt import PromptCard
+
+WRONG_INPUT, INTERRUPTED = 2, 130
+RUN_FOLDER = ".run"
+"""Inside the folder of a prompt that is being trained: the state to resume from."""
+
+Update = Callable[..., None]
+"""Called with (done, total, text): moves the progress bar."""
+
+app = typer.Typer(
+    help="Soft Prompt Lab: hard and soft prompts on frozen language models.",
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+assets_app = typer.Typer(help="The default models and data, fetched once.")
+bench_app = typer.Typer(help="labkit against PEFT: same model, texts and prompt, in one run.")
+app.add_typer(assets_app, name="assets")
+app.add_typer(bench_app, name="bench")
+
+BackboneName = Annotated[
+    str, typer.Option("--backbone", help="smollm2, minilm, a Hub id, or a folder")
+]
+TaskName = Annotated[
+    str, typer.Option("--task", help="rt-polarity, sst2, ..., or a folder with train.jsonl")
+]
+TemplateLine = Annotated[
+    str | None,
+    typer.Option(
+        "--template",
+        help="such as '{soft}{text} It was {mask}'; \\n is a new line. Default: the task's own",
+    ),
+]
+Words = Annotated[
+    str | None,
+    typer.Option(
+        "--verbalizer",
+        help="label words, as 'negative=terrible|awful,positive=great'. Default: the task's own",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Names = Annotated[list[str] | None, typer.Argument(help="default: all of them")]
+Length = Annotated[int, typer.Option("--length", min=1, help="virtual tokens")]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit with its code."""
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    # typer brings its own copy of click from 0.16 on, so the class is reached through typer's
+    usage_error = typer.BadParameter.__base__
+    try:
+        code = app(given or ["--help"], prog_name="labkit", standalone_mode=False)
+    except usage_error as error:
+        _complain(f"error: {error.format_message()} (see `labkit {_verb_of(given)}--help`)")
+        code = WRONG_INPUT
+    sys.exit(code or 0)
+
+
+# ---- verbs ----
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check versions, device, assets, kernel and disk, and say how to fix what is wrong."""
+    with _verb(as_json):
+        from labkit.doctor import examine
+
+        checks = examine()
+    ok = all(check.ok for check in checks)
+    lines = [f"[{'ok' if c.ok else 'fail'}] {c.name}: {c.found}" + c.advice() for c in checks]
+    _show({"ok": ok, "checks": [check._asdict() for check in checks]}, lines, as_json)
+    raise typer.Exit(0 if ok else 1)
+
+
+@assets_app.command("fetch")
+def assets_fetch(names: Names = None, as_json: Json = False) -> None:
+    """Bring what is missing or damaged; an interrupted download goes on where it stopped."""
+    again = "stopped; `labkit assets fetch` goes on from there"
+    with _verb(as_json, again), _progress("fetching") as update:
+        from labkit.core import assets
+
+        assets.fetch(names, lambda what, done, total: update(done, total, what))
+        states = assets.verify(names)
+    _show_assets(states, as_json)
+
+
+@assets_app.command("verify")
+def assets_verify(names: Names = None, as_json: Json = False) -> None:
+    """Compare the checksums of what is in the cache; exit code 1 if something is not whole."""
+    with _verb(as_json):
+        from labkit.core import assets
+
+        states = assets.verify(names)
+    _show_assets(states, as_json)
+    raise typer.Exit(0 if set(states.values()) == {"ok"} else 1)
+
+
+@assets_app.command("list")
+def assets_list(as_json: Json = False) -> None:
+    """Name the default models and data, with size, licence and whether they are here."""
+    with _verb(as_json):
+        from labkit.core import assets
+
+        known = assets.ASSETS.values()
+        states = {a.name: "fetched" if assets.is_ready(a) else "missing" for a in known}
+    _show_assets(states, as_json)
+
+
+@app.command()
+def evaluate(
+    backbone: BackboneName,
+    task: TaskName,
+    template: TemplateLine = None,
+    verbalizer: Words = None,
+    prompt: Annotated[Path | None, typer.Option(help="folder of a saved soft prompt")] = None,
+    split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
+    limit: Annotated[int | None, typer.Option(min=1, help="score a sample of that many")] = None,
+    as_json: Json = False,
+) -> None:
+    """Score a hard prompt, or a saved soft prompt, with its 95 % interval."""
+    with _verb(as_json), _progress("scoring") as update:
+        from labkit.core import prompted_model
+        from labkit.core.backbones import load_backbone
+        from labkit.core.tasks import load_task
+        from labkit.soft_prompt import load_for
+
+        data = load_task(task)
+        words = read_verbalizer(verbalizer)
+        frozen = load_backbone(backbone)
+        module, card = (None, None) if prompt is None else load_for(frozen, prompt)
+        model = _model(frozen, data, template, words, soft=prompt is not None, card=card)
+        result = prompted_model.evaluate(model, module, data, split, limit=limit, progress=update)
+    lines = [frozen.describe(), f"template {model.template.text!r}", *_lines(result)]
+    about = {"backbone": backbone, "task": data.name, "split": split, **_device(frozen)}
+    _show({**_scores(result), "seconds": result.seconds, **about}, lines, as_json)
+
+
+@app.command()
+def tune(
+    backbone: BackboneName,
+    task: TaskName,
+    out: Annotated[Path, typer.Option(help="folder for the prompt")],
+    template: TemplateLine = None,
+    verbalizer: Words = None,
+    length: Length = 20,
+    steps: Annotated[int | None, typer.Option(min=1, help="default: by the readout")] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1, help="default: by the readout")] = None,
+    init: Annotated[str, typer.Option(help="uniform, vocab, labels or text:...")] = "vocab",
+    lr: Annotated[float | None, typer.Option(help="default: by the readout")] = None,
+    optimizer: Annotated[str, typer.Option(help="adam, adamw or adafactor")] = "adam",
+    schedule: Annotated[str, typer.Option(help="constant, linear or cosine")] = "constant",
+    warmup: Annotated[int, typer.Option(min=0, help="steps until lr is reached")] = 0,
+    clip: Annotated[float | None, typer.Option(help="largest norm of the gradient")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="train on a sample of that many")] = None,
+    evaluate_every: Annotated[
+        int | None, typer.Option(min=1, help="steps between validations; the best one is kept")
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="validations without a new best before stopping")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="go on with an interrupted run")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a soft prompt, score it on test, and save it in PEFT's format."""
+    again = "stopped; the same command with --resume goes on from the last saved step"
+    with _verb(as_json, again), _progress("preparing") as update:
+        from labkit.core import prompted_model
+        from labkit.core.backbones import load_backbone
+        from labkit.core.tasks import load_task
+        from labkit.core.tuning import fit
+        from labkit.experiments import RECIPES
+        from labkit.soft_prompt import initialise, save_prompt
+
+        data = load_task(task)
+        words = read_verbalizer(verbalizer)
+        frozen = load_backbone(backbone)
+        recipe = RECIPES[frozen.readout]
+        settings = {
+            "steps": steps or recipe.steps,
+            "batch_size": batch_size or recipe.batch_size,
+            "lr": recipe.lr if lr is None else lr,
+            "optimizer": optimizer,
+            "schedule": schedule,
+            "warmup": warmup,
+            "clip": clip,
+            "seed": seed,
+            "limit": limit,
+            "evaluate_every": evaluate_every,
+            "patience": patience,
+        }
+        model = _model(frozen, data, template, words, soft=True)
+        command = command_line(
+            "tune",
+            {
+                "backbone": backbone,
+                "task": task,
+                "template": template,
+                "verbalizer": verbalizer,
+                "length": length,
+                "init": init,
+                **settings,
+                "out": out,
+            },
+        )
+        prompt = initialise(init, frozen, length, model.verbalizer, seed)
+        with _run_folder(out, command, resume) as checkpoint:
+            history = fit(
+                model,
+                prompt,
+                data,
+                **settings,
+                checkpoint=checkpoint,
+                resume=resume,
+                on_step=lambda done, loss, _: update(
+                    done, settings["steps"], f"training, loss {loss:.3f}"
+                ),
+            )
+            result = prompted_model.evaluate(model, prompt, data, "test", progress=update)
+            with _writing(out):
+                warnings = save_prompt(
+                    out, prompt, model, command=command, seed=seed, scores=_scores(result)
+                )
+    lines = [
+        frozen.describe(),
+        f"template {model.template.text!r}, {length} virtual tokens",
+        f"{history.steps} steps in {history.seconds:.0f} s, kept those of step {history.best_step}",
+        *_lines(result),
+        *warnings,
+        f"saved in {out}",
+    ]
+    about = {
+        "steps": history.steps,
+        "best_step": history.best_step,
+        "loss": history.losses[-1],
+        "seconds": history.seconds,
+        "out": str(out),
+        "command": command,
+        "warnings": warnings,
+        **_device(frozen),
+    }
+    _show({**_scores(result), **about}, lines, as_json)
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Argument(help="an experiment; a wrong name lists them all")],
+    profile: Annotated[
+        str | None, typer.Option(help="small or full; default: LABKIT_PROFILE, else small")
+    ] = None,
+    backbone: Annotated[str | None, typer.Option(help="instead of the experiment's own")] = None,
+    task: Annotated[str | None, typer.Option(help="instead of the experiment's own")] = None,
+    seeds: Annotated[str | None, typer.Option(help="such as 0,1,2")] = None,
+    out: Annotated[Path, typer.Option(help="folder for the results")] = Path("results"),
+    resume: Annotated[bool, typer.Option(help="keep the finished rows, run the others")] = False,
+    as_json: Json = False,
+) -> None:
+    """Run a named experiment: a table of the paper, row by row."""
+    again = "stopped; the same command with --resume keeps the finished rows and runs the others"
+    with _verb(as_json, again), _progress(name) as update:
+        chosen = {} if seeds is None else {"seeds": read_seeds(seeds)}
+        from labkit import experiments
+        from labkit.core import assets
+
+        with _writing(out):
+            result = experiments.run(
+                name,
+                profile=_profile(profile) or assets.profile(),
+                backbone=backbone,
+                task=task,
+                out=out,
+                resume=resume,
+                on_progress=update,
+                **chosen,
+            )
+        table = experiments.as_markdown(result)
+    _show(result, [table.rstrip(), "", f"in {out}"], as_json)
+
+
+@bench_app.command("tune")
+def bench_tune(
+    backbone: BackboneName = "smollm2", length: Length = 20, as_json: Json = False
+) -> None:
+    """Training steps per second."""
+    with _verb(as_json), _progress("training") as update:
+        from labkit import benchmarks
+
+        result = benchmarks.bench_tune(backbone=backbone, length=length, on_progress=update)
+    _show(result, _table(result), as_json)
+
+
+@bench_app.command("evaluate")
+def bench_evaluate(
+    backbone: BackboneName = "smollm2",
+    length: Length = 20,
+    limit: Annotated[int, typer.Option(min=1, help="sentences to score")] = 128,
+    as_json: Json = False,
+) -> None:
+    """Seconds to score sentences, and whether the predictions agree."""
+    with _verb(as_json), _progress("scoring") as update:
+        from labkit import benchmarks
+
+        result = benchmarks.bench_evaluate(
+            backbone=backbone, length=length, limit=limit, on_progress=update
+        )
+    _show(result, _table(result), as_json)
+
+
+# ---- reading options ----
+
+
+def read_verbalizer(line: str | None) -> dict[str, tuple[str, ...]] | None:
+    """``negative=terrible|awful,positive=great`` as class → words; None stays None."""
+    if line is None:
+        return None
+    words: dict[str, tuple[str, ...]] = {}
+    for part in line.split(","):
+        label, equals, options = (piece.strip() for piece in part.partition("="))
+        if not equals or not label or label in words:
+            raise LabError(
+                f"--verbalizer {line!r}: {part.strip()!r} is not one class with its words; write "
+                "'negative=terrible|awful,positive=great'"
+            )
+        words[label] = tuple(word.strip() for word in options.split("|"))
+    return words
+
+
+def read_seeds(line: str) -> tuple[int, ...]:
+    """``0,1,2`` as numbers."""
+    parts = [part.strip() for part in line.split(",")]
+    if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
+        raise LabError(f"--seeds {line!r} are not distinct whole numbers; write them as 0,1,2")
+    return tuple(int(part) for part in parts)
+
+
+def command_line(verb: str, options: Mapping[str, object]) -> str:
+    """The command that does the same again; of a folder only its name, so that nothing of this
+    machine is in it."""
+    words = ["labkit", verb]
+    for name, value in options.items():
+        if value is not None:
+            is_path = isinstance(value, Path) or Path(str(value)).is_absolute()
+            words += [f"--{name.replace('_', '-')}", Path(value).name if is_path else str(value)]
+    return shlex.join(words)
+
+
+def _profile(name: str | None) -> str | None:
+    if name not in (None, "small", "full"):
+        raise LabError(f"--profile {name!r} is not a profile; choose small or full")
+    return name
+
+
+def _model(
+    backbone: Backbone,
+    task: Task,
+    template: str | None,
+    words: Mapping[str, tuple[str, ...]] | None,
+    *,
+    soft: bool,
+    card: PromptCard | None = None,
+) -> PromptedModel:
+    """What is given goes before what was saved with the prompt, and that before the task's own."""
+    from labkit.core.prompted_model import PromptedModel
+    from labkit.core.templates import Template, Verbalizer
+
+    line = None if template is None else Template(template.replace("\\n", "\n"))
+    verbalizer = None if words is None else Verbalizer(words)
+    if line is not None and verbalizer is not None and card is None:
+        return PromptedModel(backbone, line, verbalizer)
+    own = card.model(backbone) if card else PromptedModel.for_task(backbone, task, soft=soft)
+    return PromptedModel(backbone, line or own.template, verbalizer or own.verbalizer, bos=own.bos)
+
+
+# ---- folders ----
+
+
+@contextlib.contextmanager
+def _run_folder(out: Path, command: str, resume: bool) -> Iterator[Path]:
+    """``<out>/.run`` for the state of a run; saving the finished prompt replaces it.
+
+    Raises:
+        LabError: if ``out`` can't be written, holds other files (they would be lost), or holds a
+            run that is not finished and not the one to resume.
+    """
+    folder, started = out / RUN_FOLDER, out / RUN_FOLDER / "command.txt"
+    state = folder / "state.pt"
+    _check_replaceable(out)
+    if state.is_file():
+        with _writing(out):
+            earlier = started.read_text(encoding="utf-8") if started.is_file() else "another run"
+        if not resume:
+            raise LabError(
+                f"{out} holds a run that was interrupted; continue it with --resume, choose "
+                f"another --out, or delete {folder}"
+            )
+        if earlier != command:
+            raise LabError(
+                f"{out} holds a run started as `{earlier}`; resume with the same options, or "
+                "choose another --out"
+            )
+    with _writing(out):
+        folder.mkdir(parents=True, exist_ok=True)
+        started.write_text(command, encoding="utf-8")
+    try:
+        yield folder
+    finally:
+        if not state.is_file():  # nothing to resume from: leave no trace
+            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                out.rmdir()  # only if it is empty
+
+
+def _check_replaceable(out: Path) -> None:
+    from labkit.soft_prompt import CARD, CONFIG, WEIGHTS
+
+    here = Path.cwd()
+    if out.resolve() in (here, *here.parents):
+        raise LabError(f"--out {out} is the folder you stand in, or around it; name one inside it")
+    if out.is_dir():
+        others = {file.name for file in out.iterdir()} - {CARD, CONFIG, WEIGHTS, RUN_FOLDER}
+        if others:
+            raise LabError(
+                f"--out {out} holds other files ({', '.join(sorted(others)[:3])}); choose a folder "
+                "of the prompt's own"
+            )
+
+
+@contextlib.contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise LabError(
+            f"{folder} can't be written ({error.strerror or error}); make room or choose another "
+            "--out"
+        ) from error
+
+
+# ---- printing ----
+
+
+@contextlib.contextmanager
+def _verb(as_json: bool, interrupted: str = "stopped") -> Iterator[None]:
+    """Errors as one line and an exit code; with ``--json`` no library can write to stdout."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+            yield
+    except LabError as error:
+        _complain(f"error: {error}")
+        raise typer.Exit(WRONG_INPUT) from error
+    except KeyboardInterrupt as error:
+        _complain(interrupted)
+        raise typer.Exit(INTERRUPTED) from error
+
+
+@contextlib.contextmanager
+def _progress(text: str) -> Iterator[Update]:
+    """A bar with the time left on stderr, if that is a terminal."""
+    from rich import progress
+    from rich.console import Console
+
+    bar = progress.Progress(
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        refresh_per_second=4,
+        disable=not sys.stderr.isatty(),
+    )
+    with bar:
+        task = bar.add_task(text, total=None)
+
+        def update(done: int, total: int, text: str | None = None) -> None:
+            bar.update(task, completed=done, total=total, description=text)
+
+        yield update
+
+
+def _complain(text: object) -> None:
+    print(" ".join(str(text).split()), file=sys.stderr)
+
+
+def _show(result: Mapping[str, Any], lines: Sequence[str], as_json: bool) -> None:
+    print(json.dumps(_finite(result), ensure_ascii=False) if as_json else "\n".join(lines))
+
+
+def _finite(value: object) -> object:
+    """The same without NaN and infinity, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def _scores(result: Evaluation) -> dict[str, Any]:
+    return {
+        "metric": result.metric,
+        "value": result.value,
+        "ci95": list(result.ci95),
+        "majority": result.majority,
+        "n": result.n,
+        "shortened": result.shortened,
+    }
+
+
+def _lines(result: Evaluation) -> list[str]:
+    lines = [str(result)]
+    if result.shortened:
+        lines.append(f"{result.shortened} of {result.n} texts were shortened to fit the model")
+    return lines
+
+
+def _device(backbone: Backbone) -> dict[str, str]:
+    return {"device": str(backbone.device), "dtype": str(backbone.dtype).removeprefix("torch.")}
+
+
+def _table(result: Mapping[str, object]) -> list[str]:
+    return [
+        f"{key:<22}{value:.3f}" if isinstance(value, float) else f"{key:<22}{value}"
+        for key, value in result.items()
+    ]
+
+
+def _show_assets(states: Mapping[str, str], as_json: bool) -> None:
+    from labkit.core.assets import ASSETS
+
+    rows = [
+        {
+            "name": name,
+            "state": state,
+            "version": ASSETS[name].version,
+            "size": ASSETS[name].size,
+            "licence": ASSETS[name].licence,
+            "about": ASSETS[name].about,
+        }
+        for name, state in states.items()
+    ]
+    lines = [
+        f"{row['name']:<9}{row['state']:<9}{row['size'] / 1e6:>6.1f} MB  {row['licence']:<11}"
+        f"{row['about']}"
+        for row in rows
+    ]
+    _show({"assets": rows}, lines, as_json)
+
+
+def _verb_of(arguments: Sequence[str]) -> str:
+    """The verb that was meant, as far as it is known, followed by a space."""
+    words = list(arguments[:2]) if arguments[:1] in (["assets"], ["bench"]) else arguments[:1]
+    known = {command.name or command.callback.__name__ for command in app.registered_commands}
+    groups = {"assets": ("fetch", "verify", "list"), "bench": ("tune", "evaluate")}
+    if words and words[0] in known:
+        return f"{words[0]} "
+    if len(words) == 2 and words[1] in groups[words[0]]:
+        return f"{words[0]} {words[1]} "
+    return f"{words[0]} " if words and words[0] in groups else ""

@@ -1,0 +1,193 @@
+"""`labkit doctor`: is this machine set up, and if not, what mends it.
+
+Every check is a function that returns what it found; none of them changes anything.
+"""
+
+from __future__ import annotations
+
+import importlib
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+from typing import NamedTuple
+
+from packaging.requirements import Requirement
+
+from labkit.core import assets
+from labkit.core.errors import LabError
+
+DISTRIBUTION = "soft-prompt-lab"
+MODEL_PACKAGES = ("torch", "transformers", "peft")
+SPARE_BYTES = 200_000_000
+UNPACKED = 4
+"""Room that an asset needs while it is fetched and unpacked, in multiples of its download."""
+
+
+class Check(NamedTuple):
+    """One finding: what was looked at, whether it is right, what was found, what mends it."""
+
+    name: str
+    ok: bool
+    found: str
+    fix: str = ""
+
+    def advice(self) -> str:
+        return "" if self.ok else f"; {self.fix}"
+
+
+def examine() -> list[Check]:
+    """Run every check; one that breaks down is a failed check and not an error."""
+    return [_safely(name, check) for name, check in CHECKS.items()]
+
+
+def check_python() -> Check:
+    wanted = metadata.metadata(DISTRIBUTION)["Requires-Python"]
+    version = platform.python_version()
+    ok = Requirement(f"python{wanted}").specifier.contains(version, prereleases=True)
+    return Check("python", ok, version, f"make the environment with Python {wanted}")
+
+
+def check_package(name: str) -> Check:
+    """Installed, and of a version that pyproject.toml allows."""
+    wanted = _requirements()[name]
+    fix = f'run: {Path(sys.executable).name} -m pip install "{name}{wanted.specifier}"'
+    try:
+        version = metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return Check(name, False, "not installed", fix)
+    return Check(name, wanted.specifier.contains(version, prereleases=True), version, fix)
+
+
+def check_packages() -> Check:
+    """All others that labkit needs, in one line."""
+    others = [check_package(name) for name in _requirements() if name not in MODEL_PACKAGES]
+    wrong = [check for check in others if not check.ok]
+    found = ", ".join(f"{c.name} {c.found}" for c in wrong) or f"{len(others)} as required"
+    return Check("packages", not wrong, found, "; ".join(check.fix for check in wrong))
+
+
+def check_device() -> Check:
+    """What the models run on; a torch without CUDA beside an NVIDIA GPU is a mistake."""
+    import torch
+
+    from labkit.core.backbones import has_bf16
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = "bfloat16" if has_bf16(device) else "float32"
+    about = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
+    found = f"{device} ({about}), {dtype}, {torch.get_num_threads()} threads"
+    if device.type == "cuda" or not has_nvidia_gpu():
+        return Check("device", True, found)
+    if torch.version.cuda is None:
+        fix = (
+            "there is an NVIDIA GPU, but this torch is for CPUs only: install one from pytorch.org"
+        )
+    else:
+        fix = f"there is an NVIDIA GPU, but its driver does not serve CUDA {torch.version.cuda}"
+    return Check("device", False, found, fix)
+
+
+def has_nvidia_gpu() -> bool:
+    """By the driver's own traces, whatever torch thinks."""
+    return shutil.which("nvidia-smi") is not None or Path("/proc/driver/nvidia/version").exists()
+
+
+def check_assets() -> Check:
+    states = assets.verify()
+    wrong = [f"{name} {state}" for name, state in states.items() if state != "ok"]
+    found = ", ".join(wrong or states)
+    return Check("assets", not wrong, found, "run `labkit assets fetch` with the network on")
+
+
+def check_cache() -> Check:
+    """Writable, or read-only with everything in it (a cache may be shared)."""
+    folder = assets.cache_dir()
+    try:
+        with tempfile.TemporaryFile(dir=_existing(folder)):
+            return Check("cache", True, f"{folder} is writable")
+    except OSError as error:
+        whole = set(assets.verify().values()) == {"ok"}
+        found = f"{folder} is not writable ({error.strerror})"
+        return Check("cache", whole, found, "set LABKIT_CACHE to a folder that is")
+
+
+def check_disk() -> Check:
+    folder = assets.cache_dir()
+    missing = [asset for asset in assets.ASSETS.values() if not assets.is_ready(asset)]
+    needed = SPARE_BYTES + UNPACKED * sum(asset.size for asset in missing)
+    free = shutil.disk_usage(_existing(folder)).free
+    found = f"{free / 1e9:.1f} GB free at {folder}"
+    fix = f"make room for {needed / 1e9:.1f} GB, or set LABKIT_CACHE to another disk"
+    return Check("disk", free >= needed, found, fix)
+
+
+def check_widgets() -> Check:
+    """JupyterLab draws widgets only if their front end is in the same environment."""
+    version = importlib.import_module("ipywidgets").__version__
+    try:
+        front_end = metadata.version("jupyterlab_widgets")
+    except metadata.PackageNotFoundError:
+        fix = "run: python -m pip install --force-reinstall ipywidgets"
+        return Check("widgets", False, f"ipywidgets {version} without jupyterlab_widgets", fix)
+    return Check("widgets", True, f"ipywidgets {version}, jupyterlab_widgets {front_end}")
+
+
+def check_kernel() -> Check:
+    """The notebooks ask for the kernel ``python3``: it must be this environment's Python."""
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    fix = (
+        "run: python -m ipykernel install --sys-prefix, and start Jupyter with "
+        "JUPYTER_PREFER_ENV_PATH=1 (make lab does)"
+    )
+    try:
+        spec = KernelSpecManager().get_kernel_spec("python3")
+    except NoSuchKernel:
+        return Check("kernel", False, "there is no Jupyter kernel python3", fix)
+    return Check("kernel", runs_here(spec.argv[0]), f"python3 runs {spec.argv[0]}", fix)
+
+
+def runs_here(program: str) -> bool:
+    """Whether a kernel's program is this Python. A bare ``python`` is: Jupyter replaces it."""
+    path = Path(program)
+    if not path.is_absolute():
+        return path.name.startswith("python")
+    # not resolved: the python of an environment is a link to the one that made it
+    return path.parent.absolute() == Path(sys.executable).parent.absolute()
+
+
+CHECKS: dict[str, Callable[[], Check]] = {
+    "python": check_python,
+    **{name: lambda name=name: check_package(name) for name in MODEL_PACKAGES},
+    "packages": check_packages,
+    "device": check_device,
+    "assets": check_assets,
+    "cache": check_cache,
+    "disk": check_disk,
+    "widgets": check_widgets,
+    "kernel": check_kernel,
+}
+
+
+def _safely(name: str, check: Callable[[], Check]) -> Check:
+    try:
+        return check()
+    except (ImportError, OSError, LabError, metadata.PackageNotFoundError) as error:
+        fix = "install the project anew: python -m pip install -e ."
+        return Check(name, False, " ".join(str(error).split()), fix)
+
+
+def _requirements() -> dict[str, Requirement]:
+    """What the project needs without its extras, by name."""
+    lines = metadata.requires(DISTRIBUTION) or []
+    wanted = [Requirement(line) for line in lines if "extra ==" not in line]
+    return {requirement.name: requirement for requirement in wanted}
+
+
+def _existing(folder: Path) -> Path:
+    """The folder itself, or the nearest one around it that is there."""
+    return next(path for path in (folder, *folder.absolute().parents) if path.exists())

@@ -1,0 +1,317 @@
+"""Backbones: every readout against Hugging Face's plain forward pass, and frozen means frozen."""
+
+from __future__ import annotations
+
+import hashlib
+
+import huggingface_hub
+import pytest
+import torch
+import transformers
+from safetensors.torch import load_file
+from torch.nn import functional as F
+
+import plain
+from labkit.core.backbones import load_backbone, mean_pooled
+from labkit.core.errors import LabError
+from labkit.core.prompted_model import PromptedModel
+from labkit.core.templates import Template, Verbalizer
+from labkit.core.tuning import fit
+from labkit.soft_prompt import SoftPrompt
+from tiny import FAMILIES
+
+WORDS = ["terrible", "great", "marvellous", "maddening", "good"]  # of one piece and of several
+
+
+def prompted(backbone, family, words=WORDS, soft=True, **settings) -> PromptedModel:
+    template = Template(plain.TEMPLATES[family])
+    verbalizer = Verbalizer({word: word for word in words})
+    return PromptedModel(
+        backbone, template.with_soft() if soft else template, verbalizer, **settings
+    )
+
+
+def random_prompt(backbone, length=3, seed=0) -> SoftPrompt:
+    generator = torch.Generator().manual_seed(seed)
+    return SoftPrompt(torch.randn(length, backbone.hidden_size, generator=generator) * 0.5)
+
+
+# ---- scores ----
+
+
+@pytest.mark.parametrize("length", [0, 1, 7])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_scores_are_those_of_a_plain_forward_pass(
+    tiny_backbone, tiny_folder, tiny_task, family, length
+):
+    backbone = tiny_backbone(family)
+    prompt = random_prompt(backbone, length) if length else None
+    examples = tiny_task.split("test")
+    ours = prompted(backbone, family, soft=length > 0).scores(prompt, examples)
+    model = plain.load(family, tiny_folder(family))
+    vectors = prompt().detach() if length else None
+    theirs = torch.stack(
+        [
+            plain.score(family, model, backbone.tokenizer, vectors, example.text, WORDS)
+            for example in examples
+        ]
+    )
+    assert ours.dtype == torch.float32
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-5)
+    assert theirs.std(0).max() > 1e-2  # the texts matter, so that equality says something
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_left_padding_in_hugging_faces_forward_gives_the_same_scores(
+    tiny_backbone, tiny_folder, tiny_task, family
+):
+    """Generation pads on the left, with position ids to match; nothing of that may show."""
+    backbone = tiny_backbone(family)
+    examples = tiny_task.split("test")
+    prompt = random_prompt(backbone)
+    rows = [backbone.tokenizer(f"{e.text} It was")["input_ids"] for e in examples]
+    longest = max(len(row) for row in rows)
+    lengths = torch.tensor([len(row) + 3 for row in rows])
+    model = plain.load(family, tiny_folder(family))
+    embed = model.get_input_embeddings()
+    embedded = torch.stack(
+        [
+            F.pad(
+                torch.cat([prompt().detach(), embed(torch.tensor(row))]).T, (longest - len(row), 0)
+            ).T
+            for row in rows
+        ]
+    )
+    places = torch.arange(longest + 3)
+    mask = (places >= longest + 3 - lengths[:, None]).long()
+    positions = (mask.cumsum(-1) - 1).clamp(min=0)
+    logits = model(inputs_embeds=embedded, attention_mask=mask, position_ids=positions).logits
+    words = ["terrible", "great"]
+    columns = [backbone.tokenizer(f" {w}", add_special_tokens=False)["input_ids"] for w in words]
+    theirs = logits[:, -1].log_softmax(-1)[:, torch.tensor(columns).flatten()]
+    ours = prompted(backbone, family, words).scores(prompt, examples)
+    torch.testing.assert_close(ours, theirs, rtol=1e-6, atol=1e-5)
+
+
+def test_the_sentinel_stands_in_input_and_target(tiny_backbone, tiny_folder, tiny_task):
+    """Lester et al. 2021, section 3.2: a T5 that was never tuned answers behind its sentinel."""
+    backbone = tiny_backbone("t5")
+    tokenizer = backbone.tokenizer
+    verbalizer = Verbalizer({"negative": "terrible", "positive": "great"})
+    model = plain.load("t5", tiny_folder("t5"))
+    for line, ends in (("{text} was {mask}", "was<extra_id_0>"), ("{text} was", "was")):
+        for sentinel in (None, True, False):
+            ours = PromptedModel(backbone, line, verbalizer, sentinel=sentinel)
+            wanted = "{mask}" in line if sentinel is None else sentinel
+            for example in tiny_task.split("test")[:3]:
+                source = tokenizer(f"{example.text} {ends}", return_tensors="pt")
+                theirs = []
+                for word in ("terrible", "great"):
+                    spelt = ("<extra_id_0>" if wanted else "") + f" {word}"
+                    target = tokenizer(spelt, return_tensors="pt")["input_ids"]
+                    theirs.append(-model(**source, labels=target).loss * target.shape[1])
+                scores = ours.scores(None, [example])[0]
+                torch.testing.assert_close(scores, torch.stack(theirs), rtol=1e-6, atol=1e-5)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_rows_that_are_embeddings_of_words_score_as_those_words(
+    tiny_backbone, tiny_folder, tiny_task, family
+):
+    """Against a forward pass on token ids: positions and LayerNorm are applied once, by the model,
+    and rows between the words stand where their slots are."""
+    backbone = tiny_backbone(family)
+    tokenizer, model = backbone.tokenizer, plain.load(family, tiny_folder(family))
+
+    def cut(text):
+        return tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    before, after = backbone.special_tokens()
+    rows = cut(" very funny")
+    prompt = SoftPrompt(backbone.model.get_input_embeddings().weight[torch.tensor(rows)])
+    line = plain.TEMPLATES[family].replace("{text}", f"{{text}}{{soft:{len(rows)}}}")
+    words = ["terrible", "great"]
+    ours = PromptedModel(backbone, line, Verbalizer({w: w for w in words}))
+    for example in tiny_task.split("test")[:4]:
+        text = cut(example.text)
+        ids = [*before, *text, *rows]
+        if family in ("bert", "roberta"):
+            ids += [*cut(" It was"), tokenizer.mask_token_id, *cut("."), *after]
+            logits = model(torch.tensor([ids])).logits[0, ids.index(tokenizer.mask_token_id)]
+            theirs = logits[[cut(f" {word}")[0] for word in words]]
+        elif family in ("gpt2", "llama"):
+            ids += cut(" It was")
+            logits = model(torch.tensor([ids])).logits[0, -1]
+            theirs = logits.log_softmax(-1)[[cut(f" {word}")[0] for word in words]]
+        elif family == "t5":
+            target = [torch.tensor([[*cut(word), tokenizer.eos_token_id]]) for word in words]
+            source = torch.tensor([[*ids, *after]])
+            theirs = torch.stack([-model(source, labels=t).loss * t.shape[1] for t in target])
+        else:
+            hidden = model(torch.tensor([[*ids, *after]])).last_hidden_state[0]
+            start = len(before) + len(text)
+            pooled = torch.cat([hidden[:start], hidden[start + len(rows) :]]).mean(0)
+            labels = [
+                model(torch.tensor([[*before, *cut(word), *after]])).last_hidden_state[0].mean(0)
+                for word in words
+            ]
+            theirs = 20 * torch.stack([F.cosine_similarity(pooled, v, dim=0) for v in labels])
+        scores = ours.scores(prompt, [example])[0]
+        torch.testing.assert_close(scores, theirs, rtol=1e-6, atol=1e-5)
+
+
+def test_pooling_is_the_unit_mean_of_the_marked_rows():
+    hidden = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(0))
+    marks = torch.tensor([[1, 0, 1, 1, 0], [0, 0, 1, 0, 0]])
+    by_hand = torch.stack([hidden[0][[0, 2, 3]].mean(0), hidden[1, 2]])
+    by_hand = by_hand / by_hand.norm(dim=-1, keepdim=True)
+    torch.testing.assert_close(mean_pooled(hidden, marks), by_hand)
+
+
+@pytest.mark.parametrize(
+    ("family", "before", "after"),
+    [
+        ("bert", ["[CLS]"], ["[SEP]"]),
+        ("roberta", ["<s>"], ["</s>"]),
+        ("gpt2", [], []),
+        ("llama", ["<s>"], []),
+        ("t5", [], ["</s>"]),
+    ],
+)
+def test_special_tokens(tiny_backbone, family, before, after):
+    backbone = tiny_backbone(family)
+    names = backbone.tokenizer.convert_ids_to_tokens
+    assert [names(ids) for ids in backbone.special_tokens()] == [before, after]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_text_may_use_every_position_and_no_more(tiny_backbone, tiny_folder, family):
+    """RoBERTa's table has two rows more than it has positions; one too many fails in the model."""
+    backbone = tiny_backbone(family)
+    assert backbone.max_length == 64
+    model = plain.load(family, tiny_folder(family))
+    ids = torch.full((1, 64), backbone.tokenizer.convert_tokens_to_ids("."))
+    embedded = model.get_input_embeddings()(ids)
+    body = model.encoder if family == "t5" else model
+    assert torch.isfinite(body(inputs_embeds=embedded)[0]).all()
+
+
+# ---- frozen ----
+
+
+def digest(backbone) -> str:
+    state = backbone.model.state_dict()
+    return hashlib.sha256(b"".join(t.numpy().tobytes() for t in state.values())).hexdigest()
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_frozen_by_construction(tiny_folder, tiny_task, family):
+    backbone = load_backbone(str(tiny_folder(family)), device="cpu", dtype=torch.float32)
+    assert not any(p.requires_grad for p in backbone.parameters())
+    model = prompted(backbone, family, ["terrible", "great"])
+    model.train()
+    assert model.training and not any(m.training for m in backbone.modules())  # no dropout
+    model = PromptedModel.for_task(backbone, tiny_task)
+    prompt, before = random_prompt(backbone), digest(backbone)
+    start = prompt().detach().clone()
+    fit(model, prompt, tiny_task, steps=2, lr=0.1)
+    assert not torch.equal(prompt(), start)
+    assert digest(backbone) == before
+    assert all(p.grad is None for p in backbone.parameters())
+    stored = load_file(tiny_folder(family) / "model.safetensors")
+    loaded = backbone.model.state_dict()
+    assert stored and all(torch.equal(loaded[name], tensor) for name, tensor in stored.items())
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_training_mode_does_not_change_a_frozen_score(tiny_backbone, tiny_task, family):
+    backbone = tiny_backbone(family)
+    assert getattr(backbone.model.config, "attention_dropout", 0.1) is not None
+    model, prompt = prompted(backbone, family), random_prompt(backbone)
+    quiet = model.eval().scores(prompt, tiny_task.split("test"))
+    assert torch.equal(model.train().scores(prompt, tiny_task.split("test")), quiet)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_trainable_trains_the_weights_and_saves_hugging_faces_format(
+    tiny_folder, tiny_task, tmp_path, family
+):
+    backbone = load_backbone(str(tiny_folder(family)), trainable=True, device="cpu")
+    assert backbone.dtype == torch.float32 and "trainable" in backbone.describe()
+    before = digest(backbone)
+    model = PromptedModel.for_task(backbone, tiny_task, soft=False)
+    history = fit(model, None, tiny_task, steps=6, lr=3e-3)
+    assert digest(backbone) != before
+    assert min(history.losses[1:]) < history.losses[0]
+    backbone.save(str(tmp_path / "tuned"))
+    again = load_backbone(str(tmp_path / "tuned"), device="cpu", dtype=torch.float32)
+    assert digest(again) == digest(backbone)
+    examples = tiny_task.split("test")
+    reloaded = PromptedModel.for_task(again, tiny_task, soft=False).scores(None, examples)
+    torch.testing.assert_close(reloaded, model.eval().scores(None, examples), rtol=0, atol=1e-5)
+
+
+def test_the_label_side_of_a_trainable_encoder_moves_with_its_weights(tiny_folder, tiny_task):
+    backbone = load_backbone(str(tiny_folder("bert-encoder")), trainable=True, device="cpu")
+    words = ((10, 11), (12,))
+    model = PromptedModel.for_task(backbone, tiny_task, soft=False)
+    before = backbone.eval().label_vectors(words).detach()
+    fit(model, None, tiny_task, steps=1, lr=1e-2)
+    assert not torch.allclose(backbone.eval().label_vectors(words), before)
+
+
+# ---- loading ----
+
+
+@pytest.mark.parametrize(
+    ("family", "readout"),
+    [
+        ("bert", "mlm"),
+        ("roberta", "mlm"),
+        ("gpt2", "causal"),
+        ("llama", "causal"),
+        ("t5", "seq2seq"),
+        ("bert-encoder", "encoder"),
+    ],
+)
+def test_the_readout_follows_from_the_models_own_type(tiny_backbone, family, readout):
+    backbone = tiny_backbone(family)
+    assert backbone.readout == readout
+    assert f"{readout} readout" in backbone.describe() and "frozen" in backbone.describe()
+
+
+def test_an_unknown_model_is_refused_in_one_line(tmp_path):
+    with pytest.raises(LabError) as caught:
+        load_backbone(str(tmp_path / "nothing-here"))
+    message = str(caught.value)
+    assert "nothing-here" in message and "smollm2" in message and "\n" not in message
+
+
+def test_a_hub_model_without_network_is_refused_in_one_line(no_network, monkeypatch):
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)  # no half minute's wait
+    with pytest.raises(LabError, match="no-such-owner/no-such-model") as caught:
+        load_backbone("no-such-owner/no-such-model")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "config.json", "tokenizer.json"])
+@pytest.mark.parametrize("keep", [0, 100, 0.5])
+def test_a_damaged_folder_is_refused(tiny_folder, tmp_path, name, keep):
+    folder = tmp_path / "copy"
+    folder.mkdir()
+    for file in tiny_folder("bert").iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[: keep if isinstance(keep, int) else int(keep * len(whole))])
+    with pytest.raises(LabError, match="cannot be loaded") as caught:
+        load_backbone(str(folder), device="cpu")
+    assert "\n" not in str(caught.value)
+
+
+def test_a_model_of_another_kind_is_refused(tiny_folder, tmp_path):
+    config = transformers.BertConfig.from_pretrained(tiny_folder("bert"))
+    transformers.BertForSequenceClassification(config).save_pretrained(tmp_path)
+    with pytest.raises(
+        LabError, match=r"BertForSequenceClassification\) has none of the four readouts"
+    ):
+        load_backbone(str(tmp_path))
