@@ -64,9 +64,8 @@ def score(
         for word in words:
             total, ids = torch.zeros(()), list(start)
             for piece in pieces(f" {word}"):
-                total = (
-                    total + model(inputs_embeds=embedded(ids)).logits[0, -1].log_softmax(-1)[piece]
-                )
+                logits = model(inputs_embeds=embedded(ids)).logits[0, -1]
+                total = total + logits.log_softmax(-1)[piece]
                 ids.append(piece)
             scores.append(total)
         return torch.stack(scores)

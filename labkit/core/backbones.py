@@ -29,6 +29,7 @@ from typing import NamedTuple
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.models.auto import modeling_auto
@@ -352,7 +353,7 @@ def load_backbone(
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, revision=revision)
         with assets.quiet_transformers():
             model = _AUTO[readout].from_pretrained(folder, revision=revision, dtype=dtype)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         raise LabError(
             f"model {name!r} cannot be loaded ({_first_line(error)}); give a folder in Hugging "
             "Face's format, or a Hub id while the network is on "
