@@ -16,7 +16,7 @@ Usage::
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -141,7 +141,7 @@ class PromptedModel(nn.Module):
 
     def labels(self) -> Labels:
         """The verbalizer's words as pieces of this backbone's tokenizer."""
-        return self._cut(self.verbalizer.words)
+        return self._cut(self.verbalizer.words.values())
 
     def _candidate_scores(
         self,
@@ -150,7 +150,7 @@ class PromptedModel(nn.Module):
         candidates: Sequence[Sequence[str]],
     ) -> Tensor:
         sizes = {len(answers) for answers in candidates}
-        if len(candidates) != len(sequences) or len(sizes) != 1:
+        if len(candidates) != len(sequences) or len(sizes) != 1 or 0 in sizes:
             raise LabError(
                 f"candidates: {len(candidates)} lists of {sorted(sizes)} answers for "
                 f"{len(sequences)} examples; give every example a list of the same length"
@@ -160,15 +160,15 @@ class PromptedModel(nn.Module):
             rows_of.setdefault(tuple(answers), []).append(row)
         result = torch.empty(len(sequences), sizes.pop())
         for answers, rows in rows_of.items():
-            labels = self._cut({answer: (answer,) for answer in answers})
+            labels = self._cut([(answer,) for answer in answers])
             chosen = [sequences[row] for row in rows]
             result[rows] = scoring.score(self.backbone, chosen, vectors, labels)
         return result
 
-    def _cut(self, words: Mapping[str, Sequence[str]]) -> Labels:
+    def _cut(self, words: Iterable[Sequence[str]]) -> Labels:
         pieces: list[Pieces] = []
         classes: list[tuple[int, ...]] = []
-        for options in words.values():
+        for options in words:
             classes.append(tuple(range(len(pieces), len(pieces) + len(options))))
             pieces += [self._word_pieces(word) for word in options]
         return Labels(tuple(pieces), tuple(classes))

@@ -1,0 +1,258 @@
+"""Prompted models: label words, candidates, what is refused, and evaluation against brute force."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torch import nn
+
+from labkit.core.errors import LabError
+from labkit.core.prompted_model import PromptedModel, evaluate, for_classes, interpolate
+from labkit.core.tasks import Example
+from labkit.core.templates import Verbalizer
+from labkit.soft_prompt import SoftPrompt
+from tiny import FAMILIES
+
+EXACT = {"rtol": 1e-6, "atol": 1e-5}
+
+
+def prompt_for(backbone, length=3) -> SoftPrompt:
+    return SoftPrompt.from_uniform(backbone, length, seed=1)
+
+
+# ---- label words ----
+
+
+@pytest.mark.parametrize(
+    ("family", "template", "pieces"),
+    [
+        ("gpt2", "{text} It was {mask}", [["Ġgreat"], ["Ġm", "a", "r", "ve", "l", "lo", "u", "s"]]),
+        ("gpt2", "{text}\n{mask}", [["gr", "eat"], ["m", "a", "r", "ve", "l", "lo", "u", "s"]]),
+        ("roberta", "{text} {mask}.", [["Ġgreat"], ["Ġm", "a", "r", "ve", "l", "lo", "u", "s"]]),
+        ("bert", "{text} {mask}.", [["great"], ["m", *["a", "r", "ve", "l", "l", "o", "u", "s"]]]),
+    ],
+)
+def test_the_space_before_the_mask_goes_into_the_first_piece(
+    tiny_backbone, family, template, pieces
+):
+    backbone = tiny_backbone(family)
+    model = PromptedModel(backbone, template, Verbalizer({"a": "great", "b": "marvellous"}))
+    names = backbone.tokenizer.convert_ids_to_tokens
+    cut = [[piece.removeprefix("##") for piece in names(ids)] for ids in model.labels().words]
+    assert cut == pieces
+    assert model.labels().classes == ((0,), (1,))
+
+
+@pytest.mark.parametrize("family", ["bert", "t5", "bert-encoder"])
+def test_a_label_word_outside_the_vocabulary_is_refused(tiny_backbone, tiny_task, family):
+    backbone = tiny_backbone(family)
+    template = tiny_task.prompt_for(backbone.readout).template
+    model = PromptedModel(backbone, template, Verbalizer({"a": "great", "b": "好"}))
+    with pytest.raises(LabError, match="'好' is not in the vocabulary"):
+        model.scores(None, tiny_task.split("test"))
+
+
+# ---- candidates ----
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_candidates_per_example_score_as_the_same_label_words(tiny_backbone, tiny_task, family):
+    backbone, prompt = tiny_backbone(family), prompt_for(tiny_backbone(family))
+    model = PromptedModel.for_task(backbone, tiny_task)
+    examples = tiny_task.split("test")[:6]
+    sets = [("great", "dull", "marvellous"), ("bad", "good", "very funny")]
+    answers = [sets[i % 2] for i in range(len(examples))]
+    ours = model.scores(prompt, examples, candidates=answers)
+    assert ours.shape == (6, 3)
+    for row, (example, words) in enumerate(zip(examples, answers, strict=True)):
+        alone = PromptedModel(backbone, model.template, Verbalizer({w: w for w in words}))
+        torch.testing.assert_close(ours[[row]], alone.scores(prompt, [example]), **EXACT)
+
+
+def test_a_candidate_may_stand_twice(tiny_backbone, tiny_task):
+    backbone = tiny_backbone("gpt2")
+    model = PromptedModel.for_task(backbone, tiny_task, soft=False)
+    scores = model.scores(None, tiny_task.split("test")[:1], [["great", "bad", "great"]])
+    assert scores.shape == (1, 3) and scores[0, 0] == scores[0, 2] != scores[0, 1]
+
+
+@pytest.mark.parametrize(
+    "candidates", [[], [["a", "b"]], [["a", "b"], ["a"]], [[], []], [["a"], ["b"], ["c"]]]
+)
+def test_candidates_of_the_wrong_shape_are_refused(tiny_backbone, tiny_task, candidates):
+    model = PromptedModel.for_task(tiny_backbone("gpt2"), tiny_task, soft=False)
+    with pytest.raises(LabError, match="give every example a list of the same length"):
+        model.scores(None, tiny_task.split("test")[:2], candidates)
+
+
+# ---- what is refused ----
+
+
+class Fixed(nn.Module):
+    def __init__(self, vectors):
+        super().__init__()
+        self.vectors = vectors
+
+    def forward(self):
+        return self.vectors
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_prompt_that_is_not_finite(tiny_backbone, tiny_task, family, number):
+    backbone, prompt = tiny_backbone(family), prompt_for(tiny_backbone(family))
+    with torch.no_grad():
+        prompt.weight[1, 2] = number
+    model = PromptedModel.for_task(backbone, tiny_task)
+    with pytest.raises(LabError, match="NaN or infinite"):
+        model.scores(prompt, tiny_task.split("test"))
+    with pytest.raises(LabError, match="NaN or infinite"):
+        evaluate(model, prompt, tiny_task)
+
+
+@pytest.mark.parametrize("shape", [(3, 31), (3, 64), (32,), (1, 3, 32)])
+def test_a_prompt_of_another_shape(tiny_backbone, tiny_task, shape):
+    model = PromptedModel.for_task(tiny_backbone("gpt2"), tiny_task)
+    with pytest.raises(LabError, match="takes rows of width 32"):
+        model.scores(Fixed(torch.zeros(shape)), tiny_task.split("test"))
+
+
+def test_a_prompt_without_a_place_and_a_place_without_a_prompt(tiny_backbone, tiny_task):
+    backbone, examples = tiny_backbone("gpt2"), tiny_task.split("test")
+    hard = PromptedModel.for_task(backbone, tiny_task, soft=False)
+    with pytest.raises(LabError, match=r"add \{soft\}"):
+        hard.scores(prompt_for(backbone), examples)
+    with pytest.raises(LabError, match="no prompt was given"):
+        PromptedModel.for_task(backbone, tiny_task).scores(None, examples)
+
+
+def test_slots_of_another_number_than_the_prompts_rows(tiny_backbone, tiny_task):
+    backbone = tiny_backbone("gpt2")
+    model = PromptedModel(
+        backbone, "{soft:2}{text} {mask}", Verbalizer({"negative": "bad", "positive": "good"})
+    )
+    with pytest.raises(LabError, match="slots for 2 virtual tokens, the prompt has 3"):
+        model.scores(prompt_for(backbone), tiny_task.split("test"))
+
+
+def test_an_unknown_place_for_bos(tiny_backbone):
+    with pytest.raises(LabError, match="choose one of text, first"):
+        PromptedModel(
+            tiny_backbone("gpt2"), "{text}{mask}", Verbalizer({"a": "x", "b": "y"}), bos="last"
+        )
+
+
+def test_a_template_is_refused_when_the_model_is_made(tiny_backbone):
+    with pytest.raises(LabError, match=r"does not end in \{mask\}"):
+        PromptedModel(tiny_backbone("gpt2"), "{mask} {text}", Verbalizer({"a": "x", "b": "y"}))
+
+
+# ---- evaluation ----
+
+
+def test_accuracy_against_counting_by_hand(tiny_backbone, tiny_task):
+    backbone = tiny_backbone("llama")
+    model, prompt = PromptedModel.for_task(backbone, tiny_task), prompt_for(backbone)
+    result = evaluate(model, prompt, tiny_task)
+    right = 0
+    for example in tiny_task.split("test"):
+        negative, positive = model.scores(prompt, [example])[0].tolist()
+        right += (positive > negative) == (example.label == 1)
+    assert result.value == right / 12
+    assert result.metric == "accuracy" and result.n == 12 and result.majority == 0.5
+    wilson = stats.binomtest(right, 12).proportion_ci(0.95, method="wilson")
+    assert tuple(result.ci95) == pytest.approx((wilson.low, wilson.high))
+    assert result.correct.sum() == right
+    assert result.shortened == 0 and result.seconds > 0
+    assert f"accuracy {right / 12:.3f}" in str(result) and "n = 12" in str(result)
+
+
+@pytest.mark.parametrize("family", ["llama", "bert"])
+def test_columns_follow_the_tasks_classes_whatever_the_order_of_the_words(
+    tiny_backbone, tiny_task, family
+):
+    backbone = tiny_backbone(family)
+    model, prompt = PromptedModel.for_task(backbone, tiny_task), prompt_for(backbone)
+    swapped = PromptedModel(
+        backbone, model.template, Verbalizer({"positive": "great", "negative": "terrible"})
+    )
+    one, other = evaluate(model, prompt, tiny_task), evaluate(swapped, prompt, tiny_task)
+    np.testing.assert_allclose(one.scores, other.scores, atol=1e-6)
+    assert one.value == other.value
+
+
+def test_reordering_keeps_the_models_other_settings(tiny_backbone, tiny_task):
+    model = PromptedModel(
+        tiny_backbone("llama"),
+        "{text} It was {mask}",
+        Verbalizer({"positive": "great", "negative": "terrible"}),
+        bos="first",
+        sentinel=True,
+        max_length=20,
+    )
+    ordered = for_classes(model, tiny_task)
+    assert ordered.verbalizer.labels == tiny_task.labels
+    assert (ordered.bos, ordered.sentinel, ordered.max_length) == ("first", True, 20)
+
+
+def test_other_classes_than_the_tasks_are_refused(tiny_backbone, tiny_task):
+    model = PromptedModel(
+        tiny_backbone("gpt2"), "{text} {mask}", Verbalizer({"bad": "bad", "good": "good"})
+    )
+    with pytest.raises(LabError, match="name exactly these"):
+        evaluate(model, None, tiny_task)
+
+
+def test_limit_takes_the_same_sample_every_time(tiny_backbone, tiny_task):
+    model = PromptedModel.for_task(tiny_backbone("gpt2"), tiny_task, soft=False)
+    first, again = (evaluate(model, None, tiny_task, "train", limit=7) for _ in range(2))
+    assert first.n == 7
+    np.testing.assert_array_equal(first.scores, again.scores)
+    with pytest.raises(LabError, match="no split 'dev'"):
+        evaluate(model, None, tiny_task, "dev")
+
+
+def test_bias_is_taken_from_the_scores(tiny_backbone, tiny_task):
+    model = PromptedModel.for_task(tiny_backbone("gpt2"), tiny_task, soft=False)
+    plain = evaluate(model, None, tiny_task)
+    shifted = evaluate(model, None, tiny_task, bias=[1000.0, 0.0])
+    np.testing.assert_allclose(shifted.scores, plain.scores - [1000.0, 0.0], rtol=1e-5)
+    assert (shifted.predictions == 1).all() and shifted.value == 0.5
+
+
+def test_texts_that_were_cut_are_counted(tiny_backbone, tiny_task):
+    long = Example("long", {"text": "a great film " * 50}, 1)
+    task = replace(tiny_task, splits={"test": (*tiny_task.split("test"), long)})
+    model = PromptedModel.for_task(tiny_backbone("gpt2"), task, soft=False)
+    assert evaluate(model, None, task).shortened == 1
+
+
+def test_interpolation_between_the_poles():
+    scores = np.array([[0.0, 0.0], [0.0, np.log(3)], [80.0, 0.0], [0.0, 80.0]])
+    np.testing.assert_allclose(interpolate(scores, (-4, 4)), [0, 2, -4, 4], atol=1e-6)
+    p = torch.tensor(scores).softmax(-1)[:, 1].numpy()
+    np.testing.assert_allclose(interpolate(scores, (1, 5)), 1 + 4 * p)
+
+
+def test_regression_is_scored_with_pearsons_r(tiny_backbone, tiny_task):
+    examples = tuple(replace(e, label=float(i % 5)) for i, e in enumerate(tiny_task.split("test")))
+    task = replace(tiny_task, labels=(), range=(0.0, 5.0), splits={"test": examples})
+    backbone = tiny_backbone("llama")
+    model, prompt = PromptedModel.for_task(backbone, task), prompt_for(backbone)
+    result = evaluate(model, prompt, task)
+    values = 5 * model.scores(prompt, examples).softmax(-1)[:, 1].numpy()
+    np.testing.assert_allclose(result.predictions, values, rtol=1e-5)
+    theirs = stats.pearsonr(values, [e.label for e in examples])
+    assert result.metric == "pearson" and result.majority is None
+    assert result.value == pytest.approx(theirs.statistic, abs=1e-6)
+    assert tuple(result.ci95) == pytest.approx(tuple(theirs.confidence_interval(0.95)), abs=1e-6)
+    three = PromptedModel(
+        backbone, "{text} {mask}", Verbalizer({"a": "bad", "b": "good", "c": "dull"})
+    )
+    with pytest.raises(LabError, match="give the verbalizer two poles"):
+        evaluate(three, None, task)
