@@ -87,8 +87,8 @@ def bench_tune(
 ) -> dict:
     """Train a prompt of ``length`` tokens for ``steps`` steps of 16 sentences.
 
-    All contestants see the same sentences; as it comes, PEFT's batches are in random order, tuned
-    by hand they are of similar length, as ours are. The loss is each library's own: PEFT's users
+    All contestants see the same sentences; only PEFT tuned by hand has them in batches of similar
+    length. The loss is each library's own: PEFT's users
     train on the label word with the full vocabulary's cross entropy, labkit on the label scores.
     """
     examples = load_task("rt-polarity").take("train", steps * BATCH_SIZE, seed=0)
@@ -154,10 +154,12 @@ class _Labkit:
         optimizer = torch.optim.Adam(prompt.parameters(), lr=3e-3)
         backbone = self.model.backbone
         leading = scoring.leading_length(backbone, self.sequences)
-        for rows in epoch_batches([len(s.ids) for s in self.sequences], BATCH_SIZE, 0, 0):
+        for rows in epoch_batches(len(self.sequences), BATCH_SIZE, 0, 0):
             batch = [self.sequences[row] for row in rows]
-            scores = scoring.class_scores(backbone, batch, prompt(), self.labels, leading)
-            F.cross_entropy(scores, self.targets[rows].to(scores.device)).backward()
+            with scoring.differentiable_attention():
+                scores = scoring.class_scores(backbone, batch, prompt(), self.labels, leading)
+                loss = F.cross_entropy(scores, self.targets[rows].to(scores.device))
+            loss.backward()
             optimizer.step()
             optimizer.zero_grad()
 

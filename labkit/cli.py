@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from labkit.core.backbones import Backbone
     from labkit.core.prompted_model import Evaluation, PromptedModel
     from labkit.core.tasks import Task
-    from labkit.soft_prompt import PromptCard
+    from labkit.soft_prompt import PromptCard, SoftPrompt
 
 WRONG_INPUT, INTERRUPTED = 2, 130
 RUN_FOLDER = ".run"
@@ -158,9 +158,10 @@ def evaluate(
         module, card = (None, None) if prompt is None else load_for(frozen, prompt)
         model = _model(frozen, data, template, words, soft=prompt is not None, card=card)
         result = prompted_model.evaluate(model, module, data, split, limit=limit, progress=update)
-    lines = [frozen.describe(), f"template {model.template.text!r}", *_lines(result)]
+    scores = _scores(result)
+    lines = [frozen.describe(), f"template {model.template.text!r}", *_lines(scores)]
     about = {"backbone": backbone, "task": data.name, "split": split, **_device(frozen)}
-    _show({**_scores(result), "seconds": result.seconds, **about}, lines, as_json)
+    _show({**scores, "seconds": result.seconds, **about}, lines, as_json)
 
 
 @app.command()
@@ -193,12 +194,10 @@ def tune(
     """Train a soft prompt, score it on test, and save it in PEFT's format."""
     again = "stopped; the same command with --resume goes on from the last saved step"
     with _verb(as_json, again), _progress("preparing") as update:
-        from labkit.core import prompted_model
         from labkit.core.backbones import load_backbone
         from labkit.core.tasks import load_task
-        from labkit.core.tuning import fit
         from labkit.experiments import RECIPES
-        from labkit.soft_prompt import initialise, save_prompt
+        from labkit.soft_prompt import initialise
 
         data = load_task(task)
         words = read_verbalizer(verbalizer)
@@ -217,57 +216,25 @@ def tune(
             "evaluate_every": evaluate_every,
             "patience": patience,
         }
-        model = _model(frozen, data, template, words, soft=True)
+        what = {"backbone": backbone, "task": task, "template": template, "verbalizer": verbalizer}
         command = command_line(
-            "tune",
-            {
-                "backbone": backbone,
-                "task": task,
-                "template": template,
-                "verbalizer": verbalizer,
-                "length": length,
-                "init": init,
-                **settings,
-                "out": out,
-            },
+            "tune", {**what, "length": length, "init": init, **settings, "out": out}
         )
+        model = _model(frozen, data, template, words, soft=True)
         prompt = initialise(init, frozen, length, model.verbalizer, seed)
-        with _run_folder(out, command, resume) as checkpoint:
-            history = fit(
-                model,
-                prompt,
-                data,
-                **settings,
-                checkpoint=checkpoint,
-                resume=resume,
-                on_step=lambda done, loss, _: update(
-                    done, settings["steps"], f"training, loss {loss:.3f}"
-                ),
-            )
-            result = prompted_model.evaluate(model, prompt, data, "test", progress=update)
-            with _writing(out):
-                warnings = save_prompt(
-                    out, prompt, model, command=command, seed=seed, scores=_scores(result)
-                )
+        result = _finished(out, command) if resume else None
+        if result is None:
+            result = _train(model, prompt, data, settings, command, out, resume, update)
     lines = [
         frozen.describe(),
         f"template {model.template.text!r}, {length} virtual tokens",
-        f"{history.steps} steps in {history.seconds:.0f} s, kept those of step {history.best_step}",
+        f"{result['steps']} steps in {result['seconds']:.0f} s, kept step {result['best_step']}",
         *_lines(result),
-        *warnings,
+        *result["warnings"],
         f"saved in {out}",
     ]
-    about = {
-        "steps": history.steps,
-        "best_step": history.best_step,
-        "loss": history.losses[-1],
-        "seconds": history.seconds,
-        "out": str(out),
-        "command": command,
-        "warnings": warnings,
-        **_device(frozen),
-    }
-    _show({**_scores(result), **about}, lines, as_json)
+    about = {"backbone": backbone, "task": data.name, "split": "test", **_device(frozen)}
+    _show({**result, "out": str(out), "command": command, **about}, lines, as_json)
 
 
 @app.command()
@@ -399,7 +366,54 @@ def _model(
     return PromptedModel(backbone, line or own.template, verbalizer or own.verbalizer, bos=own.bos)
 
 
-# ---- folders ----
+# ---- training into a folder ----
+
+
+def _train(
+    model: PromptedModel,
+    prompt: SoftPrompt,
+    task: Task,
+    settings: Mapping[str, Any],
+    command: str,
+    out: Path,
+    resume: bool,
+    update: Update,
+) -> dict[str, Any]:
+    """Train, score on test and save: the scores, and how the training went."""
+    from labkit.core.prompted_model import evaluate
+    from labkit.core.tuning import fit
+    from labkit.soft_prompt import save_prompt
+
+    def on_step(done: int, loss: float, _validation: float | None) -> None:
+        update(done, settings["steps"], f"training, loss {loss:.3f}")
+
+    with _run_folder(out, command, resume) as run:
+        history = fit(
+            model, prompt, task, **settings, checkpoint=run, resume=resume, on_step=on_step
+        )
+        update(0, None, "scoring on test")
+        result = {
+            **_scores(evaluate(model, prompt, task, "test", progress=update)),
+            "steps": history.steps,
+            "best_step": history.best_step,
+            "loss": history.losses[-1],
+            "seconds": round(history.seconds, 2),
+        }
+        with _writing(out):
+            warnings = save_prompt(
+                out, prompt, model, command=command, seed=settings["seed"], scores=result
+            )
+    return {**result, "warnings": warnings}
+
+
+def _finished(out: Path, command: str) -> dict[str, Any] | None:
+    """What `labkit tune` reported for the prompt in ``out``, if this command has made it."""
+    from labkit.soft_prompt import CARD, load_prompt
+
+    if (out / RUN_FOLDER).is_dir() or not (out / CARD).is_file():
+        return None
+    _, card = load_prompt(out)
+    return {**card.scores, "warnings": []} if card.command == command else None
 
 
 @contextlib.contextmanager
@@ -455,12 +469,14 @@ def _check_replaceable(out: Path) -> None:
 
 @contextlib.contextmanager
 def _writing(folder: Path) -> Iterator[None]:
+    from safetensors import SafetensorError
+
     try:
         yield
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise LabError(
-            f"{folder} can't be written ({error.strerror or error}); make room or choose another "
-            "--out"
+            f"{folder} can't be written ({reason}); make room or choose another --out"
         ) from error
 
 
@@ -500,7 +516,7 @@ def _progress(text: str) -> Iterator[Update]:
     with bar:
         task = bar.add_task(text, total=None)
 
-        def update(done: int, total: int, text: str | None = None) -> None:
+        def update(done: int, total: int | None, text: str | None = None) -> None:
             bar.update(task, completed=done, total=total, description=text)
 
         yield update
@@ -536,10 +552,16 @@ def _scores(result: Evaluation) -> dict[str, Any]:
     }
 
 
-def _lines(result: Evaluation) -> list[str]:
-    lines = [str(result)]
-    if result.shortened:
-        lines.append(f"{result.shortened} of {result.n} texts were shortened to fit the model")
+def _lines(scores: Mapping[str, Any]) -> list[str]:
+    low, high = scores["ci95"]
+    blind = scores["majority"]
+    against = "" if blind is None else f", majority class {blind:.3f}"
+    lines = [
+        f"{scores['metric']} {scores['value']:.3f} [{low:.3f}, {high:.3f}] "
+        f"(n = {scores['n']}{against})"
+    ]
+    if scores["shortened"]:
+        lines.append(f"{scores['shortened']} of {scores['n']} texts were shortened to fit")
     return lines
 
 

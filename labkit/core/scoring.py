@@ -14,11 +14,13 @@ None of it changes a score: the tests hold it against Hugging Face's own forward
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from labkit.core.backbones import Backbone, Batch, CausalBackbone, KeysValues, Pieces
 from labkit.core.encoding import Encoded
@@ -120,6 +122,17 @@ def score(
             if progress is not None:
                 progress(done, len(sequences))
     return result
+
+
+def differentiable_attention() -> contextlib.AbstractContextManager[None]:
+    """Within the block, attention takes the kernel whose gradient is fast for short texts.
+
+    On the CPU the gradient of torch's fused attention takes longer than all matrix products of a
+    layer together where texts have a few dozen pieces; plain products and a softmax do not.
+    """
+    if torch.cuda.is_available():
+        return contextlib.nullcontext()
+    return sdpa_kernel(SDPBackend.MATH)
 
 
 def leading_length(backbone: Backbone, sequences: Sequence[Encoded]) -> int:

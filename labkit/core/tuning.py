@@ -179,7 +179,6 @@ class _Run:
         self.targets = _targets(examples, task)  # (N, C)
         self.labels = model.labels()
         self.leading = scoring.leading_length(model.backbone, self.sequences)
-        self.lengths = [len(sequence.ids) for sequence in self.sequences]
         self._epoch: tuple[int, list[list[int]]] = (-1, [])
 
     @property
@@ -191,7 +190,8 @@ class _Run:
         started = time.perf_counter()
         self.model.train()
         rows = self._rows(self.history.steps)
-        loss = self._loss([self.sequences[row] for row in rows], self.targets[rows])
+        with scoring.differentiable_attention():
+            loss = self._loss([self.sequences[row] for row in rows], self.targets[rows])
         if not math.isfinite(loss.item()):
             raise LabError(
                 f"the loss is not finite at step {self.history.steps + 1}; lower the learning rate "
@@ -239,7 +239,7 @@ class _Run:
         epoch, index = divmod(step, per_epoch)
         if self._epoch[0] != epoch:
             size, seed = self.settings.batch_size, self.settings.seed
-            self._epoch = (epoch, epoch_batches(self.lengths, size, seed, epoch))
+            self._epoch = (epoch, epoch_batches(len(self.sequences), size, seed, epoch))
         return self._epoch[1][index]
 
     def keep_best(self) -> None:
@@ -298,22 +298,14 @@ class _Run:
         self.best = state["best"]
 
 
-def epoch_batches(
-    lengths: Sequence[int], batch_size: int, seed: int, epoch: int
-) -> list[list[int]]:
-    """Batches of one epoch: random, yet of similar length, so that little is padding.
+def epoch_batches(count: int, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
+    """Batches of one epoch in random order; every example comes up exactly once.
 
-    The order is shuffled, cut into windows of 16 batches, sorted by length inside each window, cut
-    into batches, and the batches are shuffled again. Every example comes up exactly once.
+    Batches of similar length would hold less padding, and train worse: each step then sees one
+    length of text only (smollm2, rt-polarity, 200 steps: 0.848 against 0.863 on validation).
     """
-    random = np.random.default_rng([seed, epoch])
-    order = random.permutation(len(lengths)).tolist()
-    batches = []
-    window = 16 * batch_size
-    for start in range(0, len(order), window):
-        rows = sorted(order[start : start + window], key=lengths.__getitem__)
-        batches += [rows[i : i + batch_size] for i in range(0, len(rows), batch_size)]
-    return [batches[i] for i in random.permutation(len(batches))]
+    order = np.random.default_rng([seed, epoch]).permutation(count).tolist()
+    return [order[start : start + batch_size] for start in range(0, count, batch_size)]
 
 
 def _targets(examples: Sequence[Example], task: Task) -> Tensor:
