@@ -15,6 +15,7 @@ import math
 import shlex
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -254,6 +255,7 @@ def run(
     again = "stopped; the same command with --resume keeps the finished rows and runs the others"
     with _verb(as_json, again), _progress(name) as update:
         chosen = {} if seeds is None else {"seeds": read_seeds(seeds)}
+        _check_writable(out)
         from labkit import experiments
         from labkit.core import assets
 
@@ -465,6 +467,14 @@ def _check_replaceable(out: Path) -> None:
                 f"--out {out} holds other files ({', '.join(sorted(others)[:3])}); choose a folder "
                 "of the prompt's own"
             )
+
+
+def _check_writable(folder: Path) -> None:
+    """Before hours of work, and without making anything."""
+    from labkit.doctor import nearest_existing
+
+    with _writing(folder), tempfile.TemporaryFile(dir=nearest_existing(folder)):
+        pass
 
 
 @contextlib.contextmanager

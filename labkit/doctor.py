@@ -107,7 +107,7 @@ def check_cache() -> Check:
     """Writable, or read-only with everything in it (a cache may be shared)."""
     folder = assets.cache_dir()
     try:
-        with tempfile.TemporaryFile(dir=_existing(folder)):
+        with tempfile.TemporaryFile(dir=nearest_existing(folder)):
             return Check("cache", True, f"{folder} is writable")
     except OSError as error:
         whole = set(assets.verify().values()) == {"ok"}
@@ -119,7 +119,7 @@ def check_disk() -> Check:
     folder = assets.cache_dir()
     missing = [asset for asset in assets.ASSETS.values() if not assets.is_ready(asset)]
     needed = SPARE_BYTES + UNPACKED * sum(asset.size for asset in missing)
-    free = shutil.disk_usage(_existing(folder)).free
+    free = shutil.disk_usage(nearest_existing(folder)).free
     found = f"{free / 1e9:.1f} GB free at {folder}"
     fix = f"make room for {needed / 1e9:.1f} GB, or set LABKIT_CACHE to another disk"
     return Check("disk", free >= needed, found, fix)
@@ -188,6 +188,6 @@ def _requirements() -> dict[str, Requirement]:
     return {requirement.name: requirement for requirement in wanted}
 
 
-def _existing(folder: Path) -> Path:
+def nearest_existing(folder: Path) -> Path:
     """The folder itself, or the nearest one around it that is there."""
     return next(path for path in (folder, *folder.absolute().parents) if path.exists())

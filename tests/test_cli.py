@@ -1,0 +1,657 @@
+"""The command line: what each verb prints, and how it ends."""
+
+from __future__ import annotations
+
+import errno
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+import safetensors.torch
+import torch
+
+from conftest import ROOT
+from labkit import benchmarks, cli, experiments
+from labkit.core import assets, prompted_model, tuning
+from labkit.core.errors import LabError
+from labkit.core.tasks import Task
+from labkit.soft_prompt import CARD, CONFIG, WEIGHTS
+
+TEMPLATE = "{text} It was {mask}"
+SOFT = "{soft}" + TEMPLATE
+WORDS = "negative=terrible|bad,positive=great"
+LENGTH = 3
+
+
+class Outcome(NamedTuple):
+    """How a command ended, and what it wrote."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict:
+        return json.loads(self.out)
+
+
+Lab = Callable[..., Outcome]
+
+
+@pytest.fixture
+def lab(capfd: pytest.CaptureFixture[str]) -> Lab:
+    """Runs a command in this process; what libraries write to the descriptors counts too."""
+
+    def run(*arguments: object) -> Outcome:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(argument) for argument in arguments])
+        return Outcome(ended.value.code, *capfd.readouterr())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def llama(tiny_folder: Callable[[str], Path]) -> Path:
+    return tiny_folder("llama")
+
+
+@pytest.fixture(scope="module")
+def films(tiny_task: Task, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tiny task as a folder of jsonl files."""
+    folder = tmp_path_factory.mktemp("tasks") / "films"
+    folder.mkdir()
+    for split, examples in tiny_task.splits.items():
+        write_jsonl(
+            folder / f"{split}.jsonl", [(e.text, tiny_task.labels[e.label]) for e in examples]
+        )
+    return folder
+
+
+def write_jsonl(file: Path, rows: list[tuple[str, object]]) -> None:
+    lines = [json.dumps({"text": text, "label": label}) for text, label in rows]
+    file.write_text("\n".join(lines), encoding="utf-8")
+
+
+@pytest.fixture(scope="module")
+def evaluating(llama: Path, films: Path) -> list[object]:
+    return ["evaluate", "--backbone", llama, "--task", films]
+
+
+@pytest.fixture(scope="module")
+def tuning_films(llama: Path, films: Path) -> list[object]:
+    """A run of 60 steps: its state is saved after 25, 50 and 60."""
+    return [
+        *("tune", "--backbone", llama, "--task", films, "--template", SOFT),
+        *("--verbalizer", WORDS, "--length", LENGTH, "--steps", 60, "--batch-size", 4),
+    ]
+
+
+@pytest.fixture(scope="module")
+def trained(tuning_films: list[object], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A prompt tuned without a break."""
+    out = tmp_path_factory.mktemp("prompts") / "whole"
+    with pytest.raises(SystemExit) as ended:
+        cli.main([str(a) for a in (*tuning_films, "--out", out, "--json")])
+    assert ended.value.code == 0
+    return out
+
+
+@pytest.fixture
+def copy_of_trained(trained: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(trained, tmp_path / "copy"))
+
+
+def weights(folder: Path) -> bytes:
+    return (folder / WEIGHTS).read_bytes()
+
+
+def assert_refused(outcome: Outcome, *words: str) -> None:
+    """One line on stderr that holds the words, nothing on stdout, exit code 2."""
+    assert outcome.code == 2, outcome
+    assert outcome.out == ""
+    (line,) = outcome.err.splitlines()
+    assert line.startswith("error: ")
+    for word in words:
+        assert word in line
+
+
+def interrupt_after(steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C in the step that follows ``steps`` finished ones."""
+    step = tuning._Run.step
+
+    def interrupted(self: tuning._Run, on_step: tuning.OnStep) -> None:
+        if self.history.steps == steps:
+            raise KeyboardInterrupt
+        step(self, on_step)
+
+    monkeypatch.setattr(tuning._Run, "step", interrupted)
+
+
+def fill_disk(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No room for the finished prompt."""
+
+    def no_room(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(safetensors.torch, "save_file", no_room)
+
+
+# ---------------------------------------------------------------------------------- the whole line
+
+
+def test_help_loads_no_model_library() -> None:
+    code = (
+        "import sys; from labkit.cli import main\n"
+        "try: main(['tune', '--help'])\n"
+        "finally: print(*sorted({'torch', 'transformers', 'numpy', 'peft'} & set(sys.modules)),"
+        " file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert (done.returncode, done.stderr.strip()) == (0, "")
+    assert "--evaluate-every" in done.stdout
+
+
+def test_module_is_the_command() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "labkit", "assets", "list", "--json"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    names = [asset["name"] for asset in json.loads(done.stdout)["assets"]]
+    assert names == list(assets.ASSETS)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["evaluate", "--fast"], ["--fast", "`labkit evaluate --help`"]),
+        (["evaluate", "--task", "rt-polarity"], ["--backbone", "`labkit evaluate --help`"]),
+        (["evaluate", "--limit", "0"], ["--limit", "`labkit evaluate --help`"]),
+        (["tune", "--length", "many"], ["--length", "`labkit tune --help`"]),
+        (["guess"], ["guess", "`labkit --help`"]),
+        (["bench"], ["`labkit bench --help`"]),
+        (["bench", "tune", "--lots"], ["--lots", "`labkit bench tune --help`"]),
+        (["assets", "steal"], ["steal", "`labkit assets --help`"]),
+    ],
+)
+def test_wrong_usage_is_one_line(lab: Lab, arguments: list[str], words: list[str]) -> None:
+    assert_refused(lab(*arguments), *words)
+
+
+def test_no_arguments_print_the_help(lab: Lab) -> None:
+    outcome = lab()
+    assert (outcome.code, outcome.err) == (0, "")
+    assert "doctor" in outcome.out
+
+
+# ---------------------------------------------------------------------------------------- evaluate
+
+EVALUATE_KEYS = {"metric", "value", "ci95", "majority", "n", "seconds", "shortened"}
+TUNE_KEYS = {"value", "steps", "seconds", "out"}
+
+
+def test_evaluate_prints_one_object(lab: Lab, evaluating: list[object]) -> None:
+    command = [*evaluating, "--template", TEMPLATE, "--verbalizer", WORDS]
+    outcome = lab(*command, "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert outcome.json.keys() >= EVALUATE_KEYS
+    low, high = outcome.json["ci95"]
+    assert low < outcome.json["value"] < high
+    assert (outcome.json["n"], outcome.json["majority"]) == (12, 0.5)
+    spoken = lab(*command).out
+    assert f"{outcome.json['value']:.3f}" in spoken
+    assert "majority class 0.500" in spoken
+
+
+def test_evaluate_takes_split_and_limit(lab: Lab, evaluating: list[object]) -> None:
+    command = [*evaluating, "--template", TEMPLATE, "--verbalizer", WORDS, "--json"]
+    result = lab(*command, "--split", "train", "--limit", 5).json
+    assert (result["split"], result["n"]) == ("train", 5)
+
+
+def test_newline_in_a_template_can_be_spelt(lab: Lab, evaluating: list[object]) -> None:
+    template = r"{text}\nIt was {mask}"
+    outcome = lab(*evaluating, "--template", template, "--verbalizer", WORDS)
+    assert repr(template.replace(r"\n", "\n")) in outcome.out
+
+
+def test_texts_that_were_shortened_are_counted(lab: Lab, llama: Path, tmp_path: Path) -> None:
+    rows = [("a great film " * 40, "positive"), ("a dull film", "negative")] * 3
+    for split in ("train", "validation", "test"):
+        write_jsonl(tmp_path / f"{split}.jsonl", rows)
+    command = ["evaluate", "--backbone", llama, "--task", tmp_path, "--template", TEMPLATE]
+    command += ["--verbalizer", WORDS]
+    assert lab(*command, "--json").json["shortened"] == 3
+    outcome = lab(*command)
+    assert "3 of 6 texts were shortened" in outcome.out
+    assert outcome.err == ""
+
+
+def test_nothing_but_the_object_reaches_stdout(
+    lab: Lab, evaluating: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    honest = prompted_model.evaluate
+
+    def talkative(*given: object, **named: object) -> prompted_model.Evaluation:
+        print("a library's advertisement")
+        return honest(*given, **named)
+
+    monkeypatch.setattr(prompted_model, "evaluate", talkative)
+    command = [*evaluating, "--template", TEMPLATE, "--verbalizer", WORDS, "--json"]
+    assert lab(*command).json["n"] == 12
+
+
+def test_a_score_that_is_not_a_number_is_null(lab: Lab, llama: Path, tmp_path: Path) -> None:
+    texts = ["a dull film", "a great film", "very funny"]
+    for split in ("train", "validation", "test"):
+        write_jsonl(tmp_path / f"{split}.jsonl", [(t, i / 2) for i, t in enumerate(texts)])
+    command = ["evaluate", "--backbone", llama, "--task", tmp_path, "--template", TEMPLATE]
+    outcome = lab(*command, "--verbalizer", "low=bad,high=good", "--limit", 2, "--json")
+    result = json.loads(outcome.out, parse_constant=pytest.fail)
+    assert (result["metric"], result["majority"]) == ("pearson", None)
+
+
+def test_evaluate_needs_no_network(
+    lab: Lab, evaluating: list[object], no_network: list[str]
+) -> None:
+    outcome = lab(*evaluating, "--template", TEMPLATE, "--verbalizer", WORDS)
+    assert (outcome.code, no_network) == (0, [])
+
+
+# -------------------------------------------------------------------------------------------- tune
+
+
+def test_tune_saves_a_prompt_that_evaluate_opens(
+    lab: Lab, evaluating: list[object], tuning_films: list[object], tmp_path: Path
+) -> None:
+    out = tmp_path / "mine"
+    outcome = lab(*tuning_films, "--seed", 3, "--out", out, "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    tuned = outcome.json
+    assert tuned.keys() >= EVALUATE_KEYS | TUNE_KEYS
+    assert (tuned["steps"], tuned["out"]) == (60, str(out))
+    assert {file.name for file in out.iterdir()} == {CARD, CONFIG, WEIGHTS}
+    # template and label words come from the card
+    assert lab(*evaluating, "--prompt", out, "--json").json["value"] == tuned["value"]
+
+
+def test_card_tells_how_the_prompt_was_made(trained: Path) -> None:
+    card = json.loads((trained / CARD).read_text("utf-8"))
+    assert card["seed"] == 0
+    assert card["scores"].keys() >= {"value", "ci95", "majority", "n", "steps"}
+    assert f"--length {LENGTH} " in card["command"]
+    assert "--lr 0.005 " in card["command"], "the default is spelt out: it may change"
+    assert str(trained.parent) not in card["command"]
+
+
+def test_same_seed_same_prompt(
+    lab: Lab, tuning_films: list[object], trained: Path, tmp_path: Path
+) -> None:
+    lab(*tuning_films, "--out", tmp_path / "again")
+    lab(*tuning_films, "--out", tmp_path / "other", "--seed", 1)
+    assert weights(tmp_path / "again") == weights(trained)
+    assert weights(tmp_path / "other") != weights(trained)
+
+
+@pytest.mark.parametrize("init", ["uniform", "labels", "text:It was a film"])
+def test_initialisations_by_name(
+    lab: Lab, tuning_films: list[object], tmp_path: Path, init: str
+) -> None:
+    outcome = lab(*tuning_films, "--steps", 1, "--init", init, "--out", tmp_path / "p", "--json")
+    assert outcome.code == 0
+    assert f"--init {init}" in outcome.json["command"].replace("'", "")
+
+
+def test_tune_keeps_the_best_step_and_stops_early(
+    lab: Lab, tuning_films: list[object], tmp_path: Path
+) -> None:
+    early = ("--evaluate-every", 5, "--patience", 1)
+    tuned = lab(*tuning_films, *early, "--out", tmp_path / "p", "--json").json
+    assert tuned["best_step"] == tuned["steps"] - 5 < 55
+
+
+@pytest.mark.parametrize("steps", [10, 40, 50])
+def test_interrupted_run_goes_on_to_the_same_prompt(
+    lab: Lab, tuning_films: list[object], trained: Path, tmp_path: Path, steps: int
+) -> None:
+    out = tmp_path / "whole"
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_after(steps, patch)
+        stopped = lab(*tuning_films, "--out", out)
+    assert (stopped.code, stopped.out) == (130, "")
+    (line,) = stopped.err.splitlines()
+    assert "--resume" in line
+    assert lab(*tuning_films, "--out", out, "--resume").code == 0
+    assert weights(out) == weights(trained)
+    assert not (out / cli.RUN_FOLDER).exists()
+
+
+def test_run_that_was_interrupted_is_not_trampled_on(
+    lab: Lab, tuning_films: list[object], trained: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "whole"
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_after(40, patch)
+        lab(*tuning_films, "--out", out)
+    assert_refused(lab(*tuning_films, "--out", out), str(out), "--resume")
+    other = lab(*tuning_films, "--init", "uniform", "--out", out, "--resume")
+    assert_refused(other, "--init vocab", "same options")
+    assert lab(*tuning_films, "--out", out, "--resume").code == 0
+    assert weights(out) == weights(trained)
+
+
+def test_finished_run_is_not_trained_again(
+    lab: Lab, tuning_films: list[object], tmp_path: Path
+) -> None:
+    out = tmp_path / "p"
+    first = lab(*tuning_films, "--out", out, "--json").json
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_after(0, patch)
+        assert lab(*tuning_films, "--out", out, "--resume", "--json").json == first
+
+
+def test_full_disk_costs_neither_the_old_prompt_nor_the_new(
+    lab: Lab, tuning_films: list[object], trained: Path, copy_of_trained: Path
+) -> None:
+    again = [*tuning_films, "--seed", 1, "--out", copy_of_trained]
+    with pytest.MonkeyPatch.context() as patch:
+        fill_disk(patch)
+        assert_refused(lab(*again), str(copy_of_trained), "No space left", "make room")
+    assert weights(copy_of_trained) == weights(trained)
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_after(0, patch)  # nothing is left to train
+        assert lab(*again, "--resume").code == 0
+    assert weights(copy_of_trained) != weights(trained)
+
+
+def test_run_that_never_began_leaves_no_trace(
+    lab: Lab, tuning_films: list[object], trained: Path, copy_of_trained: Path, tmp_path: Path
+) -> None:
+    assert_refused(lab(*tuning_films, "--lr", 0, "--out", copy_of_trained), "lr=0")
+    assert_refused(lab(*tuning_films, "--lr", 0, "--out", tmp_path / "new"), "lr=0")
+    assert weights(copy_of_trained) == weights(trained)
+    assert not (copy_of_trained / cli.RUN_FOLDER).exists()
+    assert not (tmp_path / "new").exists()
+
+
+def test_new_prompt_replaces_the_old_one(
+    lab: Lab, tuning_films: list[object], trained: Path, copy_of_trained: Path
+) -> None:
+    assert lab(*tuning_films, "--seed", 1, "--out", copy_of_trained).code == 0
+    assert weights(copy_of_trained) != weights(trained)
+
+
+def test_folder_with_other_files_is_not_replaced(
+    lab: Lab, tuning_films: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "thesis.tex").write_text("years of work")
+    assert_refused(lab(*tuning_films, "--out", tmp_path), "thesis.tex", "--out")
+    monkeypatch.chdir(tmp_path)
+    assert_refused(lab(*tuning_films, "--out", "."), "--out .")
+    assert (tmp_path / "thesis.tex").read_text() == "years of work"
+
+
+# -------------------------------------------------------------------------------------- bad inputs
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--task", "rt-polarty"], ["'rt-polarty'", "did you mean 'rt-polarity'"]),
+        (["--split", "dev"], ["'dev'", "validation"]),
+        (["--template", "It was {mask}"], ["'It was {mask}'", "{text}"]),
+        (["--template", "{text} {mask} it was"], ["'{text} {mask} it was'", "put {mask} last"]),
+        (["--template", "{title} It was {mask}"], ["'title'", "text"]),
+        (["--template", "{text It was {mask}"], ["without its partner"]),
+        (["--template", SOFT], [SOFT, "give a prompt"]),
+        (["--template", "it was " * 60 + TEMPLATE], ["no room", "shorten the template"]),
+        (["--verbalizer", "terrible,great"], ["'terrible'", "negative=terrible|awful"]),
+        (["--verbalizer", "bad=terrible,good=great"], ["negative", "name exactly these"]),
+        (["--verbalizer", "negative=,positive=great"], ["'negative'", "empty label word"]),
+        (["--verbalizer", "negative=great,positive=great"], ["'great'", "one class only"]),
+        (["--prompt", "nowhere"], ["nowhere", "no saved prompt"]),
+    ],
+    ids=lambda value: " ".join(value)[:40],
+)
+def test_bad_input_is_named(
+    lab: Lab, evaluating: list[object], options: list[str], words: list[str]
+) -> None:
+    good = ["--template", TEMPLATE, "--verbalizer", WORDS]
+    assert_refused(lab(*evaluating, *good, *options), *words)
+    assert_refused(lab(*evaluating, *good, *options, "--json"), *words)
+
+
+def test_folder_task_asks_for_template_and_words(lab: Lab, evaluating: list[object]) -> None:
+    assert_refused(lab(*evaluating), "'films'", "give a template and label words")
+
+
+def test_label_missing_from_the_vocabulary(
+    lab: Lab, films: Path, tiny_folder: Callable[[str], Path]
+) -> None:
+    command = ["evaluate", "--backbone", tiny_folder("bert"), "--task", films]
+    command += ["--template", TEMPLATE + ".", "--verbalizer", "negative=terrible,positive=好"]
+    assert_refused(lab(*command), "'好'", "not in the vocabulary")
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"), [([("", "positive")], ["empty"]), ([], ["no examples"])]
+)
+def test_text_that_is_empty(
+    lab: Lab, llama: Path, tmp_path: Path, rows: list[tuple[str, str]], words: list[str]
+) -> None:
+    write_jsonl(tmp_path / "train.jsonl", [("a film", "negative"), ("good", "positive")] * 10)
+    write_jsonl(tmp_path / "test.jsonl", rows)
+    command = ["evaluate", "--backbone", llama, "--task", tmp_path, "--template", TEMPLATE]
+    assert_refused(lab(*command, "--verbalizer", WORDS), "test", *words)
+
+
+def test_line_that_is_not_json(lab: Lab, llama: Path, tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_text('{"text": "a film", "label": 1}\nquite good\n')
+    assert_refused(lab("evaluate", "--backbone", llama, "--task", tmp_path), "train.jsonl:2")
+
+
+def replace_vectors(folder: Path, vectors: torch.Tensor) -> None:
+    """Another matrix in a saved prompt, as if PEFT had written it."""
+    (folder / CARD).unlink()
+    safetensors.torch.save_file({"prompt_embeddings": vectors}, folder / WEIGHTS)
+
+
+@pytest.mark.parametrize(
+    ("vectors", "words"),
+    [
+        (torch.zeros(LENGTH, 16), ["(3, 16)", "width 32"]),
+        (torch.full((LENGTH, 32), float("nan")), ["NaN", "undamaged file"]),
+    ],
+)
+def test_prompt_that_does_not_fit(
+    lab: Lab, evaluating: list[object], copy_of_trained: Path, vectors: torch.Tensor, words: list
+) -> None:
+    replace_vectors(copy_of_trained, vectors)
+    how = ["--template", SOFT, "--verbalizer", WORDS]
+    assert_refused(lab(*evaluating, *how, "--prompt", copy_of_trained), *words)
+
+
+@pytest.mark.parametrize("name", [WEIGHTS, CONFIG, CARD])
+def test_damaged_prompt(
+    lab: Lab, evaluating: list[object], copy_of_trained: Path, name: str
+) -> None:
+    content = (copy_of_trained / name).read_bytes()
+    (copy_of_trained / name).write_bytes(content[: len(content) // 2])
+    outcome = lab(*evaluating, "--prompt", copy_of_trained)
+    assert_refused(outcome, str(copy_of_trained), "damaged")
+
+
+def test_prompt_of_another_backbone(
+    lab: Lab, films: Path, trained: Path, llama: Path, tiny_folder: Callable[[str], Path]
+) -> None:
+    command = ["evaluate", "--backbone", tiny_folder("gpt2"), "--task", films]
+    assert_refused(lab(*command, "--prompt", trained), "llama", "gpt2")
+
+
+def test_damaged_backbone(lab: Lab, films: Path, llama: Path, tmp_path: Path) -> None:
+    broken = Path(shutil.copytree(llama, tmp_path / "broken"))
+    with (broken / "model.safetensors").open("r+b") as file:
+        file.truncate(4000)
+    outcome = lab("evaluate", "--backbone", broken, "--task", films)
+    assert_refused(outcome, "broken", "cannot be loaded")
+
+
+def test_template_without_a_place_for_the_prompt(
+    lab: Lab, tuning_films: list[object], tmp_path: Path
+) -> None:
+    outcome = lab(*tuning_films, "--template", TEMPLATE, "--out", tmp_path / "p")
+    assert_refused(outcome, repr(TEMPLATE), "add {soft}")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--template", "{soft:7}" + TEMPLATE], ["7 virtual tokens", "3"]),
+        (["--length", 100], ["no room", "shorten the template or prompt"]),
+        (["--init", "zeros"], ["'zeros'", "uniform"]),
+        (["--init", "text:"], ["''", "give some words"]),
+        (["--optimizer", "sgd"], ["'sgd'", "adafactor"]),
+        (["--schedule", "steps"], ["'steps'", "cosine"]),
+        (["--patience", 2], ["patience", "evaluate_every"]),
+    ],
+    ids=str,
+)
+def test_tune_names_a_wrong_setting(
+    lab: Lab, tuning_films: list[object], tmp_path: Path, options: list, words: list[str]
+) -> None:
+    assert_refused(lab(*tuning_films, *options, "--out", tmp_path / "p"), *words)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_out_that_cannot_be_written(lab: Lab, tuning_films: list[object], tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")  # root may write everywhere, but not below a file
+    assert_refused(lab(*tuning_films, "--out", tmp_path / "file/p"), "file/p", "another --out")
+    outcome = lab("run", "lester-init", "--out", tmp_path / "file/p")
+    assert_refused(outcome, "file/p", "another --out")
+
+
+# ------------------------------------------------------------------------- verbs that pass it on
+
+
+def test_assets_list_and_verify(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LABKIT_CACHE", str(tmp_path))
+    states = {asset["state"] for asset in lab("assets", "list", "--json").json["assets"]}
+    assert states == {"missing"}
+    outcome = lab("assets", "verify", "minilm", "--json")
+    assert outcome.code == 1
+    assert [asset["name"] for asset in outcome.json["assets"]] == ["minilm"]
+    assert_refused(lab("assets", "verify", "gpt5"), "'gpt5'", "smollm2")
+
+
+def test_assets_fetch_says_what_it_brought(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(assets, "fetch", lambda names, report: report("fetching minilm", 1, 2))
+    monkeypatch.setattr(assets, "verify", lambda names: dict.fromkeys(names, "ok"))
+    outcome = lab("assets", "fetch", "minilm", "--json")
+    assert [(a["name"], a["state"]) for a in outcome.json["assets"]] == [("minilm", "ok")]
+    assert outcome.err == ""
+
+
+def test_missing_asset_says_how_to_fetch_it(
+    lab: Lab, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABKIT_CACHE", str(tmp_path))
+    outcome = lab("evaluate", "--backbone", "minilm", "--task", films)
+    assert_refused(outcome, "minilm", "labkit assets fetch")
+
+
+RESULT = {
+    "name": "lester-init",
+    "task": "rt-polarity",
+    "command": "labkit run lester-init",
+    "rows": [{"setting": "vocab", "seed": 0, "value": 0.8, "n": 10}],
+    "summary": [{"setting": "vocab", "mean": 0.8, "ci95": None, "seeds": 1}],
+    "verdict": [],
+}
+
+
+def test_run_passes_its_options_on(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given: dict = {}
+
+    def run(name: str, *, on_progress: experiments.OnProgress, **options: object) -> dict:
+        on_progress(0, 1, "vocab, seed 0")
+        given.update(options, name=name)
+        return RESULT
+
+    monkeypatch.setattr(experiments, "run", run)
+    monkeypatch.setenv("LABKIT_PROFILE", "full")
+    outcome = lab("run", "lester-init", "--seeds", "2,3", "--out", tmp_path, "--resume", "--json")
+    assert (outcome.code, outcome.json["rows"]) == (0, RESULT["rows"])
+    assert given == {
+        **{"name": "lester-init", "profile": "full", "backbone": None, "task": None},
+        **{"seeds": (2, 3), "out": tmp_path, "resume": True},
+    }
+    assert "| vocab | 0.800 |" in lab("run", "lester-init", "--profile", "small").out
+    assert given["profile"] == "small"
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["lester-depth"], ["'lester-depth'", "lester-init"]),
+        (["lester-init", "--profile", "huge"], ["'huge'", "small or full"]),
+        (["lester-init", "--seeds", "0,x"], ["'0,x'", "0,1,2"]),
+    ],
+)
+def test_run_names_a_wrong_option(
+    lab: Lab, tmp_path: Path, options: list[str], words: list[str]
+) -> None:
+    assert_refused(lab("run", *options, "--out", tmp_path), *words)
+
+
+@pytest.mark.parametrize(
+    ("verb", "options", "expected"),
+    [
+        ("tune", [], {"backbone": "smollm2", "length": 20}),
+        ("evaluate", ["--limit", "64"], {"backbone": "smollm2", "length": 100, "limit": 64}),
+    ],
+)
+def test_bench_passes_its_options_on(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, verb: str, options: list[str], expected: dict
+) -> None:
+    given: dict = {}
+
+    def bench(*, on_progress: benchmarks.OnProgress, **options: object) -> dict:
+        on_progress(0, 9, "peft")
+        given.update(options)
+        return {"ratio": 6.0, "agreement": {"fp32": 1.0}}
+
+    monkeypatch.setattr(benchmarks, f"bench_{verb}", bench)
+    length = ["--length", str(expected["length"])]
+    assert lab("bench", verb, *length, *options, "--json").json["ratio"] == 6.0
+    assert given == expected
+    assert "6.000" in lab("bench", verb).out
+
+
+# ----------------------------------------------------------------------------------- small pieces
+
+
+def test_verbalizer_line() -> None:
+    assert cli.read_verbalizer(None) is None
+    assert cli.read_verbalizer("neg=a bad film|awful, pos = great") == {
+        "neg": ("a bad film", "awful"),
+        "pos": ("great",),
+    }
+    with pytest.raises(LabError, match="neg=bad"):
+        cli.read_verbalizer("neg=awful,neg=bad")
+
+
+def test_recorded_command_is_a_command_without_folders_of_this_machine(tmp_path: Path) -> None:
+    options = {"backbone": str(tmp_path / "model"), "template": "{text} It's", "limit": None}
+    command = cli.command_line("tune", {**options, "batch_size": 4, "out": tmp_path / "a/p"})
+    assert command == (
+        """labkit tune --backbone model --template '{text} It'"'"'s' --batch-size 4 --out p"""
+    )
