@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 import os
 import time
+import zipfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -87,6 +88,10 @@ class _Settings:
     evaluate_every: int | None
     validation_limit: int | None
     patience: int | None
+    task: str
+    backbone: str
+    template: str
+    verbalizer: str
 
 
 def fit(
@@ -133,9 +138,12 @@ def fit(
     """
     settings = _Settings(
         steps, batch_size, lr, optimizer, schedule, warmup, weight_decay, clip, seed, limit,
-        evaluate_every, validation_limit, patience,
+        evaluate_every, validation_limit, patience, task.name, model.backbone.name,
+        model.template.text, str(model.verbalizer.words),
     )  # fmt: skip
-    _check(settings, checkpoint, resume)
+    _check(settings, checkpoint, save_every, resume)
+    if evaluate_every is not None:
+        task.split("validation")  # a split that is missing is noticed now, not steps later
     examples = task.split("train") if limit is None else task.take("train", limit, seed=seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -276,12 +284,7 @@ class _Run:
             aside.unlink(missing_ok=True)
 
     def load(self, file: Path) -> None:
-        try:
-            state = torch.load(file, weights_only=True)
-        except Exception as error:  # torch.load raises whatever the damaged bytes lead to
-            raise LabError(
-                f"the saved state {file} is damaged; delete it and start again without resuming"
-            ) from error
+        state = _read_state(file)
         _check_same(state["settings"], asdict(self.settings), file)
         shapes = [tuple(saved.shape) for saved in state["parameters"]]
         if shapes != [tuple(p.shape) for p in self.parameters]:
@@ -336,10 +339,16 @@ def _learning_rate(step: int, settings: _Settings) -> float:
     return settings.lr * factor[settings.schedule]
 
 
-def _check(settings: _Settings, checkpoint: str | Path | None, resume: bool) -> None:
-    for name in ("steps", "batch_size", "lr"):
-        if not getattr(settings, name) > 0:
-            raise LabError(f"{name}={getattr(settings, name)} must be above zero")
+def _check(
+    settings: _Settings, checkpoint: str | Path | None, save_every: int, resume: bool
+) -> None:
+    given = asdict(settings) | {"save_every": save_every}
+    for name in ("steps", "batch_size", "lr", "clip", "evaluate_every", "patience", "save_every"):
+        if given[name] is not None and not given[name] > 0:
+            raise LabError(f"{name}={given[name]} must be above zero")
+    for name in ("warmup", "weight_decay", "seed"):
+        if not given[name] >= 0:
+            raise LabError(f"{name}={given[name]} must not be below zero")
     for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
         if getattr(settings, name) not in known:
             raise LabError(
@@ -349,6 +358,21 @@ def _check(settings: _Settings, checkpoint: str | Path | None, resume: bool) -> 
         raise LabError("patience needs evaluate_every: without evaluations nothing can stop early")
     if resume and checkpoint is None:
         raise LabError("resume needs the checkpoint folder of the run to continue")
+
+
+def _read_state(file: Path) -> dict:
+    try:
+        with zipfile.ZipFile(file) as archive:
+            if archive.testzip() is not None:  # torch.load checks no sums
+                raise ValueError("a part of the file is not what was written")
+        state = torch.load(file, weights_only=True)
+        if "settings" not in state:
+            raise ValueError("this is another file")
+    except Exception as error:  # torch.load raises whatever the damaged bytes lead to
+        raise LabError(
+            f"the saved state {file} is damaged; delete it and start again without resuming"
+        ) from error
+    return state
 
 
 def _check_same(saved: dict, wanted: dict, file: Path) -> None:
