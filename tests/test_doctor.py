@@ -130,7 +130,7 @@ def test_device_and_precision_are_told() -> None:
     assert "float" in doctor.check_device().found
 
 
-# ------------------------------------------------------------------------------ cache, disk, Jupyter
+# ----------------------------------------------------------------------------- cache, disk, Jupyter
 
 
 def test_read_only_cache_is_fine_once_it_is_complete(
