@@ -61,7 +61,9 @@ def test_the_gradient_is_that_of_finite_differences(tiny_folder, tiny_task, fami
             there = prompt().double()
             ahead, behind = (loss(there + step * direction) for step in (1e-4, -1e-4))
         slope = (gradient * direction).sum().item()
-        assert (ahead - behind).item() / 2e-4 == pytest.approx(slope, abs=0.03 * gradient.norm())
+        assert (ahead - behind).item() / 2e-4 == pytest.approx(
+            slope, abs=0.03 * gradient.norm().item()
+        )
     assert gradient.norm() > 0.01
 
 
