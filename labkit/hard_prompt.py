@@ -205,6 +205,11 @@ def _short_shots(task: Task, seed: int, count: int) -> list[Example]:
     order = np.random.default_rng(seed).permutation(len(task.split("train")))
     pool = [task.split("train")[i] for i in order]
     by_class = [[e for e in pool if e.label == label and len(e.text) <= 120] for label in range(2)]
+    if min(map(len, by_class)) < -(-count // 2):
+        raise LabError(
+            f"task {task.name!r} has too few training examples of at most 120 characters to put "
+            f"{count} into the prompt; take fewer, or another task"
+        )
     return [by_class[i % 2][i // 2] for i in range(count)]
 
 

@@ -233,7 +233,7 @@ class PromptCard:
 
     Attributes:
         backbone, revision: the model it was made for.
-        template, verbalizer, bos: how it is used.
+        template, verbalizer, bos, sentinel: how it is used, as in `PromptedModel`.
         command, seed, scores: how it was made, and what it reached.
     """
 
@@ -242,6 +242,7 @@ class PromptCard:
     template: str
     verbalizer: dict[str, tuple[str, ...]]
     bos: str = "text"
+    sentinel: bool = False
     command: str = ""
     seed: int | None = None
     scores: dict[str, object] | None = None
@@ -249,7 +250,11 @@ class PromptCard:
     def model(self, backbone: Backbone) -> PromptedModel:
         """The model as it was when the prompt was trained."""
         return PromptedModel(
-            backbone, Template(self.template), Verbalizer(self.verbalizer), bos=self.bos
+            backbone,
+            Template(self.template),
+            Verbalizer(self.verbalizer),
+            bos=self.bos,
+            sentinel=self.sentinel,
         )
 
 
@@ -266,6 +271,10 @@ def save_prompt(
 
     Returns:
         Warnings: what PEFT can't express of this prompt's layout (none where exchange is exact).
+
+    Raises:
+        LabError: for a prompt that the model can't take, or a folder that can't be written; an
+            earlier prompt there stays as it was.
     """
     folder = Path(folder)
     vectors = model.vectors(prompt).detach().float().cpu()
@@ -275,19 +284,29 @@ def save_prompt(
         template=model.template.text,
         verbalizer=model.verbalizer.words,
         bos=model.bos,
+        sentinel=model.sentinel,
         command=command,
         seed=seed,
         scores=dict(scores or {}),
     )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
-        _write_peft(aside, vectors, model.backbone)
-        text = json.dumps(card.__dict__, indent=2, ensure_ascii=False)
-        (aside / CARD).write_text(text + "\n", encoding="utf-8")
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+        try:
+            _write_peft(aside, vectors, model.backbone)
+            text = json.dumps(card.__dict__, indent=2, ensure_ascii=False)
+            (aside / CARD).write_text(text + "\n", encoding="utf-8")
+            for file in aside.iterdir():
+            file.chmod(0o644)  # a prompt is there to be passed on; mkdtemp and safetensors hide it
+        aside.chmod(0o755)
         _replace_folder(aside, folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    except (OSError, SafetensorError) as error:
+        raise LabError(
+            f"the prompt cannot be written to {folder} ({error}); make room or choose another "
+            "folder (a prompt saved there earlier is intact)"
+        ) from error
     return _exchange_warnings(model)
 
 
@@ -306,18 +325,20 @@ def load_prompt(folder: str | Path) -> tuple[SoftPrompt, PromptCard | None]:
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         tensors = load_file(folder / WEIGHTS)
+        kind, length = config["peft_type"], config["num_virtual_tokens"]
         card = _read_card(folder / CARD)
-    except (SafetensorError, ValueError, TypeError, OSError) as error:
+    except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
+        raise _damaged(folder, error) from error
+    if kind != "PROMPT_TUNING" or PEFT_KEY not in tensors:
         raise LabError(
-            f"the prompt in {folder} is damaged ({error}); save it again or fetch a fresh copy"
-        ) from error
-    if config.get("peft_type") != "PROMPT_TUNING" or PEFT_KEY not in tensors:
-        raise LabError(
-            f"{folder} holds a {config.get('peft_type')} adapter, not a soft prompt; only prompt "
-            "tuning can be opened here"
+            f"{folder} holds a {kind} adapter, not a soft prompt; only prompt tuning can be opened "
+            "here"
         )
     # PEFT gives T5 a second block for the decoder, and never uses it
-    return SoftPrompt(tensors[PEFT_KEY][: config["num_virtual_tokens"]]), card
+    vectors = tensors[PEFT_KEY][:length]
+    if len(vectors) != length:
+        raise _damaged(folder, f"{len(vectors)} virtual tokens where {CONFIG} says {length}")
+    return SoftPrompt(vectors), card
 
 
 def load_for(backbone: Backbone, folder: str | Path) -> tuple[SoftPrompt, PromptCard | None]:
@@ -368,6 +389,10 @@ def _read_card(file: Path) -> PromptCard | None:
     return PromptCard(**known)
 
 
+def _damaged(folder: Path, why: object) -> LabError:
+    return LabError(f"the prompt in {folder} is damaged ({why}); save it again or fetch it anew")
+
+
 def _replace_folder(new: Path, folder: Path) -> None:
     """Move ``new`` to ``folder``; whatever stands there is put back if the move fails."""
     old = new.with_name(new.name + "-old")
@@ -375,7 +400,7 @@ def _replace_folder(new: Path, folder: Path) -> None:
         os.replace(folder, old)
     try:
         os.replace(new, folder)
-    except OSError:
+    except BaseException:  # Ctrl-C too
         if old.exists():
             os.replace(old, folder)
         raise
