@@ -297,9 +297,9 @@ def save_prompt(
             text = json.dumps(card.__dict__, indent=2, ensure_ascii=False)
             (aside / CARD).write_text(text + "\n", encoding="utf-8")
             for file in aside.iterdir():
-            file.chmod(0o644)  # a prompt is there to be passed on; mkdtemp and safetensors hide it
-        aside.chmod(0o755)
-        _replace_folder(aside, folder)
+                file.chmod(0o644)  # a prompt is to be passed on; mkdtemp and safetensors hide it
+            aside.chmod(0o755)
+            _replace_folder(aside, folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
     except (OSError, SafetensorError) as error:
