@@ -238,13 +238,13 @@ def test_trainable_trains_the_weights_and_saves_hugging_faces_format(
     assert backbone.dtype == torch.float32 and "trainable" in backbone.describe()
     before = digest(backbone)
     model = PromptedModel.for_task(backbone, tiny_task, soft=False)
-    history = fit(model, None, tiny_task, steps=6, lr=3e-3)
+    losses = fit(model, None, tiny_task, steps=30, batch_size=24, lr=3e-3).losses
     assert digest(backbone) != before
-    assert min(history.losses[1:]) < history.losses[0]
+    assert sum(losses[-5:]) < sum(losses[:5])
+    examples = tiny_task.split("test")
     backbone.save(str(tmp_path / "tuned"))
     again = load_backbone(str(tmp_path / "tuned"), device="cpu", dtype=torch.float32)
     assert digest(again) == digest(backbone)
-    examples = tiny_task.split("test")
     reloaded = PromptedModel.for_task(again, tiny_task, soft=False).scores(None, examples)
     torch.testing.assert_close(reloaded, model.eval().scores(None, examples), rtol=0, atol=1e-5)
 

@@ -63,9 +63,9 @@ LAYOUTS = [
     ("llama", "a {soft:1}{text}{mask}", 1, "text",
      "<s> a Ġ v0 a Ġgreat Ġfilm", 6),
     ("t5", "{soft}{text} was {mask}", 1, "text",
-     "v0 ▁a ▁great ▁fi l m ▁w as <extra_id_0> </s>", 8),
+     "v0 ▁a ▁great ▁film ▁was <extra_id_0> </s>", 5),
     ("t5", "{soft}{text}", 2, "text",
-     "v0 v1 ▁a ▁great ▁fi l m </s>", -1),
+     "v0 v1 ▁a ▁great ▁film </s>", -1),
     ("bert-encoder", "{soft}{text}", 2, "text",
      "v0 v1 [CLS] a great film [SEP]", -1),
     ("bert-encoder", "{soft}{text}", 2, "first",
@@ -143,21 +143,14 @@ def test_shortening_cuts_the_text_at_its_end_and_nothing_else(tiny_backbone, fam
         "encoder": "{soft:2}good: {text}{soft:1} It was.",
     }
     line = lines[backbone.readout]
-    text = " ".join(f"a great{' very' * (i % 3)} film" for i in range(60))
+    text = " ".join(f"a great{' very' * (i % 3)} film" for i in range(25))
     (long,) = encode(backbone, line, [Example("1", {"text": text}, 0)], 3)
     assert long.shortened
     assert backbone.max_length - 2 <= len(long.ids) <= backbone.max_length
     # undo it: some beginning of the text, laid out whole, gives exactly these ids
-    kept = [
-        text[:end]
-        for end in range(len(text))
-        if encode(backbone, line, [Example("1", {"text": text[:end] or "x"}, 0)], 3)[0].ids
-        == long.ids
-    ]
-    assert kept
-    if long.answer >= 0:
-        (whole,) = encode(backbone, line, [Example("1", {"text": kept[0]}, 0)], 3)
-        assert long.answer == whole.answer
+    beginnings = [Example("1", {"text": text[:end]}, 0) for end in range(1, len(text))]
+    kept = [whole for whole in encode(backbone, line, beginnings, 3) if whole.ids == long.ids]
+    assert kept and kept[0].answer == long.answer
 
 
 def test_shortening_takes_from_the_longest_field(tiny_backbone):

@@ -32,9 +32,7 @@ TEMPLATES = {
 VERBALIZERS = {
     "one word": Verbalizer({"negative": "terrible", "positive": "great"}),
     "of pieces": Verbalizer({"negative": "maddening", "positive": "marvellous"}),
-    "many, turned": Verbalizer(
-        {"positive": ("great", "good"), "negative": ("bad", "dull", "slow")}
-    ),
+    "several": Verbalizer({"positive": ("great", "good"), "negative": ("bad", "dull", "slow")}),
 }
 
 

@@ -34,7 +34,7 @@ def prompt_for(backbone, length=3) -> SoftPrompt:
         ("gpt2", "{text} It was {mask}", [["Ġgreat"], ["Ġm", "a", "r", "ve", "l", "lo", "u", "s"]]),
         ("gpt2", "{text}\n{mask}", [["gr", "eat"], ["m", "a", "r", "ve", "l", "lo", "u", "s"]]),
         ("roberta", "{text} {mask}.", [["Ġgreat"], ["Ġm", "a", "r", "ve", "l", "lo", "u", "s"]]),
-        ("bert", "{text} {mask}.", [["great"], ["m", *["a", "r", "ve", "l", "l", "o", "u", "s"]]]),
+        ("bert", "{text} {mask}.", [["great"], list("marvellous")]),
     ],
 )
 def test_the_space_before_the_mask_goes_into_the_first_piece(

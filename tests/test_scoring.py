@@ -85,6 +85,24 @@ def test_the_gradient_is_that_of_the_plain_path_too(case, family):
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_training_batch_in_parts_gives_the_scores_and_gradient_of_the_whole(
+    monkeypatch, case, family
+):
+    case = case(family)
+    leading = leading_length(case.backbone, case.sequences)
+    whole = class_scores(case.backbone, case.sequences, case.vectors, case.labels, leading)
+    monkeypatch.setattr(scoring, "TRAINING_TOKENS", 40)
+    parts = scoring.training_scores(
+        case.backbone, case.sequences, case.vectors, case.labels, leading
+    )
+    torch.testing.assert_close(parts, whole, **EXACT)
+    weights = torch.linspace(-1, 1, whole.numel()).view_as(whole)
+    (one,) = torch.autograd.grad((whole * weights).sum(), case.vectors)
+    (other,) = torch.autograd.grad((parts * weights).sum(), case.vectors)
+    torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("family", ["bert", "roberta", "t5", "bert-encoder"])
 def test_models_that_look_ahead_share_nothing(case, family):
     case = case(family)

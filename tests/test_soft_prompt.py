@@ -39,6 +39,9 @@ from labkit.soft_prompt import (
 )
 from tiny import FAMILIES
 
+# PEFT's own
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+
 WORDS = Verbalizer({"negative": "terrible", "positive": ("great", "marvellous")})
 
 

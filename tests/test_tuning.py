@@ -54,16 +54,16 @@ def test_the_gradient_is_that_of_finite_differences(tiny_folder, tiny_task, fami
         return F.cross_entropy(scores.double(), targets)
 
     (gradient,) = torch.autograd.grad(loss(prompt()), prompt.weight)
+    far = 1e-3  # the scores come in fp32
     generator = torch.Generator().manual_seed(0)
     for _ in range(4):
         direction = torch.randn(prompt.weight.shape, generator=generator)
         with torch.no_grad():
             there = prompt().double()
-            ahead, behind = (loss(there + step * direction) for step in (1e-4, -1e-4))
+            ahead, behind = (loss(there + step * direction) for step in (far, -far))
         slope = (gradient * direction).sum().item()
-        assert (ahead - behind).item() / 2e-4 == pytest.approx(
-            slope, abs=0.03 * gradient.norm().item()
-        )
+        measured = (ahead - behind).item() / (2 * far)
+        assert measured == pytest.approx(slope, abs=0.06 * gradient.norm().item())
     assert gradient.norm() > 0.01
 
 
@@ -144,14 +144,13 @@ def test_a_module_around_a_frozen_prompt_trains_its_own_parameters(tiny_backbone
 
 def trained_on(monkeypatch, model, prompt, task, **settings) -> list[list[tuple]]:
     """The batches that `fit` scores, as lists of token ids."""
-    batches, real = [], scoring.class_scores
+    batches, real = [], scoring.training_scores
 
     def spy(backbone, sequences, *args, **kwargs):
-        if torch.is_grad_enabled():
-            batches.append([sequence.ids for sequence in sequences])
+        batches.append([sequence.ids for sequence in sequences])
         return real(backbone, sequences, *args, **kwargs)
 
-    monkeypatch.setattr(scoring, "class_scores", spy)
+    monkeypatch.setattr(scoring, "training_scores", spy)
     fit(model, prompt, task, **settings)
     monkeypatch.undo()
     return batches
