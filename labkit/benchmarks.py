@@ -156,9 +156,8 @@ class _Labkit:
         leading = scoring.leading_length(backbone, self.sequences)
         for rows in epoch_batches(len(self.sequences), BATCH_SIZE, 0, 0):
             batch = [self.sequences[row] for row in rows]
-            with scoring.differentiable_attention():
-                scores = scoring.class_scores(backbone, batch, prompt(), self.labels, leading)
-                loss = F.cross_entropy(scores, self.targets[rows].to(scores.device))
+            scores = scoring.training_scores(backbone, batch, prompt(), self.labels, leading)
+            loss = F.cross_entropy(scores, self.targets[rows].to(scores.device))
             loss.backward()
             optimizer.step()
             optimizer.zero_grad()

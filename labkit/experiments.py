@@ -68,10 +68,10 @@ class Recipe:
 
 
 # Settled on validation with one seed: for causal models a short warm-up and linear decay, for the
-# encoder half an epoch of larger batches at a higher rate.
+# encoder one epoch of larger batches at a higher rate.
 RECIPES = {
     "causal": Recipe(lr=5e-3, schedule="linear", warmup=10),
-    "encoder": Recipe(lr=1e-2, batch_size=32, steps=133),
+    "encoder": Recipe(lr=1e-2, batch_size=32, steps=266),
     "mlm": Recipe(),
     "seq2seq": Recipe(),
 }

@@ -372,6 +372,13 @@ def _write_peft(folder: Path, vectors: Tensor, backbone: Backbone) -> None:
     save_file({PEFT_KEY: vectors.contiguous()}, folder / WEIGHTS, metadata={"format": "pt"})
 
 
+def _make_readable(folder: Path) -> None:
+    """A prompt is there to be passed on; mkdtemp and safetensors make what they write private."""
+    for file in folder.iterdir():
+        file.chmod(0o644)
+    folder.chmod(0o755)
+
+
 def _exchange_warnings(model: PromptedModel) -> list[str]:
     if model.template.leads_with_soft and model.bos == "text":
         return []

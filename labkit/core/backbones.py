@@ -24,7 +24,9 @@ Usage::
 from __future__ import annotations
 
 import contextlib
+import difflib
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 import torch
@@ -343,7 +345,7 @@ def load_backbone(
     Raises:
         LabError: if the model cannot be had, or has none of the four readouts.
     """
-    folder = str(assets.locate(name)) if name in assets.MODELS else name
+    folder = _folder(name)
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if dtype is None:
         dtype = torch.bfloat16 if has_bf16(device) and not trainable else torch.float32
@@ -363,7 +365,9 @@ def load_backbone(
         exact = assets.ASSETS[name].version
     else:
         exact = revision or getattr(config, "_commit_hash", None) or ""
-    backbone = _CLASSES[readout](name, model, tokenizer, revision=exact, trainable=trainable)
+    # a local folder is known by its own name: where it lies is nobody else's business
+    known_as = Path(name).resolve().name if Path(name).is_dir() else name
+    backbone = _CLASSES[readout](known_as, model, tokenizer, revision=exact, trainable=trainable)
     return backbone.to(device)
 
 
@@ -373,6 +377,16 @@ def has_bf16(device: torch.device) -> bool:
         return torch.cuda.is_bf16_supported(including_emulation=False)
     probes = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     return device.type == "cpu" and any(getattr(torch.cpu, p, lambda: False)() for p in probes)
+
+
+def _folder(name: str) -> str:
+    """Where to load ``name`` from; a slip in a default model's name fails before any request."""
+    if name in assets.MODELS:
+        return str(assets.locate(name))
+    close = difflib.get_close_matches(name, assets.MODELS, n=1)
+    if close and not Path(name).is_dir():
+        raise LabError(f"there is no model {name!r}; did you mean {close[0]!r}?")
+    return name
 
 
 def _readout(name: str, config: transformers.PretrainedConfig) -> str:

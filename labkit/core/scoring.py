@@ -30,6 +30,9 @@ GPU_BATCH_TOKENS = 65_536
 """Tokens in a batch. Measured on two cores with smollm2: 256 to 1,024 are equally fast, from 2,048
 on attention's masks and activations fall out of the cache."""
 
+TRAINING_TOKENS = 512
+"""Tokens in a part of a training batch on the CPU: less padding, few parts."""
+
 Progress = Callable[[int, int], None]
 """Called with (sequences done, sequences in all)."""
 
@@ -124,15 +127,31 @@ def score(
     return result
 
 
-def differentiable_attention() -> contextlib.AbstractContextManager[None]:
-    """Within the block, attention takes the kernel whose gradient is fast for short texts.
+def training_scores(
+    backbone: Backbone,
+    sequences: Sequence[Encoded],
+    vectors: Tensor | None,
+    labels: Labels,
+    leading: int = 0,
+) -> Tensor:
+    """Scores of a training batch with their gradient: (B, C), in the order given.
 
-    On the CPU the gradient of torch's fused attention takes longer than all matrix products of a
-    layer together where texts have a few dozen pieces; plain products and a softmax do not.
+    As :func:`class_scores`, in parts of similar length: a random batch is nearly half padding
+    otherwise. The shared leading part is computed once for all of them.
     """
-    if torch.cuda.is_available():
-        return contextlib.nullcontext()
-    return sdpa_kernel(SDPBackend.MATH)
+    on_cpu = backbone.device.type == "cpu"
+    shared = _keys_values(backbone, sequences[0], vectors, leading) if leading else None
+    lengths = [len(sequence.ids) - leading for sequence in sequences]
+    order: list[int] = []
+    parts: list[Tensor] = []
+    # the gradient of torch's fused attention on the CPU takes longer than all the matrix products
+    # of a layer where texts have a few dozen pieces; plain products and a softmax do not
+    with sdpa_kernel(SDPBackend.MATH) if on_cpu else contextlib.nullcontext():
+        for rows in length_batches(lengths, TRAINING_TOKENS if on_cpu else GPU_BATCH_TOKENS):
+            part = [sequences[row] for row in rows]
+            parts.append(class_scores(backbone, part, vectors, labels, leading, shared))
+            order += rows
+    return torch.cat(parts)[torch.tensor(order).argsort()]
 
 
 def leading_length(backbone: Backbone, sequences: Sequence[Encoded]) -> int:

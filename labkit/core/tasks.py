@@ -138,7 +138,7 @@ def _sentiment(what: str) -> dict[str, TaskPrompt]:
         "causal": TaskPrompt("{text} It was {mask}", words),
         "seq2seq": TaskPrompt("{text}", {"negative": "negative", "positive": "positive"}),
         "encoder": TaskPrompt(
-            "{text}", {"negative": f"a negative {what}", "positive": f"a positive {what}"}
+            "{text}", {"negative": f"a bad {what}", "positive": f"a good {what}"}
         ),
     }
 
@@ -178,14 +178,14 @@ _NLI_PROMPTS = _pair(
 _SAME_TEXTS = {"not_equivalent": "two different statements", "equivalent": "the same said twice"}
 
 TASK_PROMPTS: dict[str, dict[str, TaskPrompt]] = {
-    "rt-polarity": _sentiment("movie review"),
-    "movie-valence": _sentiment("movie review"),
-    "amazon-valence": _sentiment("product review"),
-    "editorials-valence": _sentiment("opinion"),
-    "tweets-valence": _sentiment("tweet"),
-    "sst2": _sentiment("movie review"),
-    "cr": _sentiment("product review"),
-    "mpqa": _sentiment("opinion"),
+    "rt-polarity": _sentiment("film"),
+    "movie-valence": _sentiment("film"),
+    "amazon-valence": _sentiment("product"),
+    "editorials-valence": _sentiment("thing"),
+    "tweets-valence": _sentiment("thing"),
+    "sst2": _sentiment("film"),
+    "cr": _sentiment("product"),
+    "mpqa": _sentiment("thing"),
     "subj": {
         "mlm": TaskPrompt("{text} It was {mask}.", {"objective": "fact", "subjective": "opinion"}),
         "causal": TaskPrompt(

@@ -38,6 +38,7 @@ from labkit.core.prompted_model import PromptedModel, evaluate, for_classes
 from labkit.core.tasks import Example, Task
 
 OPTIMIZERS = ("adam", "adamw", "adafactor")
+MOST = 10**9  # nobody means more steps, a larger batch or a higher rate than that
 SCHEDULES = ("constant", "linear", "cosine")
 
 OnStep = Callable[[int, float, float | None], None]
@@ -198,8 +199,7 @@ class _Run:
         started = time.perf_counter()
         self.model.train()
         rows = self._rows(self.history.steps)
-        with scoring.differentiable_attention():
-            loss = self._loss([self.sequences[row] for row in rows], self.targets[rows])
+        loss = self._loss([self.sequences[row] for row in rows], self.targets[rows])
         if not math.isfinite(loss.item()):
             raise LabError(
                 f"the loss is not finite at step {self.history.steps + 1}; lower the learning rate "
@@ -221,7 +221,7 @@ class _Run:
     def _loss(self, sequences: list[Encoded], targets: Tensor) -> Tensor:
         vectors = self.model.vectors(self.prompt)
         backbone = self.model.backbone
-        scores = scoring.class_scores(backbone, sequences, vectors, self.labels, self.leading)
+        scores = scoring.training_scores(backbone, sequences, vectors, self.labels, self.leading)
         return F.cross_entropy(scores, targets.to(scores.device))
 
     def _evaluate_if_due(self) -> float | None:

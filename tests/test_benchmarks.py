@@ -1,0 +1,47 @@
+"""The benchmark compares like with like; how fast anything is, is not tested here."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from labkit import benchmarks
+from labkit.core.errors import LabError
+
+
+@pytest.fixture(autouse=True)
+def tiny_task_for_all(monkeypatch, tiny_task):
+    monkeypatch.setattr(benchmarks, "load_task", lambda name: tiny_task)
+    # one answer of twelve may flip in bf16, which the benchmark refuses; on real text it is fewer
+    monkeypatch.setattr(benchmarks, "has_bf16", lambda device: False)
+
+
+@pytest.mark.parametrize("family", ["llama", "bert-encoder"])
+def test_both_score_the_same_and_every_figure_is_there(family, tiny_folder):
+    result = benchmarks.bench_evaluate(str(tiny_folder(family)), length=3, limit=12, rounds=1)
+    assert result["agreement"]["fp32"] == 1.0
+    for name in ("labkit_s", "peft_s", "peft_tuned_s", "ratio", "ratio_tuned", "gemm_fraction"):
+        assert result[name] > 0
+    assert result["ratio"] == pytest.approx(result["peft_s"] / result["labkit_s"])
+
+
+@pytest.mark.parametrize("family", ["llama", "bert-encoder"])
+def test_training_is_timed_for_all_three_and_changes_no_weight(family, tiny_folder):
+    result = benchmarks.bench_tune(str(tiny_folder(family)), length=3, steps=1, rounds=1)
+    assert result["labkit_steps_per_s"] == pytest.approx(1 / result["labkit_s"])
+    assert result["peft_s"] > 0 and result["peft_tuned_s"] > 0
+
+
+def test_a_disagreement_is_an_error_not_a_ratio():
+    reference = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
+    wrong = reference.flip(1)
+    with pytest.raises(AssertionError, match="fp32"):
+        benchmarks._check_agreement(wrong, reference, reference)
+    with pytest.raises(AssertionError, match="fast precision"):
+        benchmarks._check_agreement(reference, wrong, reference)
+    benchmarks._check_agreement(reference, reference, reference)
+
+
+def test_a_readout_that_peft_lacks_is_refused(tiny_folder):
+    with pytest.raises(LabError, match="mlm readout"):
+        benchmarks.bench_evaluate(str(tiny_folder("bert")), length=3, limit=4)

@@ -1,0 +1,173 @@
+"""Named experiments: whole rows, nothing computed twice, verdicts that follow from the rows."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from labkit import experiments
+from labkit.core.errors import LabError
+from labkit.core.prompted_model import evaluate
+from labkit.core.templates import Template, Verbalizer
+from labkit.experiments import Claim
+from labkit.soft_prompt import load_prompt
+
+QUICK = {"steps": 2, "batch_size": 4, "length": 3}
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch, tiny_task):
+    """Two steps on a tiny task: here the bookkeeping is tested, not the learning."""
+    for readout, recipe in experiments.RECIPES.items():
+        monkeypatch.setitem(experiments.RECIPES, readout, replace(recipe, **QUICK))
+    monkeypatch.setitem(experiments.ADAPTATION_STEPS, "small", (0, 2))
+    monkeypatch.setattr(experiments, "FINE_TUNING", replace(experiments.FINE_TUNING, **QUICK))
+    monkeypatch.setattr(experiments, "load_task", lambda name: tiny_task)
+
+
+def run(name, folder, out, **options):
+    return experiments.run(name, backbone=str(folder), out=out, **options)
+
+
+def rows_of(result):
+    """Rows without what may differ between two runs of the same thing."""
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in result["rows"]]
+
+
+def test_a_stopped_run_goes_on_to_the_uninterrupted_result(tiny_folder, tmp_path):
+    whole = run("lester-init", tiny_folder("llama"), tmp_path / "whole", seeds=(0, 1))
+
+    def stop(done, total, what):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run("lester-init", tiny_folder("llama"), tmp_path / "cut", seeds=(0, 1), on_progress=stop)
+    started = []
+    again = run(
+        "lester-init",
+        tiny_folder("llama"),
+        tmp_path / "cut",
+        seeds=(0, 1),
+        resume=True,
+        on_progress=lambda done, total, what: started.append(done),
+    )
+    assert rows_of(again) == rows_of(whole)
+    assert again["verdict"] == whole["verdict"]
+
+
+def test_an_existing_result_is_never_overwritten(tiny_folder, tmp_path):
+    run("lester-init", tiny_folder("llama"), tmp_path, seeds=(0,))
+    (file,) = tmp_path.glob("*.json")
+    before = file.read_bytes()
+    with pytest.raises(LabError, match="--resume"):
+        run("lester-init", tiny_folder("llama"), tmp_path, seeds=(0,))
+    assert file.read_bytes() == before
+
+
+def test_the_same_row_is_not_trained_twice(tiny_folder, tmp_path, monkeypatch):
+    first = run("lester-init", tiny_folder("llama"), tmp_path, seeds=(0,))
+    trained = []
+    inner = experiments.run_row
+    monkeypatch.setattr(
+        experiments, "run_row", lambda s, *a: trained.append(s.name) or inner(s, *a)
+    )
+    second = run("learning-rate", tiny_folder("llama"), tmp_path, seeds=(0,))
+    shared = next(row for row in first["rows"] if row["setting"] == "vocab")
+    copied = next(row for row in second["rows"] if row["lr"] == shared["lr"])
+    assert copied["correct"] == shared["correct"]
+    assert f"{shared['lr']:g}" not in trained and len(trained) == len(second["rows"]) - 1
+
+
+def test_the_kept_prompt_has_the_score_of_its_row(tiny_folder, tiny_backbone, tiny_task, tmp_path):
+    result = run("lester-init", tiny_folder("llama"), tmp_path, seeds=(1,))
+    for row in result["rows"]:
+        prompt, card = load_prompt(tmp_path / "lester-init-llama-tiny" / f"{row['setting']}-seed1")
+        seen = evaluate(card.model(tiny_backbone("llama")), prompt, tiny_task)
+        assert "".join("01"[int(right)] for right in seen.correct) == row["correct"]
+        assert card.seed == 1 and card.scores["value"] == row["value"]
+
+
+def test_controls_stand_beside_the_soft_prompt(tiny_folder, tmp_path, monkeypatch):
+    grid = (
+        {"plain": Template("{text} It was {mask}"), "now": Template("{text} Now it was {mask}")},
+        {"words": Verbalizer({"negative": "bad", "positive": "good"})},
+    )  # the course's own grid does not fit into the tiny model's 64 positions
+    monkeypatch.setattr(experiments, "sentiment_grid", lambda readout, task, seed: grid)
+    result = run("soft-against-hard", tiny_folder("llama"), tmp_path, seeds=(0,))
+    by_method = {row["method"]: row for row in result["rows"]}
+    assert set(by_method) == {"prompt", "hard", "untrained"}
+    assert by_method["hard"]["cells"] == 2 * 1 * 3
+    assert by_method["untrained"]["loss"] is None
+
+
+@pytest.mark.parametrize("name", ["lester-objective", "lester-adaptation", "lester-scale"])
+def test_the_experiments_about_t5_run_on_a_tiny_one(name, tiny_folder, tmp_path):
+    result = run(name, tiny_folder("t5"), tmp_path, seeds=(0,))
+    settings = [row["setting"] for row in result["rows"]]
+    assert len(settings) == len(set(settings)) >= 2
+    assert all(len(row["correct"]) == row["n"] for row in result["rows"])
+    assert "| setting |" in (tmp_path / f"{name}-t5-tiny.md").read_text(encoding="utf-8")
+
+
+def test_adaptation_changes_the_weights_and_freezes_them(tiny_folder, tiny_backbone):
+    before = tiny_backbone("t5").state_dict()
+    backbone = experiments.adapted(str(tiny_folder("t5")), steps=2, seed=0)
+    after = backbone.state_dict()
+    assert any(not np.array_equal(before[k].numpy(), after[k].numpy()) for k in before)
+    assert not any(p.requires_grad for p in backbone.parameters())
+
+
+def test_t5_is_asked_for_by_name():
+    with pytest.raises(LabError, match="T5"):
+        experiments.run("lester-scale", profile="small")
+    with pytest.raises(LabError, match="there are soft-against-hard"):
+        experiments.run("lester-size")
+
+
+def _row(setting, seed, right):
+    return {
+        "setting": setting,
+        "seed": seed,
+        "value": np.mean(right),
+        "correct": right_string(right),
+    }
+
+
+def right_string(right):
+    return "".join("01"[int(r)] for r in right)
+
+
+@pytest.mark.parametrize(
+    ("gain", "verdict"), [(0.2, "agrees"), (-0.2, "disagrees"), (0, "can't tell")]
+)
+def test_verdicts_follow_the_paired_difference(gain, verdict):
+    random = np.random.default_rng(0)
+    rows = []
+    for seed in range(3):
+        base = random.random(400) < 0.6
+        changed = random.random(400) < abs(gain)
+        better = np.where(changed, gain > 0, base)
+        rows += [_row("a", seed, better), _row("b", seed, base)]
+    (judged,) = experiments.judge(rows, (Claim("a beats b", "a", "b"),))
+    assert judged["verdict"] == verdict
+    by_hand = np.mean([rows[2 * s]["value"] - rows[2 * s + 1]["value"] for s in range(3)])
+    assert judged["difference"] == pytest.approx(by_hand)
+
+
+def test_reference_results_are_whole():
+    """What the notebooks quote: each file names its command, and every row its sentences."""
+    files = sorted(experiments.REFERENCE.glob("*.json"))
+    assert files
+    for file in files:
+        result = json.loads(file.read_text(encoding="utf-8"))
+        assert result["command"].startswith("labkit run ")
+        for row in result["rows"]:
+            right = [c == "1" for c in row["correct"]]
+            assert len(right) == row["n"]
+            assert np.mean(right) == pytest.approx(row["value"])
+            assert row["ci95"][0] < row["value"] < row["ci95"][1]
+        assert result["summary"] == experiments.summarise(result["rows"])
