@@ -296,9 +296,7 @@ def save_prompt(
             _write_peft(aside, vectors, model.backbone)
             text = json.dumps(card.__dict__, indent=2, ensure_ascii=False)
             (aside / CARD).write_text(text + "\n", encoding="utf-8")
-            for file in aside.iterdir():
-                file.chmod(0o644)  # a prompt is to be passed on; mkdtemp and safetensors hide it
-            aside.chmod(0o755)
+            _make_readable(aside)
             _replace_folder(aside, folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)

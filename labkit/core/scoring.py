@@ -140,13 +140,13 @@ def training_scores(
     otherwise. The shared leading part is computed once for all of them.
     """
     on_cpu = backbone.device.type == "cpu"
-    shared = _keys_values(backbone, sequences[0], vectors, leading) if leading else None
     lengths = [len(sequence.ids) - leading for sequence in sequences]
     order: list[int] = []
     parts: list[Tensor] = []
     # the gradient of torch's fused attention on the CPU takes longer than all the matrix products
     # of a layer where texts have a few dozen pieces; plain products and a softmax do not
     with sdpa_kernel(SDPBackend.MATH) if on_cpu else contextlib.nullcontext():
+        shared = _keys_values(backbone, sequences[0], vectors, leading) if leading else None
         for rows in length_batches(lengths, TRAINING_TOKENS if on_cpu else GPU_BATCH_TOKENS):
             part = [sequences[row] for row in rows]
             parts.append(class_scores(backbone, part, vectors, labels, leading, shared))

@@ -38,7 +38,6 @@ from labkit.core.prompted_model import PromptedModel, evaluate, for_classes
 from labkit.core.tasks import Example, Task
 
 OPTIMIZERS = ("adam", "adamw", "adafactor")
-MOST = 10**9  # nobody means more steps, a larger batch or a higher rate than that
 SCHEDULES = ("constant", "linear", "cosine")
 
 OnStep = Callable[[int, float, float | None], None]
