@@ -71,7 +71,7 @@ class Recipe:
 # encoder one epoch of larger batches at a higher rate.
 RECIPES = {
     "causal": Recipe(lr=5e-3, schedule="linear", warmup=10),
-    "encoder": Recipe(lr=1e-2, batch_size=32, steps=266),
+    "encoder": Recipe(lr=1e-2, batch_size=32, steps=266, schedule="linear", warmup=10, clip=1.0),
     "mlm": Recipe(),
     "seq2seq": Recipe(),
 }
