@@ -589,3 +589,15 @@ def test_a_learning_rate_that_blows_up_is_named(tiny_backbone, tiny_task):
     model = PromptedModel.for_task(backbone, tiny_task)
     with pytest.raises(LabError, match="learning rate"):
         fit(model, start(backbone), tiny_task, steps=5, lr=1e30)
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "t5", "bert-encoder"])
+def test_a_model_that_was_scored_before_can_be_trained(family, tiny_folder, tiny_task):
+    """Scoring leaves nothing behind (cached label vectors, say) that training can't use."""
+    backbone = load_backbone(str(tiny_folder(family)), device="cpu", dtype=torch.float32)
+    model = PromptedModel.for_task(backbone, tiny_task)
+    prompt = SoftPrompt.from_vocab(backbone, length=2)
+    evaluate(model, prompt, tiny_task)
+    start = prompt().detach().clone()
+    fit(model, prompt, tiny_task, steps=1, batch_size=4)
+    assert not torch.equal(prompt(), start)

@@ -294,7 +294,8 @@ class EncoderBackbone(Backbone):
         if self.trainable:  # the label side moves with the weights
             return self._embed_labels(words)
         if words not in self._label_cache:
-            with torch.no_grad():
+            # kept for training too, so not as a tensor of the inference mode that scoring runs in
+            with torch.inference_mode(False), torch.no_grad():
                 self._label_cache[words] = self._embed_labels(words)
         return self._label_cache[words]
 
