@@ -258,15 +258,10 @@ def _race(
                 on_progress(turn * len(contestants) + index, total, name.removesuffix("_s"))
             started = time.perf_counter()
             act()
-            _synchronise()
+            scoring.synchronise()
             if turn:
                 best[name] = min(best[name], time.perf_counter() - started)
     return best
-
-
-def _synchronise() -> None:
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
 
 
 def _ratios(seconds: dict[str, float]) -> dict[str, float]:
@@ -293,21 +288,9 @@ def _check_agreement(exact: Tensor, fast: Tensor, reference: Tensor) -> None:
         )
 
 
-def _matrix_rate(backbone: Backbone, seconds: float = 0.5) -> float:
-    """Measured rate of the backbone's own kind of matrix product, in FLOP/s.
-
-    A batch of 512 tokens times the largest weight that a layer multiplies with.
-    """
-    weight = max(_layer_weights(backbone), key=torch.Tensor.numel)
-    tokens = torch.randn(scoring.CPU_BATCH_TOKENS, weight.shape[1], device=weight.device)
-    tokens = tokens.to(weight.dtype)
-    best, until = float("inf"), time.perf_counter() + seconds
-    while time.perf_counter() < until:
-        started = time.perf_counter()
-        F.linear(tokens, weight)
-        _synchronise()
-        best = min(best, time.perf_counter() - started)
-    return 2 * len(tokens) * weight.numel() / best
+def _matrix_rate(backbone: Backbone) -> float:
+    """Measured rate of the backbone's own kind of matrix product, in FLOP/s."""
+    return scoring.matrix_rate(max(_layer_weights(backbone), key=torch.Tensor.numel))
 
 
 def _layer_weights(backbone: Backbone) -> list[Tensor]:

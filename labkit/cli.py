@@ -270,7 +270,7 @@ def run(
                 on_progress=update,
                 **chosen,
             )
-        table = experiments.as_markdown(result)
+        table = experiments.markdown(result)
     _show(result, [table.rstrip(), "", f"in {out}"], as_json)
 
 
@@ -365,7 +365,10 @@ def _model(
     if line is not None and verbalizer is not None and card is None:
         return PromptedModel(backbone, line, verbalizer)
     own = card.model(backbone) if card else PromptedModel.for_task(backbone, task, soft=soft)
-    return PromptedModel(backbone, line or own.template, verbalizer or own.verbalizer, bos=own.bos)
+    changes: dict[str, object] = {} if verbalizer is None else {"verbalizer": verbalizer}
+    if line is not None:
+        changes |= {"template": line, "sentinel": None}  # whether it has one is the template's word
+    return own.with_changes(**changes)
 
 
 # ---- training into a folder ----

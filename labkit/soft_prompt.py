@@ -233,7 +233,7 @@ class PromptCard:
 
     Attributes:
         backbone, revision: the model it was made for.
-        template, verbalizer, bos, sentinel: how it is used, as in `PromptedModel`.
+        template, verbalizer, bos, sentinel, positions: how it is used, as in `PromptedModel`.
         command, seed, scores: how it was made, and what it reached.
     """
 
@@ -243,6 +243,7 @@ class PromptCard:
     verbalizer: dict[str, tuple[str, ...]]
     bos: str = "text"
     sentinel: bool = False
+    positions: bool = True
     command: str = ""
     seed: int | None = None
     scores: dict[str, object] | None = None
@@ -255,6 +256,7 @@ class PromptCard:
             Verbalizer(self.verbalizer),
             bos=self.bos,
             sentinel=self.sentinel,
+            positions=self.positions,
         )
 
 
@@ -285,6 +287,7 @@ def save_prompt(
         verbalizer=model.verbalizer.words,
         bos=model.bos,
         sentinel=model.sentinel,
+        positions=model.positions,
         command=command,
         seed=seed,
         scores=dict(scores or {}),
@@ -378,12 +381,18 @@ def _make_readable(folder: Path) -> None:
 
 
 def _exchange_warnings(model: PromptedModel) -> list[str]:
-    if model.template.leads_with_soft and model.bos == "text":
-        return []
-    return [
-        f"PEFT puts all virtual tokens in front; the layout {model.template.text!r} "
-        f"(bos={model.bos!r}) is kept in {CARD} only, and scores differ when PEFT opens it"
-    ]
+    warnings = []
+    if not model.template.leads_with_soft or model.bos != "text":
+        warnings.append(
+            f"PEFT puts all virtual tokens in front; the layout {model.template.text!r} "
+            f"(bos={model.bos!r}) is kept in {CARD} only, and scores differ when PEFT opens it"
+        )
+    if not model.positions:
+        warnings.append(
+            f"PEFT gives every virtual token a position; that this prompt was trained without is "
+            f"kept in {CARD} only, and scores differ when PEFT opens it"
+        )
+    return warnings
 
 
 def _read_card(file: Path) -> PromptCard | None:

@@ -159,6 +159,104 @@ def test_rows_that_are_embeddings_of_words_score_as_those_words(
         torch.testing.assert_close(scores, theirs, rtol=1e-6, atol=1e-5)
 
 
+# ---- virtual tokens without positions ----
+
+CLOSE = {"rtol": 1e-6, "atol": 1e-5}
+WITH_TABLE = {"bert": 0, "bert-encoder": 0, "roberta": 2}  # family → number of the first position
+
+
+@pytest.mark.parametrize("family", WITH_TABLE)
+def test_a_position_left_out_is_one_subtracted_from_the_vector(
+    tiny_backbone, tiny_folder, tiny_task, family
+):
+    backbone = tiny_backbone(family)
+    prompt, examples = random_prompt(backbone, 5), tiny_task.split("test")
+    ours = prompted(backbone, family, positions=False).scores(prompt, examples)
+    model = plain.load(family, tiny_folder(family))
+    table = model.base_model.embeddings.position_embeddings.weight
+    first = WITH_TABLE[family]
+    vectors = prompt().detach() - table[first : first + 5]
+    theirs = [
+        plain.score(family, model, backbone.tokenizer, vectors, example.text, WORDS)
+        for example in examples
+    ]
+    torch.testing.assert_close(ours, torch.stack(theirs), **CLOSE)
+
+
+@pytest.mark.parametrize(
+    "template", ["{soft}{text} It was {mask}", "{soft:2}{text} {soft:3} {mask}"]
+)
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_causal_virtual_tokens_share_position_zero(
+    tiny_backbone, tiny_folder, tiny_task, family, template
+):
+    backbone = tiny_backbone(family)
+    prompt, examples = random_prompt(backbone, 5), tiny_task.split("test")
+    words = Verbalizer({"a": "good", "b": "great"})
+    ours = PromptedModel(backbone, template, words, positions=False)
+    model = plain.load(family, tiny_folder(family))
+    table = model.get_input_embeddings().weight
+    theirs = []
+    for sequence in ours.encode(examples, prompt()):
+        ids = torch.tensor(sequence.ids)
+        rows = [prompt()[-1 - i] if i < 0 else table[i] for i in ids.tolist()]
+        counted = torch.arange(len(ids))
+        logits = model(
+            inputs_embeds=torch.stack(rows)[None],
+            attention_mask=torch.ones(1, len(ids), dtype=torch.long),
+            position_ids=torch.where(ids < 0, 0, counted)[None],
+        ).logits[0, -1]
+        pieces = [pieces[0] for pieces in ours.labels().words]
+        theirs.append(logits.log_softmax(-1)[pieces].detach())
+    torch.testing.assert_close(ours.scores(prompt, examples), torch.stack(theirs), **CLOSE)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "bert-encoder", "t5"])
+def test_without_positions_every_order_gives_the_same_scores(tiny_backbone, tiny_task, family):
+    backbone, examples = tiny_backbone(family), tiny_task.split("test")
+    prompt = random_prompt(backbone, 6)
+    generator = torch.Generator().manual_seed(1)
+    for positions in (False, True):
+        model = prompted(backbone, family, positions=positions)
+        trained = model.scores(prompt, examples)
+        changes = []
+        for _ in range(5):
+            shuffled = SoftPrompt(prompt().detach()[torch.randperm(6, generator=generator)])
+            changes.append((model.scores(shuffled, examples) - trained).abs().max())
+        # with positions the same shuffles do change the scores, so equality says something
+        assert (max(changes) < 2e-5) if not positions else (min(changes) > 1e-3)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "bert-encoder", "t5", "gpt2", "llama"])
+def test_words_keep_their_positions(tiny_backbone, tiny_task, family):
+    backbone, examples = tiny_backbone(family), tiny_task.split("test")
+    hard = [prompted(backbone, family, soft=False, positions=p) for p in (True, False)]
+    assert torch.equal(hard[0].scores(None, examples), hard[1].scores(None, examples))
+    # and the model with positions is as it was after the one without has been used
+    prompt = random_prompt(backbone)
+    soft = [prompted(backbone, family, positions=p) for p in (True, False, True)]
+    with_them, without, again = (model.scores(prompt, examples) for model in soft)
+    assert torch.equal(with_them, again) and not torch.allclose(with_them, without, atol=1e-4)
+
+
+def test_positions_can_be_put_back(tiny_backbone, tiny_task):
+    backbone, examples = tiny_backbone("bert"), tiny_task.split("test")
+    prompt = random_prompt(backbone)
+    without = prompted(backbone, "bert", positions=False)
+    back = without.with_changes(positions=True)
+    assert torch.equal(
+        back.scores(prompt, examples), prompted(backbone, "bert").scores(prompt, examples)
+    )
+    assert without.positions is False and backbone.has_positions
+
+
+def test_a_model_without_a_table_of_positions_says_so(tiny_backbone, monkeypatch):
+    backbone = tiny_backbone("bert")
+    monkeypatch.delattr(backbone.model.base_model.embeddings, "position_embeddings")
+    with pytest.raises(LabError, match="no table of positions"):
+        backbone.with_positions(False)
+
+
 def test_pooling_is_the_unit_mean_of_the_marked_rows():
     hidden = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(0))
     marks = torch.tensor([[1, 0, 1, 1, 0], [0, 0, 1, 0, 0]])

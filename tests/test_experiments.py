@@ -12,7 +12,8 @@ from labkit import experiments
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import evaluate
 from labkit.core.templates import Template, Verbalizer
-from labkit.experiments import Claim
+from labkit.experiments import grid, training
+from labkit.experiments.grid import Claim
 from labkit.soft_prompt import load_prompt
 
 QUICK = {"steps": 2, "batch_size": 4, "length": 3}
@@ -23,9 +24,10 @@ def quick(monkeypatch, tiny_task):
     """Two steps on a tiny task: here the bookkeeping is tested, not the learning."""
     for readout, recipe in experiments.RECIPES.items():
         monkeypatch.setitem(experiments.RECIPES, readout, replace(recipe, **QUICK))
-    monkeypatch.setitem(experiments.ADAPTATION_STEPS, "small", (0, 2))
-    monkeypatch.setattr(experiments, "FINE_TUNING", replace(experiments.FINE_TUNING, **QUICK))
-    monkeypatch.setattr(experiments, "load_task", lambda name: tiny_task)
+    monkeypatch.setitem(training.ADAPTATION_STEPS, "small", (0, 2))
+    monkeypatch.setattr(training, "FINE_TUNING", replace(training.FINE_TUNING, **QUICK))
+    for module in (grid, training):
+        monkeypatch.setattr(module, "load_task", lambda name: tiny_task)
 
 
 def run(name, folder, out, **options):
@@ -71,9 +73,9 @@ def test_an_existing_result_is_never_overwritten(tiny_folder, tmp_path):
 def test_the_same_row_is_not_trained_twice(tiny_folder, tmp_path, monkeypatch):
     first = run("lester-init", tiny_folder("llama"), tmp_path, seeds=(0,))
     trained = []
-    inner = experiments.run_row
+    inner = training.fit
     monkeypatch.setattr(
-        experiments, "run_row", lambda s, *a: trained.append(s.name) or inner(s, *a)
+        training, "fit", lambda *a, **o: trained.append(f"{o['lr']:g}") or inner(*a, **o)
     )
     second = run("learning-rate", tiny_folder("llama"), tmp_path, seeds=(0,))
     shared = next(row for row in first["rows"] if row["setting"] == "vocab")
@@ -92,11 +94,11 @@ def test_the_kept_prompt_has_the_score_of_its_row(tiny_folder, tiny_backbone, ti
 
 
 def test_controls_stand_beside_the_soft_prompt(tiny_folder, tmp_path, monkeypatch):
-    grid = (
+    templates_and_words = (
         {"plain": Template("{text} It was {mask}"), "now": Template("{text} Now it was {mask}")},
         {"words": Verbalizer({"negative": "bad", "positive": "good"})},
     )  # the course's own grid does not fit into the tiny model's 64 positions
-    monkeypatch.setattr(experiments, "sentiment_grid", lambda readout, task, seed: grid)
+    monkeypatch.setattr(training, "sentiment_grid", lambda readout, task, seed: templates_and_words)
     result = run("soft-against-hard", tiny_folder("llama"), tmp_path, seeds=(0,))
     by_method = {row["method"]: row for row in result["rows"]}
     assert set(by_method) == {"prompt", "hard", "untrained"}
@@ -115,7 +117,7 @@ def test_the_experiments_about_t5_run_on_a_tiny_one(name, tiny_folder, tmp_path)
 
 def test_adaptation_changes_the_weights_and_freezes_them(tiny_folder, tiny_backbone):
     before = tiny_backbone("t5").state_dict()
-    backbone = experiments.adapted(str(tiny_folder("t5")), steps=2, seed=0)
+    backbone = training.adapted(str(tiny_folder("t5")), steps=2, seed=0)
     after = backbone.state_dict()
     assert any(not np.array_equal(before[k].numpy(), after[k].numpy()) for k in before)
     assert not any(p.requires_grad for p in backbone.parameters())
@@ -124,7 +126,7 @@ def test_adaptation_changes_the_weights_and_freezes_them(tiny_folder, tiny_backb
 def test_t5_is_asked_for_by_name():
     with pytest.raises(LabError, match="T5"):
         experiments.run("lester-scale", profile="small")
-    with pytest.raises(LabError, match="there are soft-against-hard"):
+    with pytest.raises(LabError, match="there are table1"):
         experiments.run("lester-size")
 
 
@@ -152,7 +154,7 @@ def test_verdicts_follow_the_paired_difference(gain, verdict):
         changed = random.random(400) < abs(gain)
         better = np.where(changed, gain > 0, base)
         rows += [_row("a", seed, better), _row("b", seed, base)]
-    (judged,) = experiments.judge(rows, (Claim("a beats b", "a", "b"),))
+    (judged,) = grid.judge(rows, (Claim("a beats b", "a", "b"),))
     assert judged["verdict"] == verdict
     by_hand = np.mean([rows[2 * s]["value"] - rows[2 * s + 1]["value"] for s in range(3)])
     assert judged["difference"] == pytest.approx(by_hand)
@@ -170,4 +172,4 @@ def test_reference_results_are_whole():
             assert len(right) == row["n"]
             assert np.mean(right) == pytest.approx(row["value"])
             assert row["ci95"][0] < row["value"] < row["ci95"][1]
-        assert result["summary"] == experiments.summarise(result["rows"])
+        assert result["summary"] == grid.summarise(result["rows"])

@@ -14,13 +14,19 @@ from labkit.core.errors import LabError
 from labkit.core.statistics import (
     Counts,
     accuracy_interval,
+    best_on_held_out,
+    bootstrap_scores,
+    difference_of_scores,
     false_discovery,
     flip_rate,
     mcnemar_exact,
     mean_interval,
+    noise_share,
     paired_difference,
     pearson,
     pearson_interval,
+    scores,
+    spread,
     worse_better_equal,
 )
 
@@ -265,3 +271,105 @@ def test_a_wrong_input_is_named_in_one_line(call, names):
     with pytest.raises(LabError, match=names) as caught:
         call()
     assert "\n" not in str(caught.value)
+
+
+# ---------------------------------------------------------------- prediction matrices
+
+
+def noisy_orders(rng, accuracies, n=300):
+    """Predictions (R, N) that are right with the given probability each, and the targets (N,)."""
+    targets = rng.integers(0, 2, n)
+    right = rng.random((len(accuracies), n)) < np.asarray(accuracies)[:, None]
+    return np.where(right, targets, 1 - targets), targets
+
+
+def test_scores_of_a_matrix_are_those_of_its_rows(rng):
+    targets = rng.normal(size=50)
+    values = targets + rng.normal(size=(4, 50))
+    values[2] = 1.5  # a model that answers the same every time
+    by_row = [0.0 if np.ptp(row) == 0 else stats.pearsonr(row, targets)[0] for row in values]
+    assert scores(values, targets, "pearson") == pytest.approx(by_row, abs=1e-12)
+    predictions, classes = noisy_orders(rng, [0.5, 0.9])
+    by_hand = [(row == classes).mean() for row in predictions]
+    assert scores(predictions, classes, "accuracy") == pytest.approx(by_hand)
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "pearson"])
+def test_bootstrap_scores_are_scores_of_drawn_examples(rng, metric):
+    if metric == "accuracy":
+        values, targets = noisy_orders(rng, [0.6, 0.8, 0.9], n=40)
+    else:
+        targets = rng.normal(size=40)
+        values = targets + rng.normal(size=(3, 40))
+    drawn = bootstrap_scores(values, targets, metric, n_boot=50, seed=7)
+    weights = np.random.default_rng(7).multinomial(40, np.full(40, 1 / 40), size=50)
+    for row, weight in zip(drawn, weights, strict=True):
+        chosen = np.repeat(np.arange(40), weight)
+        assert row == pytest.approx(scores(values[:, chosen], targets[chosen], metric))
+
+
+def test_difference_of_scores_is_the_paired_difference(rng):
+    predictions, targets = noisy_orders(rng, [0.7, 0.8])
+    right = predictions == targets
+    ours = difference_of_scores(predictions[1:], predictions[:1], targets, "accuracy")
+    theirs = paired_difference(right[1], right[0])
+    assert ours.value == pytest.approx(theirs.value)
+    assert (ours.low, ours.high) == pytest.approx((theirs.low, theirs.high), abs=0.01)
+
+
+def test_noise_share_of_accuracies_is_one_over_f(rng):
+    """Fisher's two-way analysis of variance without replication, by its sums of squares."""
+    predictions, targets = noisy_orders(rng, np.linspace(0.6, 0.8, 30))
+    right = (predictions == targets).astype(float)
+    orders, n = right.shape
+    by_order, by_example = right.mean(1, keepdims=True), right.mean(0, keepdims=True)
+    between = n * np.sum((by_order - right.mean()) ** 2) / (orders - 1)
+    rest = np.sum((right - by_order - by_example + right.mean()) ** 2) / (orders - 1) / (n - 1)
+    ours = noise_share(predictions, targets, "accuracy", n_boot=4000)
+    assert ours == pytest.approx(rest / between, rel=0.05)
+
+
+def test_noise_share_tells_noise_from_difference(rng):
+    equal, targets = noisy_orders(rng, [0.8] * 100)
+    assert noise_share(equal, targets, "accuracy") > 0.7
+    apart, targets = noisy_orders(rng, np.linspace(0.5, 0.9, 100))
+    assert noise_share(apart, targets, "accuracy") < 0.1
+    assert noise_share(equal[[0, 0, 0]], targets, "accuracy") == 1.0
+
+
+def test_spread_is_best_minus_worst_and_lies_in_its_interval(rng):
+    predictions, targets = noisy_orders(rng, [0.6, 0.7, 0.9])
+    found = spread(predictions, targets, "accuracy")
+    assert found.value == pytest.approx(np.ptp((predictions == targets).mean(1)))
+    assert found.low < found.value < found.high
+
+
+def test_the_best_of_many_equals_is_worth_nothing_on_the_other_half():
+    """The winner's curse on pure noise, over 40 worlds in which every order is equally good."""
+    chosen, reported, covered = [], [], 0
+    for seed in range(40):
+        rng = np.random.default_rng(seed)
+        predictions, targets = noisy_orders(rng, [0.8] * 201, n=256)
+        found = best_on_held_out(predictions[1:], predictions[0], targets, "accuracy", seed)
+        chosen.append(found.chosen)
+        reported.append(found.reported.value)
+        covered += found.reported.low <= 0 <= found.reported.high
+    assert min(chosen) > 0.03
+    assert abs(np.mean(reported)) < 0.01
+    assert covered >= 34
+
+
+def test_a_truly_better_order_is_better_on_the_other_half_too(rng):
+    predictions, targets = noisy_orders(rng, [0.7] + [0.7] * 50 + [0.95])
+    found = best_on_held_out(predictions[1:], predictions[0], targets, "accuracy")
+    assert found.reported.low > 0.1
+
+
+def test_prediction_matrices_are_checked(rng):
+    predictions, targets = noisy_orders(rng, [0.7, 0.8])
+    with pytest.raises(LabError, match="one row per order"):
+        scores(predictions[:, :-1], targets, "accuracy")
+    with pytest.raises(LabError, match="accuracy or pearson"):
+        scores(predictions, targets, "f1")
+    with pytest.raises(LabError, match="too few"):
+        best_on_held_out(predictions[:, :6], predictions[0, :6], targets[:6], "accuracy")

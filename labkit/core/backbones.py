@@ -24,6 +24,7 @@ Usage::
 from __future__ import annotations
 
 import contextlib
+import copy
 import difflib
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -34,6 +35,7 @@ import transformers
 from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.hooks import RemovableHandle
 from transformers.models.auto import modeling_auto
 
 from labkit.core import assets
@@ -73,9 +75,11 @@ class Backbone(nn.Module):
         hidden_size: width D of its word embeddings, and so of every prompt for it.
         max_length: positions it can take, virtual tokens included.
         trainable: whether its weights may change (the fine-tuning baseline only).
+        has_positions: whether virtual tokens get positions; see :meth:`with_positions`.
     """
 
     readout: str
+    has_positions = True
 
     def __init__(
         self,
@@ -124,6 +128,28 @@ class Backbone(nn.Module):
         rows = vectors.to(embedded.dtype)[-1 - ids[slots]]  # (S, D), S virtual tokens in the batch
         return embedded.index_put((slots,), rows)
 
+    def with_positions(self, wanted: bool) -> Backbone:
+        """The same model, sharing its weights, whose virtual tokens have positions or have none.
+
+        Words keep theirs. Without one, a virtual token loses what its family would add: the
+        position's vector (BERT, RoBERTa), the relative bias to and from every other token (T5), or
+        its own rotation: causal models give all virtual tokens position id 0, and their mask still
+        orders them.
+
+        Raises:
+            LabError: for a model whose way of encoding positions is another one.
+        """
+        if wanted == self.has_positions:
+            return self
+        view = copy.copy(self)  # the parameters are the same tensors
+        view.has_positions = wanted
+        if not wanted:
+            view._check_removable()
+        return view
+
+    def _check_removable(self) -> None:
+        """Causal models need nothing but other position ids."""
+
     def special_tokens(self) -> tuple[list[int], list[int]]:
         """Special tokens that the tokenizer puts before and after a text."""
         bare = self.tokenizer("a", add_special_tokens=False)["input_ids"]
@@ -159,14 +185,46 @@ class Backbone(nn.Module):
         return f"<{type(self).__name__} {self.describe()}>"
 
 
-class MaskedBackbone(Backbone):
+class _WithPositionTable(Backbone):
+    """Models that add a learned vector per position to the embedded words (BERT, RoBERTa)."""
+
+    def _check_removable(self) -> None:
+        self._position_table()
+
+    def _position_table(self) -> nn.Module:
+        embeddings = getattr(self.model.base_model, "embeddings", None)
+        table = getattr(embeddings, "position_embeddings", None)
+        if not isinstance(table, nn.Embedding):
+            raise LabError(
+                f"{self.name} keeps no table of positions that could be left out for virtual "
+                "tokens; models of the BERT and RoBERTa families do"
+            )
+        return table
+
+    def _positions(self, ids: Tensor) -> contextlib.AbstractContextManager:
+        """Within the block the model adds no position vectors at virtual tokens of ``ids``.
+
+        Leaving them out is exact; subtracting them from the input beforehand is so up to rounding
+        only, and in bf16 that rounding would depend on the order.
+        """
+        if self.has_positions or not (ids < 0).any():
+            return contextlib.nullcontext()
+        slots = (ids < 0)[..., None]  # (B, T, 1)
+
+        def leave_out(_module: nn.Module, _inputs: object, added: Tensor) -> Tensor:
+            return added.expand(len(ids), -1, -1).masked_fill(slots, 0.0)  # (1, T, D) → (B, T, D)
+
+        return _hooked(self._position_table().register_forward_hook(leave_out))
+
+
+class MaskedBackbone(_WithPositionTable):
     """Masked language models (BERT, RoBERTa): the label word's logit at the mask token."""
 
     readout = "mlm"
 
     def word_scores(self, batch: Batch, vectors: Tensor | None, words: Sequence[Pieces]) -> Tensor:
         embedded = self.embed_batch(batch.ids, vectors)  # (B, T, D)
-        with _only_at(self.model, batch.answer[:, None]):
+        with self._positions(batch.ids), _only_at(self.model, batch.answer[:, None]):
             logits = self.model(inputs_embeds=embedded, attention_mask=batch.mask).logits
         logits = logits[:, 0].float()  # (B, V)
         return torch.stack([logits[:, list(pieces)].mean(-1) for pieces in words], dim=-1)
@@ -189,8 +247,19 @@ class CausalBackbone(Backbone):
             ids: (L,) ids of the part, −1−r for row r of ``vectors``.
         """
         embedded = self.embed_batch(ids[None], vectors)  # (1, L, D)
-        cache = self.model.base_model(inputs_embeds=embedded, use_cache=True).past_key_values
+        cache = self.model.base_model(
+            inputs_embeds=embedded,
+            # without a mask, position ids that stand still would be taken for packed texts
+            attention_mask=torch.ones_like(ids[None]),
+            position_ids=self._position_ids(ids[None], 0),
+            use_cache=True,
+        ).past_key_values
         return [(layer.keys, layer.values) for layer in cache.layers]
+
+    def _position_ids(self, ids: Tensor, before: int) -> Tensor:
+        """(B, T): counted on from ``before``; 0 at virtual tokens that have no positions."""
+        counted = before + torch.arange(ids.shape[1], device=ids.device).expand(len(ids), -1)
+        return counted if self.has_positions else counted.masked_fill(ids < 0, 0)
 
     def word_scores(
         self,
@@ -220,14 +289,13 @@ class CausalBackbone(Backbone):
         ``start`` laid behind it: (B, len(start)+1, V)."""
         ids, mask, slots = _continued(batch, start)
         before = 0 if shared is None else shared[0][0].shape[-2]
-        rows, length = ids.shape
-        positions = before + torch.arange(length, device=ids.device).expand(rows, -1)
+        rows = len(ids)
         full_mask = torch.cat([mask.new_ones(rows, before), mask], dim=1)  # (B, L+T)
         with _only_at(self.model, slots):
             logits = self.model(
                 inputs_embeds=self.embed_batch(ids, vectors),
                 attention_mask=full_mask,
-                position_ids=positions,
+                position_ids=self._position_ids(ids, before),
                 past_key_values=None if shared is None else _expanded(shared, rows),
                 use_cache=shared is not None,
             ).logits
@@ -244,9 +312,10 @@ class Seq2SeqBackbone(Backbone):
     readout = "seq2seq"
 
     def word_scores(self, batch: Batch, vectors: Tensor | None, words: Sequence[Pieces]) -> Tensor:
-        encoded = self.model.get_encoder()(
-            inputs_embeds=self.embed_batch(batch.ids, vectors), attention_mask=batch.mask
-        )
+        with self._relative_bias(batch.ids):
+            encoded = self.model.get_encoder()(
+                inputs_embeds=self.embed_batch(batch.ids, vectors), attention_mask=batch.mask
+            )
         end = self.tokenizer.eos_token_id
         return torch.stack(
             [self._target(encoded, batch.mask, (*pieces, end)) for pieces in words], dim=-1
@@ -254,6 +323,41 @@ class Seq2SeqBackbone(Backbone):
 
     def combine(self, word_scores: Tensor) -> Tensor:
         return word_scores.logsumexp(-1)
+
+    def _check_removable(self) -> None:
+        self._first_attention()
+
+    def _first_attention(self) -> nn.Module:
+        """The encoder's first self-attention, whose relative bias all layers share."""
+        try:
+            attention = self.model.get_encoder().block[0].layer[0].SelfAttention
+            attention.compute_bias  # noqa: B018, another family may lack it
+            return attention
+        except AttributeError as error:
+            raise LabError(
+                f"{self.name} has no relative attention bias that could be left out for virtual "
+                "tokens; models of the T5 family do"
+            ) from error
+
+    @contextlib.contextmanager
+    def _relative_bias(self, ids: Tensor) -> Iterator[None]:
+        """Within the block the bias is 0 to and from virtual tokens of ``ids``."""
+        if self.has_positions:
+            yield
+            return
+        slots = ids < 0  # (B, T)
+        touched = (slots[:, :, None] | slots[:, None, :])[:, None]  # (B, 1, T, T)
+        attention = self._first_attention()
+        plain = attention.compute_bias
+
+        def leave_out(*args: object, **kwargs: object) -> Tensor:
+            return plain(*args, **kwargs).masked_fill(touched, 0.0)  # (B, heads, T, T)
+
+        attention.compute_bias = leave_out  # shadows the method for this object
+        try:
+            yield
+        finally:
+            del attention.compute_bias
 
     def _target(self, encoded: object, mask: Tensor, target: Pieces) -> Tensor:
         start = self.model.config.decoder_start_token_id
@@ -269,7 +373,7 @@ class Seq2SeqBackbone(Backbone):
         return log_probs.gather(-1, target_ids.expand(len(mask), -1)[..., None]).sum((-1, -2))
 
 
-class EncoderBackbone(Backbone):
+class EncoderBackbone(_WithPositionTable):
     """Text encoders without a word-predicting head (MiniLM): cosine with the label text.
 
     Text side: mean over every token that is a word or a special token; virtual tokens steer the
@@ -285,7 +389,9 @@ class EncoderBackbone(Backbone):
 
     def word_scores(self, batch: Batch, vectors: Tensor | None, words: Sequence[Pieces]) -> Tensor:
         embedded = self.embed_batch(batch.ids, vectors)  # (B, T, D)
-        hidden = self.model(inputs_embeds=embedded, attention_mask=batch.mask).last_hidden_state
+        with self._positions(batch.ids):
+            output = self.model(inputs_embeds=embedded, attention_mask=batch.mask)
+        hidden = output.last_hidden_state
         pooled = mean_pooled(hidden, batch.mask * (batch.ids >= 0))  # (B, D)
         return ENCODER_SCALE * pooled @ self.label_vectors(tuple(words)).T  # (B, W)
 
@@ -458,7 +564,12 @@ def _only_at(model: transformers.PreTrainedModel, slots: Tensor) -> Iterator[Non
         output.last_hidden_state = hidden.gather(1, index)
         return output
 
-    handle = model.base_model.register_forward_hook(narrow)
+    with _hooked(model.base_model.register_forward_hook(narrow)):
+        yield
+
+
+@contextlib.contextmanager
+def _hooked(handle: RemovableHandle) -> Iterator[None]:
     try:
         yield
     finally:

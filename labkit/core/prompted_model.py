@@ -45,6 +45,8 @@ class PromptedModel(nn.Module):
             (Lester et al. 2021, section 3.2: span corruption + sentinel). Default: where the
             template has ``{mask}``, which stands for that sentinel in the input.
         max_length: positions to use, virtual tokens included; default: all that the backbone has.
+        positions: False takes the positions of the virtual tokens away, see
+            :meth:`~labkit.core.backbones.Backbone.with_positions`.
 
     Raises:
         LabError: for a template that the readout can't take.
@@ -59,11 +61,13 @@ class PromptedModel(nn.Module):
         bos: str = "text",
         sentinel: bool | None = None,
         max_length: int | None = None,
+        positions: bool = True,
     ) -> None:
         super().__init__()
         if bos not in BOS_PLACES:
             raise LabError(f"bos={bos!r} is not a place; choose one of {', '.join(BOS_PLACES)}")
-        self.backbone = backbone
+        self.backbone = backbone.with_positions(positions)
+        self.positions = positions
         self.template = Template(template) if isinstance(template, str) else template
         self.verbalizer = verbalizer
         self.bos = bos
@@ -78,6 +82,19 @@ class PromptedModel(nn.Module):
         template = Template(prompt.template)
         verbalizer = Verbalizer(prompt.verbalizer)
         return cls(backbone, template.with_soft() if soft else template, verbalizer)
+
+    def with_changes(self, **changes: object) -> PromptedModel:
+        """The same model but for what is named: any argument of the constructor."""
+        kept = {
+            "backbone": self.backbone,
+            "template": self.template,
+            "verbalizer": self.verbalizer,
+            "bos": self.bos,
+            "sentinel": self.sentinel,
+            "max_length": self.max_length,
+            "positions": self.positions,
+        }
+        return PromptedModel(**(kept | changes))
 
     def scores(
         self,
@@ -292,11 +309,4 @@ def for_classes(model: PromptedModel, task: Task) -> PromptedModel:
         return model
     if model.verbalizer.labels == task.labels:
         return model
-    return PromptedModel(
-        model.backbone,
-        model.template,
-        model.verbalizer.reordered(task.labels),
-        bos=model.bos,
-        sentinel=model.sentinel,
-        max_length=model.max_length,
-    )
+    return model.with_changes(verbalizer=model.verbalizer.reordered(task.labels))

@@ -15,11 +15,13 @@ None of it changes a score: the tests hold it against Hugging Face's own forward
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from labkit.core.backbones import Backbone, Batch, CausalBackbone, KeysValues, Pieces
@@ -83,16 +85,57 @@ def class_scores(
         leading: tokens at the start whose keys and values are shared (causal models only).
         shared: those keys and values where they are known already; computed here otherwise.
     """
-    if leading:
-        if shared is None:
-            shared = _keys_values(backbone, sequences[0], vectors, leading)
-        sequences = [Encoded(s.ids[leading:], s.answer - leading) for s in sequences]
-    batch = collate(sequences, backbone.device)
-    known = {"shared": shared} if leading else {}
-    scores = backbone.word_scores(batch, vectors, labels.words, **known)  # (B, W)
-    return torch.stack(
-        [backbone.combine(scores[:, list(words)]) for words in labels.classes], dim=-1
-    )
+    if leading and shared is None:
+        shared = _keys_values(backbone, sequences[0], vectors, leading)
+    batch = collate([_rest(sequence, leading) for sequence in sequences], backbone.device)
+    return _batch_scores(backbone, batch, vectors, labels, shared)
+
+
+class Scorer:
+    """Sequences laid out in batches once, to be scored under any number of prompts.
+
+    Args:
+        batch_tokens: tokens in a batch; default: what suits the device.
+        share: compute the shared leading part once per prompt (causal models); False is the plain
+            path.
+    """
+
+    def __init__(
+        self,
+        backbone: Backbone,
+        sequences: Sequence[Encoded],
+        labels: Labels,
+        *,
+        batch_tokens: int | None = None,
+        share: bool = True,
+    ) -> None:
+        if batch_tokens is None:
+            batch_tokens = CPU_BATCH_TOKENS if backbone.device.type == "cpu" else GPU_BATCH_TOKENS
+        self.backbone, self.labels, self.first = backbone, labels, sequences[0]
+        self.leading = leading_length(backbone, sequences) if share else 0
+        rest = [_rest(sequence, self.leading) for sequence in sequences]
+        self.batches = [
+            (rows, collate([rest[row] for row in rows], backbone.device))
+            for rows in length_batches([len(sequence.ids) for sequence in rest], batch_tokens)
+        ]
+        self.count = len(sequences)
+
+    def __call__(self, vectors: Tensor | None, progress: Progress | None = None) -> Tensor:
+        """Scores under the prompt ``vectors`` (P, D), without gradient: (N, C) fp32 on the CPU."""
+        result = torch.empty(self.count, len(self.labels.classes))
+        done = 0
+        with torch.inference_mode():
+            shared = None
+            if self.leading:
+                shared = _keys_values(self.backbone, self.first, vectors, self.leading)
+            for rows, batch in self.batches:
+                result[rows] = _batch_scores(
+                    self.backbone, batch, vectors, self.labels, shared
+                ).cpu()
+                done += len(rows)
+                if progress is not None:
+                    progress(done, self.count)
+        return result
 
 
 def score(
@@ -105,26 +148,9 @@ def score(
     share: bool = True,
     progress: Progress | None = None,
 ) -> Tensor:
-    """Scores of any number of sequences, without gradient: (N, C) fp32 on the CPU, in their order.
-
-    Args:
-        batch_tokens: tokens in a batch; default: what suits the device.
-        share: compute the shared leading part once (causal models); False is the plain path.
-    """
-    if batch_tokens is None:
-        batch_tokens = CPU_BATCH_TOKENS if backbone.device.type == "cpu" else GPU_BATCH_TOKENS
-    result = torch.empty(len(sequences), len(labels.classes))
-    with torch.inference_mode():
-        leading = leading_length(backbone, sequences) if share else 0
-        shared = _keys_values(backbone, sequences[0], vectors, leading) if leading else None
-        done = 0
-        for rows in length_batches([len(s.ids) - leading for s in sequences], batch_tokens):
-            batch = [sequences[row] for row in rows]
-            result[rows] = class_scores(backbone, batch, vectors, labels, leading, shared).cpu()
-            done += len(rows)
-            if progress is not None:
-                progress(done, len(sequences))
-    return result
+    """Scores of any number of sequences under one prompt, see :class:`Scorer`: (N, C)."""
+    scorer = Scorer(backbone, sequences, labels, batch_tokens=batch_tokens, share=share)
+    return scorer(vectors, progress)
 
 
 def training_scores(
@@ -154,6 +180,25 @@ def training_scores(
     return torch.cat(parts)[torch.tensor(order).argsort()]
 
 
+def matrix_rate(weight: Tensor, seconds: float = 0.5) -> float:
+    """Measured rate of this device's product of a batch of tokens with ``weight``, in FLOP/s."""
+    tokens = CPU_BATCH_TOKENS if weight.device.type == "cpu" else GPU_BATCH_TOKENS
+    batch = torch.randn(tokens, weight.shape[1], device=weight.device).to(weight.dtype)
+    best, until = float("inf"), time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        started = time.perf_counter()
+        functional.linear(batch, weight)
+        synchronise()
+        best = min(best, time.perf_counter() - started)
+    return 2 * len(batch) * weight.numel() / best
+
+
+def synchronise() -> None:
+    """Wait until a GPU, if there is one, has done what it was asked to do."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
 def leading_length(backbone: Backbone, sequences: Sequence[Encoded]) -> int:
     """Tokens at the start whose keys and values these sequences can share; 0 unless causal."""
     return shared_length(sequences) if isinstance(backbone, CausalBackbone) else 0
@@ -169,6 +214,25 @@ def length_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[i
         batch.append(index)
     if batch:
         yield batch
+
+
+def _rest(sequence: Encoded, leading: int) -> Encoded:
+    """The sequence without its shared leading part."""
+    return Encoded(sequence.ids[leading:], sequence.answer - leading) if leading else sequence
+
+
+def _batch_scores(
+    backbone: Backbone,
+    batch: Batch,
+    vectors: Tensor | None,
+    labels: Labels,
+    shared: KeysValues | None,
+) -> Tensor:
+    known = {} if shared is None else {"shared": shared}
+    scores = backbone.word_scores(batch, vectors, labels.words, **known)  # (B, W)
+    return torch.stack(
+        [backbone.combine(scores[:, list(words)]) for words in labels.classes], dim=-1
+    )
 
 
 def _keys_values(

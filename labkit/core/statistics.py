@@ -53,6 +53,17 @@ class Counts(NamedTuple):
     equal: int
 
 
+class HeldOut(NamedTuple):
+    """The best of many, chosen on one half of the examples and reported on the other.
+
+    chosen: its mean gain over the baseline on the halves that it was chosen on; reported: the gain
+    on the halves that it was not chosen on, with its 95 % interval.
+    """
+
+    chosen: float
+    reported: Difference
+
+
 def accuracy_interval(correct: ArrayLike | tuple[int, int]) -> Interval:
     """Wilson's interval of an accuracy.
 
@@ -169,6 +180,139 @@ def worse_better_equal(scores: ArrayLike, baseline: float) -> Counts:
     gain = _vector(scores) - baseline
     worse, better = int(np.sum(gain < -ROUNDING)), int(np.sum(gain > ROUNDING))
     return Counts(worse, better, len(gain) - worse - better)
+
+
+def scores(predictions: ArrayLike, targets: ArrayLike, metric: str) -> NDArray[np.float64]:
+    """Score of each row of a prediction matrix (R, N) against the targets (N,): (R,).
+
+    Args:
+        metric: ``accuracy``, or ``pearson`` (0 for a row that is constant).
+    """
+    predictions, targets = _matrix(predictions, targets)
+    return _weighted_scores(predictions, targets, metric, np.ones((1, len(targets))))[0]
+
+
+def bootstrap_scores(
+    predictions: ArrayLike, targets: ArrayLike, metric: str, n_boot: int = 2000, seed: int = 0
+) -> NDArray[np.float64]:
+    """Scores of each row (R, N) on examples drawn anew, the same draws for all rows: (B, R)."""
+    predictions, targets = _matrix(predictions, targets)
+    n = len(targets)
+    weights = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=n_boot)
+    return _weighted_scores(predictions, targets, metric, weights)
+
+
+def difference_of_scores(
+    a: ArrayLike, b: ArrayLike, targets: ArrayLike, metric: str, n_boot: int = 2000, seed: int = 0
+) -> Difference:
+    """Mean score of the rows of ``a`` minus that of ``b``, paired bootstrap over examples.
+
+    Args:
+        a, b: predictions (R, N) and (Q, N) for the same N examples.
+    """
+    values = [scores(rows, targets, metric).mean() for rows in (a, b)]
+    drawn = [bootstrap_scores(rows, targets, metric, n_boot, seed).mean(1) for rows in (a, b)]
+    low, high = np.quantile(drawn[0] - drawn[1], TAILS)
+    return Difference(float(values[0] - values[1]), float(low), float(high))
+
+
+def spread(
+    predictions: ArrayLike, targets: ArrayLike, metric: str, n_boot: int = 2000, seed: int = 0
+) -> Difference:
+    """Best minus worst score over the rows (R, N), with a paired bootstrap interval.
+
+    The interval is that of the two rows as they were found; that they were picked as the extremes
+    of R is not in it. Like any maximum, the spread grows with R even where all rows are equally
+    good: `noise_share` and `best_on_held_out` say how much of it is only that.
+    """
+    value = scores(predictions, targets, metric)
+    pair = np.asarray(predictions)[[value.argmax(), value.argmin()]]
+    return difference_of_scores(pair[:1], pair[1:], targets, metric, n_boot, seed)
+
+
+def noise_share(
+    predictions: ArrayLike, targets: ArrayLike, metric: str, n_boot: int = 2000, seed: int = 0
+) -> float:
+    """Share of the variance between R rows' scores that comes from the choice of N examples: 0…1.
+
+    The variance of a row's score around the mean of all rows, over examples drawn anew, against the
+    variance between rows that was seen. 1: rows that are equally good in truth would differ as
+    much. For accuracies it is 1/F of a two-way analysis of variance without replication (Fisher).
+    """
+    seen = np.var(scores(predictions, targets, metric), ddof=1)
+    if seen < ROUNDING**2:
+        return 1.0
+    drawn = bootstrap_scores(predictions, targets, metric, n_boot, seed)  # (B, R)
+    around = drawn - drawn.mean(axis=1, keepdims=True)
+    rows = around.shape[1]
+    noise = around.var(axis=0).mean() * rows / (rows - 1)
+    return float(min(1.0, noise / seen))
+
+
+def best_on_held_out(
+    predictions: ArrayLike,
+    baseline: ArrayLike,
+    targets: ArrayLike,
+    metric: str,
+    seed: int = 0,
+    n_boot: int = 2000,
+) -> HeldOut:
+    """What the best of R rows gains over a baseline, on examples that it was not chosen on.
+
+    The N examples are cut into two random halves; the best row of each half is reported on the
+    other one, and the two gains are averaged. Examples are drawn anew within their half for the
+    interval, the choice held fixed. A best chosen and reported on the same examples gains even
+    where all rows are equally good: the winner's curse.
+
+    Args:
+        predictions: (R, N); baseline: (N,) predictions to compare with; targets: (N,).
+    """
+    predictions, targets = _matrix(predictions, targets)
+    baseline, _ = _matrix(np.atleast_2d(baseline), targets)
+    if len(targets) < 8:
+        raise LabError(f"{len(targets)} examples are too few to cut in halves; score at least 8")
+    order = np.random.default_rng(seed).permutation(len(targets))
+    halves = np.array_split(order, 2)
+    chosen, reported, drawn = [], [], []
+    for here, there in (halves, halves[::-1]):
+        best = scores(predictions[:, here], targets[here], metric).argmax()
+        pair = np.vstack([predictions[best], baseline[0]])  # (2, N)
+        chosen.append(-np.diff(scores(pair[:, here], targets[here], metric))[0])
+        reported.append(-np.diff(scores(pair[:, there], targets[there], metric))[0])
+        anew = bootstrap_scores(pair[:, there], targets[there], metric, n_boot, seed)
+        drawn.append(anew[:, 0] - anew[:, 1])
+    low, high = np.quantile(np.mean(drawn, axis=0), TAILS)
+    return HeldOut(
+        float(np.mean(chosen)), Difference(float(np.mean(reported)), float(low), float(high))
+    )
+
+
+def _weighted_scores(
+    predictions: NDArray, targets: NDArray, metric: str, weights: NDArray
+) -> NDArray[np.float64]:
+    """Scores of R rows under B weightings of the N examples: (B, R)."""
+    weights = weights / weights.sum(axis=1, keepdims=True)  # (B, N)
+    if metric == "accuracy":
+        return weights @ (predictions == targets).T.astype(float)
+    if metric != "pearson":
+        raise LabError(f"metric {metric!r} is unknown; use accuracy or pearson")
+    x, y = predictions - predictions.mean(1, keepdims=True), targets - targets.mean()
+    mean_x, mean_y = weights @ x.T, (weights @ y)[:, None]  # (B, R), (B, 1)
+    covariance = weights @ (x * y).T - mean_x * mean_y
+    variance = (weights @ (x**2).T - mean_x**2) * ((weights @ y**2)[:, None] - mean_y**2)
+    defined = variance > 1e-24 * max(1.0, float(np.abs(x).max() * np.abs(y).max()) ** 2)
+    safe = np.sqrt(np.where(defined, variance, 1.0))
+    return np.where(defined, covariance / safe, 0.0)
+
+
+def _matrix(predictions: ArrayLike, targets: ArrayLike) -> tuple[NDArray, NDArray]:
+    predictions, targets = _checked(predictions), _vector(targets)
+    if predictions.ndim != 2 or predictions.shape[1] != len(targets):
+        raise LabError(
+            f"predictions of shape {predictions.shape} for {len(targets)} targets: give one row "
+            "per order and one column per example"
+        )
+    return predictions, targets
 
 
 def _count(correct: ArrayLike) -> tuple[int, int]:

@@ -1,0 +1,97 @@
+"""Named experiments: ``labkit run NAME``, a table of the paper or another grid of rows.
+
+``grid`` runs any of them row by row; ``training`` holds those about how a prompt is trained,
+``order`` those about the order of its virtual tokens (tables 1–6).
+
+Usage::
+
+    result = run("lester-init", backbone="smollm2", seeds=(0, 1, 2), out="data/reference")
+    result["verdict"]
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from labkit.core.errors import LabError
+from labkit.experiments import order, training
+from labkit.experiments.grid import OnProgress, as_markdown, run_grid
+from labkit.experiments.training import RECIPES
+
+__all__ = ["EXPERIMENTS", "PROMPTS", "RECIPES", "REFERENCE", "by_seed", "names", "reference", "run"]
+
+DATA = Path(__file__).parents[2] / "data"
+PROMPTS, REFERENCE = DATA / "prompts", DATA / "reference"
+"""Trained prompts and results of longer runs that come with the course."""
+
+EXPERIMENTS = {e.name: e for e in (*order.EXPERIMENTS, *training.EXPERIMENTS)}
+
+
+def names() -> list[str]:
+    return list(EXPERIMENTS)
+
+
+def run(
+    name: str,
+    *,
+    profile: str = "small",
+    backbone: str | None = None,
+    task: str | None = None,
+    seeds: Sequence[int] = (0, 1, 2),
+    out: str | Path = "results",
+    resume: bool = False,
+    limit: int | None = None,
+    on_progress: OnProgress | None = None,
+) -> dict:
+    """Run an experiment and write ``<out>/<name>-<backbone>-<task>.json`` and ``.md``.
+
+    Args:
+        backbone: instead of the experiment's own; several with commas where it compares models.
+        limit: test on a sample of that many examples (default: the experiment's own number).
+        resume: keep the rows that the file has, run the others.
+
+    Returns:
+        What the file holds: ``rows``, ``summary``, ``verdict`` and how they were made.
+
+    Raises:
+        LabError: for an unknown name, or a result file that stands in the way.
+    """
+    if name not in EXPERIMENTS:
+        raise LabError(f"there is no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
+    return run_grid(
+        EXPERIMENTS[name],
+        profile=profile,
+        backbone=backbone,
+        task=task,
+        seeds=seeds,
+        out=out,
+        resume=resume,
+        limit=limit,
+        on_progress=on_progress,
+    )
+
+
+def markdown(result: Mapping) -> str:
+    """A result as a table, in its experiment's own form."""
+    return (EXPERIMENTS[result["name"]].report or as_markdown)(result)
+
+
+def reference(name: str, backbone: str, task: str = "rt-polarity") -> dict:
+    """The result of a longer run that comes with the course."""
+    file = REFERENCE / f"{name}-{backbone}-{task}.json"
+    if not file.is_file():
+        raise LabError(
+            f"there is no reference result {file.name}; make it with `labkit run {name}`"
+        )
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def by_seed(result: Mapping, settings: Sequence[str]) -> np.ndarray:
+    """Test values (seeds, settings) of a result, NaN where a row was not run."""
+    values = {(row["seed"], row["setting"]): row["value"] for row in result["rows"]}
+    seeds = sorted({seed for seed, _ in values})
+    return np.array([[values.get((seed, s), np.nan) for s in settings] for seed in seeds])

@@ -1,0 +1,330 @@
+"""A table is a grid of independent rows (setting × seed), run one by one.
+
+Each finished row is written to the result file at once, so a run that is stopped leaves whole rows
+and goes on with the next. The file says everything needed to run it again: command, settings,
+seeds, versions, device, seconds, and for every row what any paired comparison can be computed from
+later.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from labkit.core import statistics
+from labkit.core.errors import LabError
+from labkit.core.tasks import Task, load_task
+
+PROFILES = ("small", "full")
+TASK = "rt-polarity"
+
+OnProgress = Callable[[int, int, str], None]
+"""Called with (rows done, rows in all, what is running)."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a prompt is trained: the settings that rows of one experiment share or vary."""
+
+    length: int = 20
+    init: str = "vocab"
+    steps: int = 200
+    batch_size: int = 16
+    lr: float = 3e-3
+    optimizer: str = "adam"
+    schedule: str = "constant"
+    warmup: int = 0
+    weight_decay: float = 0.0
+    clip: float | None = None
+    evaluate_every: int | None = None
+
+    def fit_options(self) -> dict:
+        """What of it :func:`labkit.core.tuning.fit` takes."""
+        return {k: v for k, v in asdict(self).items() if k not in ("length", "init")}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One line of a table; experiments add what they vary.
+
+    Attributes:
+        name: what the line is called; task: instead of the experiment's own.
+    """
+
+    name: str
+    backbone: str
+    recipe: Recipe
+    task: str | None = None
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a row belongs: ``out`` holds all results, ``folder`` what belongs to this one.
+
+    ``command`` makes the whole table again; ``limit`` is a number of test examples, None the
+    experiment's own; ``tell`` takes (part done, parts in all, what is running) of the row.
+    """
+
+    out: Path
+    folder: Path
+    command: str
+    limit: int | None = None
+    tell: OnProgress = lambda done, total, what: None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the paper says: the setting ``better`` scores higher than ``worse``."""
+
+    text: str
+    better: str
+    worse: str
+
+
+RunRow = Callable[[Setting, Task, int, Place], dict]
+"""Runs one setting with one seed: the row of the table."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A named experiment.
+
+    Attributes:
+        settings: its lines, from (backbone or None, profile).
+        claims: what it examines; run_row: how a row comes about.
+        report: the result as Markdown, default :func:`as_markdown`.
+        warn: a line to be told before a long run, from its settings, the number of seeds and the
+            task; None where there is nothing to say.
+        tasks: the task of each profile, where none is asked for.
+    """
+
+    name: str
+    about: str
+    settings: Callable[[str | None, str], Sequence[Setting]]
+    run_row: RunRow
+    claims: tuple[Claim, ...] = ()
+    report: Callable[[Mapping], str] | None = None
+    warn: Callable[[Sequence[Setting], int, Task], str] | None = None
+    tasks: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(PROFILES, TASK))
+
+
+def run_grid(
+    experiment: Experiment,
+    *,
+    profile: str,
+    backbone: str | None,
+    task: str | None,
+    seeds: Sequence[int],
+    out: str | Path,
+    resume: bool,
+    limit: int | None,
+    on_progress: OnProgress | None,
+) -> dict:
+    """Run an experiment's rows, see :func:`labkit.experiments.run`."""
+    tell = on_progress or (lambda done, total, what: None)
+    chosen = load_task(task or experiment.tasks[profile])
+    settings = _for_task(experiment.settings(backbone, profile), task)
+    named = "+".join(dict.fromkeys(short(setting.backbone) for setting in settings))
+    command = f"labkit run {experiment.name} --profile {profile} --backbone "
+    # of a folder only its name: where it lies is nobody else's business
+    named_or_id = (
+        s.backbone if not Path(s.backbone).is_dir() else short(s.backbone) for s in settings
+    )
+    command += ",".join(dict.fromkeys(named_or_id))
+    tasks = list(dict.fromkeys(setting.task or chosen.name for setting in settings))
+    if len(tasks) == 1:
+        command += f" --task {chosen.name}"
+    command += f" --seeds {','.join(map(str, seeds))}"
+    file = Path(out) / f"{experiment.name}-{named}-{'+'.join(tasks)}.json"
+    result = _start(file, resume, name=experiment.name, task=", ".join(tasks))
+    result["command"] = command
+    # seed by seed: a stopped run has every setting before it has a second seed
+    grid = [(setting, seed) for seed in seeds for setting in settings]
+    if experiment.warn is not None:
+        tell(0, len(grid), experiment.warn(settings, len(seeds), chosen))
+    for index, (setting, seed) in enumerate(grid):
+        what = f"{setting.name}, seed {seed}"
+        tell(index, len(grid), what)
+        if _is_settled(result["rows"], setting, seed):
+            continue
+
+        def within(done: int, total: int, part: str, index: int = index, what: str = what) -> None:
+            tell(index + done / max(total, 1), len(grid), f"{what}: {part}")
+
+        place = Place(Path(out), file.with_suffix(""), command, limit, within)
+        own = chosen if setting.task is None else load_task(setting.task)
+        result["rows"].append(experiment.run_row(setting, own, seed, place))
+        result["summary"] = summarise(result["rows"])
+        result["verdict"] = judge(result["rows"], experiment.claims)
+        _write(file, result, experiment.report or as_markdown)
+    tell(len(grid), len(grid), "done")
+    return result
+
+
+def _for_task(settings: Sequence[Setting], task: str | None) -> list[Setting]:
+    """The settings; where they compare tasks and one is asked for, one row per model with it."""
+    if task is None or all(setting.task is None for setting in settings):
+        return list(settings)
+    first = {setting.backbone: setting for setting in reversed(settings)}
+    several = len(first) > 1
+    return [
+        replace(setting, name=f"{short(name)}: {task}" if several else task, task=task)
+        for name, setting in reversed(first.items())
+    ]
+
+
+def _is_settled(rows: Sequence[Mapping], setting: Setting, seed: int) -> bool:
+    """Whether the row is there, or not wanted: what did not learn is kept with one seed."""
+    own = [row for row in rows if row["setting"] == setting.name]
+    return any(row["seed"] == seed or not row.get("learns", True) for row in own)
+
+
+# ---- what the rows say ----
+
+
+def summarise(rows: Sequence[Mapping]) -> list[dict]:
+    """Mean over seeds of each setting, with Student's 95 % interval where there are two or more."""
+    summary = []
+    for setting in dict.fromkeys(row["setting"] for row in rows):
+        values = [row["value"] for row in rows if row["setting"] == setting]
+        interval = list(statistics.mean_interval(values)) if len(values) > 1 else None
+        summary.append(
+            {
+                "setting": setting,
+                "mean": float(np.mean(values)),
+                "ci95": interval,
+                "seeds": len(values),
+            }
+        )
+    return summary
+
+
+def judge(rows: Sequence[Mapping], claims: Sequence[Claim]) -> list[dict]:
+    """Each claim against the rows: paired difference, interval, and what follows from it.
+
+    The bootstrap draws seeds and test examples anew; a claim is decided only where the interval
+    leaves zero out.
+    """
+    order = list(dict.fromkeys(row["setting"] for row in rows))
+    verdicts = []
+    for claim in claims:
+        better, worse = (_resolve(end, order) for end in (claim.better, claim.worse))
+        pairs = _pairs(rows, better, worse)
+        if pairs is None:
+            continue
+        difference = statistics.paired_difference(*pairs)
+        if difference.low > 0:
+            verdict = "agrees"
+        elif difference.high < 0:
+            verdict = "disagrees"
+        else:
+            verdict = "can't tell"
+        verdicts.append(
+            {
+                "claim": claim.text,
+                "difference": difference.value,
+                "ci95": [difference.low, difference.high],
+                "seeds": len(pairs[0]),
+                "verdict": verdict,
+            }
+        )
+    return verdicts
+
+
+def _resolve(end: str, order: Sequence[str]) -> str:
+    places = {"FIRST": 0, "LAST": -1, "PREVIOUS": -2}
+    if end not in places or len(order) < 2:
+        return end
+    return order[places[end]]
+
+
+def _pairs(
+    rows: Sequence[Mapping], better: str, worse: str
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Correctness (seeds, N) of both settings, for the seeds that have both."""
+    right = {
+        (row["setting"], row["seed"]): np.array([c == "1" for c in row["correct"]])
+        for row in rows
+        if "correct" in row
+    }
+    seeds = [seed for setting, seed in right if setting == better and (worse, seed) in right]
+    if not seeds:
+        return None
+    return (
+        np.stack([right[better, seed] for seed in seeds]),
+        np.stack([right[worse, seed] for seed in seeds]),
+    )
+
+
+# ---- result files ----
+
+
+def _start(file: Path, resume: bool, **about: object) -> dict:
+    if file.exists():
+        if not resume:
+            raise LabError(f"{file} exists; continue it with --resume, or choose another --out")
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise LabError(f"{file} is damaged ({error}); move it away and run again") from error
+    return {
+        **about,
+        "started": time.strftime("%Y-%m-%d"),
+        "versions": {p: version(p) for p in ("torch", "transformers", "peft", "numpy")},
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "rows": [],
+        "summary": [],
+        "verdict": [],
+    }
+
+
+def _write(file: Path, result: Mapping, report: Callable[[Mapping], str]) -> None:
+    """Write aside, then move into place: a reader never sees half a file."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    aside = file.with_suffix(f".{os.getpid()}.part")
+    aside.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    os.replace(aside, file)
+    file.with_suffix(".md").write_text(report(result), encoding="utf-8")
+
+
+def as_markdown(result: Mapping) -> str:
+    """The result as a table, and the verdict on each claim."""
+    lines = [
+        f"# {result['name']} ({result['task']})",
+        "",
+        f"`{result['command']}`, test n = {result['rows'][0]['n']}",
+        "",
+        "| setting | mean | 95 % interval over seeds | seeds |",
+        "|---|---|---|---|",
+    ]
+    for row in result["summary"]:
+        interval = "–" if row["ci95"] is None else "{:.3f} … {:.3f}".format(*row["ci95"])
+        lines.append(f"| {row['setting']} | {row['mean']:.3f} | {interval} | {row['seeds']} |")
+    for verdict in result["verdict"]:
+        low, high = verdict["ci95"]
+        lines += [
+            "",
+            f"- {verdict['claim']}: {verdict['difference']:+.3f} [{low:+.3f}, {high:+.3f}], "
+            f"{verdict['seeds']} seeds: {verdict['verdict']}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def file_name(setting: str) -> str:
+    """A setting's name as part of a file name."""
+    return re.sub(r"[^A-Za-z0-9.]+", "-", setting)
+
+
+def short(backbone: str) -> str:
+    """The last part of a Hub id or path."""
+    return backbone.rstrip("/").split("/")[-1]
