@@ -24,6 +24,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 import torch
@@ -290,7 +291,7 @@ class Probe:
             metric, seconds = str(parts.pop("metric")), float(parts.pop("seconds"))
             parts["orders"] = parts["orders"].astype(np.int64)
             return cls(**parts, metric=metric, seconds=seconds)
-        except (OSError, ValueError, KeyError, TypeError, EOFError) as error:
+        except (OSError, ValueError, KeyError, TypeError, EOFError, BadZipFile) as error:
             raise LabError(f"{file} holds no whole probe ({error}); run the probe again") from error
 
 

@@ -291,11 +291,12 @@ def _weighted_scores(
     predictions: NDArray, targets: NDArray, metric: str, weights: NDArray
 ) -> NDArray[np.float64]:
     """Scores of R rows under B weightings of the N examples: (B, R)."""
-    weights = weights / weights.sum(axis=1, keepdims=True)  # (B, N)
+    total = weights.sum(axis=1, keepdims=True)  # (B, 1)
     if metric == "accuracy":
-        return weights @ (predictions == targets).T.astype(float)
+        return weights @ (predictions == targets).T.astype(float) / total
     if metric != "pearson":
         raise LabError(f"metric {metric!r} is unknown; use accuracy or pearson")
+    weights = weights / total
     x, y = predictions - predictions.mean(1, keepdims=True), targets - targets.mean()
     mean_x, mean_y = weights @ x.T, (weights @ y)[:, None]  # (B, R), (B, 1)
     covariance = weights @ (x * y).T - mean_x * mean_y
