@@ -19,6 +19,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
+import psutil
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -30,6 +31,7 @@ from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.tasks import Example, load_task
 from labkit.core.tuning import epoch_batches
+from labkit.shuffle_probe import Shuffle, probe_order
 from labkit.soft_prompt import SoftPrompt
 
 BATCH_SIZE = 16
@@ -106,6 +108,72 @@ def bench_tune(
     return {**arena.about(), "steps": steps, **_ratios(seconds), **per_second}
 
 
+def bench_probe(
+    backbone: str = "smollm2",
+    length: int = 20,
+    limit: int = 128,
+    permutations: int = 2,
+    rounds: int = 2,
+    on_progress: OnProgress | None = None,
+) -> dict:
+    """Score ``limit`` test sentences in ``permutations`` orders of a prompt of ``length`` tokens.
+
+    Returns:
+        Permutations per second of each contestant, ratios, agreement, the fraction of the machine's
+        matrix-product rate, and how labkit's time and memory grow with permutations and examples.
+    """
+    arena = _Arena(backbone, length, load_task("rt-polarity").take("test", limit, seed=0))
+    orders = torch.from_numpy(Shuffle().draw(length, permutations))
+    with torch.inference_mode():
+        agreement = _agreement(arena.ours.in_orders(orders), arena.peft_fp32.in_orders(orders))
+        seconds = _race(
+            {
+                "labkit_s": lambda: arena.ours.in_orders(orders),
+                "peft_s": lambda: arena.peft_fp32.in_orders(orders),
+                "peft_tuned_s": lambda: arena.peft_tuned.in_orders(orders),
+            },
+            rounds,
+            on_progress,
+        )
+        rate = _matrix_rate(arena.ours.model.backbone)
+        growth = _growth(arena.ours, length, permutations)
+    useful = permutations * _useful_flops(arena.ours) / seconds["labkit_s"]
+    per_second = {f"{k[:-2]}_per_s": permutations / value for k, value in seconds.items()}
+    return {
+        **arena.about(),
+        "sentences": limit,
+        "permutations": permutations,
+        **_ratios(seconds),
+        **per_second,
+        "gemm_fraction": useful / rate,
+        "gemm_rate_gflops": rate / 1e9,
+        "agreement": agreement,
+        **growth,
+    }
+
+
+def _growth(ours: _Labkit, length: int, permutations: int) -> dict[str, float]:
+    """How time and memory grow: 2 is linear for the time, 1 is not at all for the memory."""
+    task, process = load_task("rt-polarity"), psutil.Process()
+    examples = len(ours.examples)
+
+    def probe(count: int, limit: int) -> tuple[float, int]:
+        """Seconds per scored row (the trained order is one too) and memory held afterwards."""
+        orders = Shuffle().draw(length, count)
+        started = time.perf_counter()
+        probe_order(ours.model, ours.prompt, task, orders, limit=limit)
+        return (time.perf_counter() - started) / (len(orders) + 1), process.memory_info().rss
+
+    per_row, memory = probe(permutations, examples)
+    per_row_of_more, memory_of_more = probe(2 * permutations, examples)
+    per_row_of_half, _ = probe(permutations, examples // 2)
+    return {
+        "time_ratio_twice_the_orders": 2 * per_row_of_more / per_row,
+        "time_ratio_twice_the_examples": per_row / per_row_of_half,
+        "memory_ratio_twice_the_orders": memory_of_more / memory,
+    }
+
+
 class _Arena:
     """One backbone in fp32 and one in the fast precision, each under labkit and under PEFT."""
 
@@ -149,6 +217,12 @@ class _Labkit:
     def scores(self) -> Tensor:
         return self.model.scores(self.prompt, self.examples)
 
+    def in_orders(self, orders: Tensor) -> Tensor:
+        """Scores in each order: (R·N, C)."""
+        vectors = self.prompt().to(self.model.backbone.device)
+        scorer = scoring.Scorer(self.model.backbone, self.sequences, self.labels)
+        return torch.cat([scorer(vectors[order]) for order in orders])
+
     def train(self) -> None:
         prompt = SoftPrompt.from_prompt(self.prompt)
         optimizer = torch.optim.Adam(prompt.parameters(), lr=3e-3)
@@ -187,13 +261,17 @@ class _Peft:
         self.batches = [rows[i : i + BATCH_SIZE] for i in range(0, len(rows), BATCH_SIZE)]
         self.texts = texts
 
-    def _reset(self) -> None:
+    def _reset(self, order: Tensor | None = None) -> None:
         weight = self.model.prompt_encoder["default"].embedding.weight
         with torch.no_grad():
-            weight.copy_(self.start)
+            weight.copy_(self.start if order is None else self.start[order])
 
-    def scores(self) -> Tensor:
-        self._reset()
+    def in_orders(self, orders: Tensor) -> Tensor:
+        """Scores in each order, the prompt written anew for each: (R·N, C)."""
+        return torch.cat([self.scores(order) for order in orders])
+
+    def scores(self, order: Tensor | None = None) -> Tensor:
+        self._reset(order)
         self.model.eval()
         result = torch.empty(len(self.texts), len(self.ours.labels.classes))
         with torch.no_grad():
@@ -299,9 +377,16 @@ def _layer_weights(backbone: Backbone) -> list[Tensor]:
 
 
 def _useful_flops(ours: _Labkit) -> float:
-    """Arithmetic that the task itself asks for: linear layers over every word once, the shared part
-    once, no padding; attention and the vocabulary head left out."""
+    """Arithmetic that the task itself asks for: linear layers and attention over every word once,
+    the shared part once, no padding; the vocabulary head left out."""
     backbone, sequences = ours.model.backbone, ours.sequences
     leading = scoring.leading_length(backbone, sequences)
-    tokens = leading + sum(len(s.ids) - leading for s in sequences)
-    return 2.0 * tokens * sum(weight.numel() for weight in _layer_weights(backbone))
+    lengths = [len(sequence.ids) for sequence in sequences]
+    tokens = leading + sum(length - leading for length in lengths)
+    linear = sum(weight.numel() for weight in _layer_weights(backbone))
+    config = backbone.model.config
+    # a token's product with the keys, and its weighted sum of the values, of all it attends to
+    causal = backbone.readout == "causal"
+    pairs = sum((n * (n + 1) - leading * (leading + 1)) / 2 if causal else n * n for n in lengths)
+    attention = 2 * config.num_hidden_layers * config.hidden_size * pairs
+    return 2.0 * (tokens * linear + attention)

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from labkit.core.backbones import Backbone
     from labkit.core.prompted_model import Evaluation, PromptedModel
     from labkit.core.tasks import Task
+    from labkit.shuffle_probe import Orders, Shuffle
     from labkit.soft_prompt import PromptCard, SoftPrompt
 
 WRONG_INPUT, INTERRUPTED = 2, 130
@@ -173,13 +174,13 @@ def tune(
     template: TemplateLine = None,
     verbalizer: Words = None,
     length: Length = 20,
-    steps: Annotated[int | None, typer.Option(min=1, help="default: by the readout")] = None,
-    batch_size: Annotated[int | None, typer.Option(min=1, help="default: by the readout")] = None,
+    steps: Annotated[int | None, typer.Option(min=1)] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1)] = None,
     init: Annotated[str, typer.Option(help="uniform, vocab, labels or text:...")] = "vocab",
-    lr: Annotated[float | None, typer.Option(help="default: by the readout")] = None,
-    optimizer: Annotated[str, typer.Option(help="adam, adamw or adafactor")] = "adam",
-    schedule: Annotated[str, typer.Option(help="constant, linear or cosine")] = "constant",
-    warmup: Annotated[int, typer.Option(min=0, help="steps until lr is reached")] = 0,
+    lr: Annotated[float | None, typer.Option(help="learning rate")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adam, adamw or adafactor")] = None,
+    schedule: Annotated[str | None, typer.Option(help="constant, linear or cosine")] = None,
+    warmup: Annotated[int | None, typer.Option(min=0, help="steps until lr is reached")] = None,
     clip: Annotated[float | None, typer.Option(help="largest norm of the gradient")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="train on a sample of that many")] = None,
@@ -192,7 +193,10 @@ def tune(
     resume: Annotated[bool, typer.Option(help="go on with an interrupted run")] = False,
     as_json: Json = False,
 ) -> None:
-    """Train a soft prompt, score it on test, and save it in PEFT's format."""
+    """Train a soft prompt, score it on test, and save it in PEFT's format.
+
+    What is not given follows the recipe for the backbone's readout.
+    """
     again = "stopped; the same command with --resume goes on from the last saved step"
     with _verb(as_json, again), _progress("preparing") as update:
         from labkit.core.backbones import load_backbone
@@ -203,18 +207,21 @@ def tune(
         data = load_task(task)
         words = read_verbalizer(verbalizer)
         frozen = load_backbone(backbone)
-        recipe = RECIPES[frozen.readout]
-        settings = {
-            "steps": steps or recipe.steps,
-            "batch_size": batch_size or recipe.batch_size,
-            "lr": recipe.lr if lr is None else lr,
+        given = {
+            "steps": steps,
+            "batch_size": batch_size,
+            "lr": lr,
             "optimizer": optimizer,
             "schedule": schedule,
             "warmup": warmup,
             "clip": clip,
+            "evaluate_every": evaluate_every,
+        }
+        settings = {
+            **RECIPES[frozen.readout].fit_options(),
+            **{name: value for name, value in given.items() if value is not None},
             "seed": seed,
             "limit": limit,
-            "evaluate_every": evaluate_every,
             "patience": patience,
         }
         what = {"backbone": backbone, "task": task, "template": template, "verbalizer": verbalizer}
@@ -239,6 +246,72 @@ def tune(
 
 
 @app.command()
+def probe(
+    prompt: Annotated[Path, typer.Option(help="folder of a saved soft prompt")],
+    backbone: Annotated[
+        str | None, typer.Option(help="default: the one that the prompt was trained for")
+    ] = None,
+    task: TaskName = "rt-polarity",
+    permutations: Annotated[int, typer.Option(min=1, help="orders to score")] = 200,
+    unit: Annotated[int, typer.Option(min=1, help="virtual tokens that stay together")] = 1,
+    fixed: Annotated[
+        str | None, typer.Option(help="first-last virtual token kept in place, such as 0-0")
+    ] = None,
+    orders: Annotated[
+        str | None, typer.Option(help="instead: reversal, rotations or swaps")
+    ] = None,
+    no_positions: Annotated[
+        bool, typer.Option("--no-positions", help="virtual tokens without positions")
+    ] = False,
+    split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
+    limit: Annotated[int, typer.Option(min=8, help="examples to score each order on")] = 256,
+    seed: Annotated[int, typer.Option(min=0, help="of the orders")] = 0,
+    out: Annotated[Path | None, typer.Option(help="folder for the prediction matrix")] = None,
+    resume: Annotated[bool, typer.Option(help="go on with a stopped probe in --out")] = False,
+    as_json: Json = False,
+) -> None:
+    """Score a prompt in many orders of its virtual tokens."""
+    again = "stopped"
+    if out is not None:
+        again += "; the same command with --resume keeps the orders that were scored"
+    with _verb(as_json, again), _progress("probing") as update:
+        from labkit import shuffle_probe
+        from labkit.core import prompted_model
+        from labkit.core.backbones import load_backbone
+        from labkit.core.tasks import load_task
+        from labkit.soft_prompt import load_for, load_prompt
+
+        if resume and out is None:
+            raise LabError("--resume needs the --out folder of the probe to continue")
+        shuffle = shuffle_probe.Shuffle(unit, read_range(fixed))
+        card = load_prompt(prompt)[1]
+        if backbone is None and card is None:
+            raise LabError(f"{prompt} does not say its backbone; name it with --backbone")
+        data = load_task(task)
+        frozen = load_backbone(backbone or card.backbone)
+        module, card = load_for(frozen, prompt)
+        model = _model(frozen, data, None, None, soft=True, card=card)
+        chosen = _orders(shuffle, orders, len(module()), permutations, seed)
+        bare = model.with_changes(positions=False)
+        with _writing(out) if out is not None else contextlib.nullcontext():
+            result = shuffle_probe.probe_order(
+                bare if no_positions else model,
+                module,
+                data,
+                chosen,
+                split,
+                limit=limit,
+                out=out,
+                resume=resume,
+                progress=update,
+            )
+        without = prompted_model.evaluate(bare, module, data, split, limit=limit)
+    told = {**result.summary(), "no_positions": without.value}
+    about = {"backbone": frozen.name, "task": data.name, "split": split, **_device(frozen)}
+    _show({**told, **about}, _probe_lines(told, shuffle, orders), as_json)
+
+
+@app.command()
 def run(
     name: Annotated[str, typer.Argument(help="an experiment; a wrong name lists them all")],
     profile: Annotated[
@@ -259,10 +332,14 @@ def run(
         from labkit import experiments
         from labkit.core import assets
 
+        size = _profile(profile) or assets.profile()
+        if size == "full":
+            estimate = experiments.estimate(name, backbone=backbone, task=task, **chosen)
+            _complain(estimate)
         with _writing(out):
             result = experiments.run(
                 name,
-                profile=_profile(profile) or assets.profile(),
+                profile=size,
                 backbone=backbone,
                 task=task,
                 out=out,
@@ -303,6 +380,28 @@ def bench_evaluate(
     _show(result, _table(result), as_json)
 
 
+@bench_app.command("probe")
+def bench_probe(
+    backbone: BackboneName = "smollm2",
+    length: Length = 20,
+    limit: Annotated[int, typer.Option(min=1, help="sentences to score")] = 128,
+    permutations: Annotated[int, typer.Option(min=2, help="orders to score")] = 2,
+    as_json: Json = False,
+) -> None:
+    """Permutations per second, and how time and memory grow with them and with the examples."""
+    with _verb(as_json), _progress("probing") as update:
+        from labkit import benchmarks
+
+        result = benchmarks.bench_probe(
+            backbone=backbone,
+            length=length,
+            limit=limit,
+            permutations=permutations,
+            on_progress=update,
+        )
+    _show(result, _table(result), as_json)
+
+
 # ---- reading options ----
 
 
@@ -330,6 +429,16 @@ def read_seeds(line: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
+def read_range(line: str | None) -> tuple[int, int] | None:
+    """``0-50`` as first and last; None stays None."""
+    if line is None:
+        return None
+    first, dash, last = line.partition("-")
+    if not (dash and first.isdecimal() and last.isdecimal()):
+        raise LabError(f"--fixed {line!r} is no range; write first-last, such as 0-50")
+    return int(first), int(last)
+
+
 def command_line(verb: str, options: Mapping[str, object]) -> str:
     """The command that does the same again; of a folder only its name, so that nothing of this
     machine is in it."""
@@ -345,6 +454,18 @@ def _profile(name: str | None) -> str | None:
     if name not in (None, "small", "full"):
         raise LabError(f"--profile {name!r} is not a profile; choose small or full")
     return name
+
+
+def _orders(
+    shuffle: Shuffle, named: str | None, length: int, permutations: int, seed: int
+) -> Orders:
+    from labkit.shuffle_probe import NAMED
+
+    if named is None:
+        return shuffle.draw(length, permutations, seed)
+    if named not in NAMED:
+        raise LabError(f"--orders {named!r} is unknown; choose {', '.join(NAMED)}")
+    return NAMED[named](length)
 
 
 def _model(
@@ -578,6 +699,31 @@ def _lines(scores: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _probe_lines(told: Mapping[str, Any], shuffle: Shuffle, orders: str | None) -> list[str]:
+    low, high = told["ci95"]
+    lines = [
+        f"{told['permutations']} orders: {orders or shuffle}",
+        f"trained order   {told['metric']} {told['baseline']:.3f} [{low:.3f}, {high:.3f}] "
+        f"(n = {told['n']}), without positions {told['no_positions']:.3f}",
+        f"other orders    worst {told['worst']:.3f}, mean {told['mean']:.3f}, best "
+        f"{told['best']:.3f}; {told['worse']} worse, {told['better']} better, "
+        f"{told['equal']} equal",
+        "random order minus trained     {:+.3f} [{:+.3f}, {:+.3f}]".format(
+            *told["mean_difference"]
+        ),
+        f"best order, where chosen {told['best_chosen']:+.3f}, on the other half "
+        "{:+.3f} [{:+.3f}, {:+.3f}]".format(*told["best_held_out"]),
+        f"share of the variance between orders that is sampling noise: {told['noise_share']:.2f}",
+    ]
+    if "significant" in told:
+        beyond = told["significant"]
+        lines.append(
+            f"beyond chance (McNemar, false-discovery rate 5 %): {beyond['worse']} worse, "
+            f"{beyond['better']} better; {told['flip_rate']:.1%} of the predictions flip"
+        )
+    return lines
+
+
 def _device(backbone: Backbone) -> dict[str, str]:
     return {"device": str(backbone.device), "dtype": str(backbone.dtype).removeprefix("torch.")}
 
@@ -615,7 +761,7 @@ def _verb_of(arguments: Sequence[str]) -> str:
     """The verb that was meant, as far as it is known, followed by a space."""
     words = list(arguments[:2]) if arguments[:1] in (["assets"], ["bench"]) else arguments[:1]
     known = {command.name or command.callback.__name__ for command in app.registered_commands}
-    groups = {"assets": ("fetch", "verify", "list"), "bench": ("tune", "evaluate")}
+    groups = {"assets": ("fetch", "verify", "list"), "bench": ("tune", "evaluate", "probe")}
     if words and words[0] in known:
         return f"{words[0]} "
     if len(words) == 2 and words[1] in groups[words[0]]:

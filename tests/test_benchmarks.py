@@ -32,6 +32,16 @@ def test_training_is_timed_for_all_three_and_changes_no_weight(family, tiny_fold
     assert result["peft_s"] > 0 and result["peft_tuned_s"] > 0
 
 
+@pytest.mark.parametrize("family", ["llama", "bert-encoder"])
+def test_all_score_the_same_orders(family, tiny_folder):
+    result = benchmarks.bench_probe(str(tiny_folder(family)), length=4, limit=12, rounds=1)
+    assert result["agreement"] == 1.0
+    assert result["labkit_per_s"] == pytest.approx(2 / result["labkit_s"])
+    for name in ("orders", "examples"):
+        assert result[f"time_ratio_twice_the_{name}"] > 0
+    assert result["memory_ratio_twice_the_orders"] < 1.1
+
+
 def test_a_disagreement_is_an_error_not_a_ratio():
     reference = torch.tensor([[0.0, 1.0], [1.0, 0.0]])
     wrong = reference.flip(1)

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from labkit.core.errors import LabError
-from labkit.experiments import order, training
-from labkit.experiments.grid import OnProgress, as_markdown, run_grid
+from labkit.experiments import grid, order, training
+from labkit.experiments.grid import Experiment, OnProgress, as_markdown, run_grid
 from labkit.experiments.training import RECIPES
 
 __all__ = ["EXPERIMENTS", "PROMPTS", "RECIPES", "REFERENCE", "by_seed", "names", "reference", "run"]
@@ -60,10 +60,8 @@ def run(
     Raises:
         LabError: for an unknown name, or a result file that stands in the way.
     """
-    if name not in EXPERIMENTS:
-        raise LabError(f"there is no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
     return run_grid(
-        EXPERIMENTS[name],
+        _experiment(name),
         profile=profile,
         backbone=backbone,
         task=task,
@@ -73,6 +71,26 @@ def run(
         limit=limit,
         on_progress=on_progress,
     )
+
+
+def estimate(
+    name: str,
+    *,
+    profile: str = "full",
+    backbone: str | None = None,
+    task: str | None = None,
+    seeds: Sequence[int] = (0, 1, 2),
+) -> str:
+    """How long an experiment will take on this device, as a line."""
+    return grid.estimate(
+        _experiment(name), profile=profile, backbone=backbone, task=task, seeds=seeds
+    )
+
+
+def _experiment(name: str) -> Experiment:
+    if name not in EXPERIMENTS:
+        raise LabError(f"there is no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")
+    return EXPERIMENTS[name]
 
 
 def markdown(result: Mapping) -> str:

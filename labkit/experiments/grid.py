@@ -22,11 +22,16 @@ import numpy as np
 import torch
 
 from labkit.core import statistics
+from labkit.core.backbones import has_bf16
 from labkit.core.errors import LabError
+from labkit.core.scoring import matrix_rate
 from labkit.core.tasks import Task, load_task
 
 PROFILES = ("small", "full")
 TASK = "rt-polarity"
+
+REACHED = 0.4
+"""Share of the measured matrix-product rate that training and probing reach, for estimates."""
 
 OnProgress = Callable[[int, int, str], None]
 """Called with (rows done, rows in all, what is running)."""
@@ -103,8 +108,7 @@ class Experiment:
         settings: its lines, from (backbone or None, profile).
         claims: what it examines; run_row: how a row comes about.
         report: the result as Markdown, default :func:`as_markdown`.
-        warn: a line to be told before a long run, from its settings, the number of seeds and the
-            task; None where there is nothing to say.
+        work: arithmetic of a setting with one seed on a task, in FLOP, for an estimate.
         tasks: the task of each profile, where none is asked for.
     """
 
@@ -114,7 +118,7 @@ class Experiment:
     run_row: RunRow
     claims: tuple[Claim, ...] = ()
     report: Callable[[Mapping], str] | None = None
-    warn: Callable[[Sequence[Setting], int, Task], str] | None = None
+    work: Callable[[Setting, Task], float] | None = None
     tasks: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(PROFILES, TASK))
 
 
@@ -150,8 +154,6 @@ def run_grid(
     result["command"] = command
     # seed by seed: a stopped run has every setting before it has a second seed
     grid = [(setting, seed) for seed in seeds for setting in settings]
-    if experiment.warn is not None:
-        tell(0, len(grid), experiment.warn(settings, len(seeds), chosen))
     for index, (setting, seed) in enumerate(grid):
         what = f"{setting.name}, seed {seed}"
         tell(index, len(grid), what)
@@ -169,6 +171,31 @@ def run_grid(
         _write(file, result, experiment.report or as_markdown)
     tell(len(grid), len(grid), "done")
     return result
+
+
+def estimate(
+    experiment: Experiment,
+    *,
+    profile: str,
+    backbone: str | None,
+    task: str | None,
+    seeds: Sequence[int],
+) -> str:
+    """How long the whole table will take here, as a line."""
+    if experiment.work is None:
+        return f"no estimate for {experiment.name}: its rows differ too much"
+    work = sum(
+        experiment.work(setting, load_task(setting.task or task or experiment.tasks[profile]))
+        for setting in _for_task(experiment.settings(backbone, profile), task)
+    )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = torch.bfloat16 if has_bf16(device) else torch.float32
+    rate = REACHED * matrix_rate(torch.randn(3072, 768, device=device, dtype=dtype))
+    hours = len(seeds) * work / rate / 3600
+    return (
+        f"about {len(seeds) * work / 1e15:,.1f} PFLOP, that is {hours:,.1f} hours on {device} "
+        f"at {rate / 1e12:,.2f} TFLOP/s; rows are kept as they come, --resume goes on"
+    )
 
 
 def _for_task(settings: Sequence[Setting], task: str | None) -> list[Setting]:

@@ -23,7 +23,6 @@ import torch
 from labkit.core.backbones import Backbone, has_bf16, load_backbone
 from labkit.core.paper_tables import printed as printed_table
 from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
-from labkit.core.scoring import matrix_rate
 from labkit.core.statistics import Difference, difference_of_scores, flip_rate
 from labkit.core.tasks import Task
 from labkit.core.tuning import fit
@@ -497,13 +496,6 @@ PIECES = 30
 """Pieces of a text and its template, for the estimate."""
 
 
-def _warn(settings: Sequence[OrderSetting], seeds: int, task: Task) -> str:
-    """Arithmetic of the whole table, and the hours that it means on this device."""
-    work = seeds * sum(_arithmetic(setting, task) for setting in settings)
-    rate = 0.4 * _matrix_rate()
-    return f"about {work / 1e15:,.1f} PFLOP, {work / rate / 3600:,.1f} h on this device"
-
-
 def _arithmetic(setting: OrderSetting, task: Task) -> float:
     """FLOP of training (forward, and backward through the activations) and of probing."""
     parameters = MODELS.get(setting.backbone, (None, 0.0))[1] or sum(
@@ -514,13 +506,6 @@ def _arithmetic(setting: OrderSetting, task: Task) -> float:
     trained = 2 * recipe.steps * recipe.batch_size
     probed = setting.permutations * examples
     return 2.0 * parameters * tokens * (trained + probed)
-
-
-def _matrix_rate() -> float:
-    """Measured rate of a matrix product in the precision that models are run in, FLOP/s."""
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = torch.bfloat16 if has_bf16(device) else torch.float32
-    return matrix_rate(torch.randn(3072, 768, device=device, dtype=dtype))
 
 
 _SMALL_AND_FULL = {"small": "rt-polarity", "full": "sst2"}
@@ -534,7 +519,7 @@ def _table(number: int, about: str, settings, tasks: Mapping[str, str]) -> Exper
         settings,
         order_row,
         report=as_markdown,
-        warn=_warn,
+        work=_arithmetic,
         tasks=tasks,
     )
 
