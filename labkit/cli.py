@@ -17,6 +17,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -349,6 +350,16 @@ def run(
             )
         table = experiments.markdown(result)
     _show(result, [table.rstrip(), "", f"in {out}"], as_json)
+
+
+@app.command()
+def audit(as_json: Json = False) -> None:
+    """Compute what in the paper's own tables, text and equations does not add up."""
+    with _verb(as_json):
+        from labkit.course import paper
+
+        findings = paper.audit()
+    _show({"findings": [asdict(f) for f in findings]}, paper.as_lines(findings), as_json)
 
 
 @bench_app.command("tune")
