@@ -1,0 +1,218 @@
+"""Tables 1–6: rows that follow from their kept matrices, the gate, and nothing computed twice."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from labkit import experiments
+from labkit.core.paper_tables import printed
+from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.experiments import grid, order
+from labkit.experiments.grid import Experiment, Recipe
+from labkit.experiments.order import OrderSetting
+from labkit.shuffle_probe import Probe, Shuffle
+from labkit.soft_prompt import load_prompt
+
+RECIPE = Recipe(length=5, steps=2, batch_size=4)
+TABLES = [f"table{number}" for number in range(1, 7)]
+
+
+@pytest.fixture(autouse=True)
+def tiny_everything(monkeypatch, tiny_task):
+    """Two steps on a tiny task, and a gate that lets it through: the bookkeeping is tested."""
+    monkeypatch.setattr(grid, "load_task", lambda name: tiny_task)
+    monkeypatch.setattr(order, "_learns", lambda gate: True)
+    order._backbone.cache_clear()
+
+
+@pytest.fixture
+def run(tiny_folder, tmp_path):
+    """Runs a table of given settings (name → what it changes) on a tiny model."""
+
+    def start(settings, family="llama", table=2, **options):
+        made = [
+            OrderSetting(name, str(tiny_folder(family)), RECIPE, **{"permutations": 4, **changes})
+            for name, changes in settings.items()
+        ]
+        experiment = Experiment(
+            f"table{table}", "", lambda b, p: made, order.order_row, report=order.as_markdown
+        )
+        asked = {"profile": "small", "backbone": None, "task": None, "seeds": (0,), "limit": None}
+        asked |= {"resume": False, "on_progress": None, "out": tmp_path}
+        return grid.run_grid(experiment, **(asked | options))
+
+    return start
+
+
+def without_seconds(result):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in result["rows"]]
+
+
+BLOCKS = {"single": {}, "blocks": {"shuffle": Shuffle(unit=2)}}
+
+
+@pytest.mark.parametrize("family", ["llama", "bert-encoder", "bert", "roberta", "t5"])
+def test_a_row_follows_from_its_kept_matrix(run, tiny_backbone, tiny_task, tmp_path, family):
+    result = run(BLOCKS, family)
+    (folder,) = tmp_path.glob("table2-*/")
+    for row in result["rows"]:
+        probe = Probe.load(folder / f"{row['setting']}-seed0.npz")
+        assert row["scores"] == pytest.approx(probe.correct.mean(1).tolist(), abs=1e-6)
+        assert [row["worse"], row["better"], row["equal"]] == list(probe.counts)
+        assert row["value"] == row["baseline"] == probe.baseline
+        assert row["permutations"] == 4 and row["available"] == (
+            119 if row == result["rows"][0] else 5
+        )
+    (kept,) = (tmp_path / "prompts").iterdir()
+    prompt, card = load_prompt(kept)
+    bare = card.model(tiny_backbone(family)).with_changes(positions=False)
+    without = evaluate(bare, prompt, tiny_task, limit=256).value
+    assert result["rows"][0]["no_positions"]["value"] == without
+
+
+def test_a_stopped_table_goes_on_to_the_uninterrupted_one(run, tmp_path):
+    whole = run(BLOCKS, seeds=(0, 1), out=tmp_path / "whole")
+    for stop_at in (0.2, 0.8, 1.6, 3.2):
+
+        def stop(done, total, what, stop_at=stop_at):
+            if done >= stop_at:
+                raise KeyboardInterrupt
+
+        out = tmp_path / f"cut-{stop_at}"
+        with pytest.raises(KeyboardInterrupt):
+            run(BLOCKS, seeds=(0, 1), out=out, on_progress=stop)
+        again = run(BLOCKS, seeds=(0, 1), out=out, resume=True)
+        assert without_seconds(again) == without_seconds(whole)
+        assert not list(out.rglob("*.run"))
+
+
+def test_one_prompt_serves_all_rows_and_tables(run, monkeypatch):
+    trained = []
+    inner = order.fit
+    monkeypatch.setattr(order, "fit", lambda *a, **o: trained.append(1) or inner(*a, **o))
+    first = run(BLOCKS)
+    assert len(trained) == 1
+    monkeypatch.setattr(order, "probe_order", None)  # would fail if used
+    second = run({"again": {"paper": "3:10-99"}}, table=3)
+    assert len(trained) == 1
+    assert second["rows"][0]["scores"] == first["rows"][0]["scores"]
+    # the paper counts more better than worse orders here, so the claim is the other way round
+    assert "above" in second["rows"][0]["verdict"][0]["claim"]
+    assert "below" in first["rows"][0]["verdict"][0]["claim"]
+
+
+def test_what_is_trained_otherwise_is_another_prompt(run, tmp_path):
+    run({"a": {}, "b": {"positions": False}, "c": {"bos": "first"}}, seeds=(0, 1))
+    cards = [load_prompt(folder)[1] for folder in (tmp_path / "prompts").iterdir()]
+    kinds = sorted((card.positions, card.bos, card.seed) for card in cards)
+    assert kinds == [(False, "text", s) for s in (0, 1)] + [
+        (True, bos, s) for bos in ("first", "text") for s in (0, 1)
+    ]
+
+
+def test_what_does_not_learn_is_kept_once_and_not_probed(run, monkeypatch, tmp_path):
+    monkeypatch.setattr(order, "_learns", lambda gate: False)
+    monkeypatch.setattr(order, "probe_order", None)  # would fail if used
+    result = run({"stuck": {}}, seeds=(0, 1, 2))
+    (row,) = result["rows"]
+    assert row["learns"] is False and row["seed"] == 0 and "scores" not in row
+    assert "does not learn" in next(tmp_path.glob("*.md")).read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("right", "n", "learns"), [(150, 300, False), (165, 300, False), (200, 300, True)]
+)
+def test_the_gate_is_the_interval_over_the_majority(monkeypatch, right, n, learns):
+    monkeypatch.undo()
+    ones, zeros = np.ones(n, dtype=int), np.zeros(n, dtype=int)
+    targets = np.where(np.arange(n) < n // 2, ones, zeros)
+    predictions = np.where(np.arange(n) < right, targets, 1 - targets)
+    from labkit.core import statistics
+    from labkit.core.prompted_model import Evaluation
+
+    interval = statistics.accuracy_interval(predictions == targets)
+    found = Evaluation(
+        "accuracy", right / n, interval, 0.5, n, 0, predictions, targets, targets[:, None], 0.0
+    )
+    assert order._learns(found) is learns
+
+
+def test_the_noise_floor_compares_precisions(run, monkeypatch):
+    import torch
+
+    monkeypatch.setattr(order, "has_bf16", lambda device: True)
+    inner = order.load_backbone
+    monkeypatch.setattr(
+        order, "load_backbone", lambda name, dtype=None: inner(name, dtype=dtype or torch.bfloat16)
+    )
+    (row,) = run({"single": {}})["rows"]
+    assert row["dtype"] == "bfloat16"
+    assert 0 <= row["noise_floor"]["flip_rate"] <= 1
+    assert row["noise_floor"]["difference"][0] == pytest.approx(
+        row["noise_floor"]["value"] - row["value"]
+    )
+
+
+# ---- the tables' own settings ----
+
+
+@pytest.mark.parametrize("profile", ["small", "full"])
+@pytest.mark.parametrize("name", TABLES)
+def test_settings_name_rows_that_the_paper_prints(name, profile, monkeypatch, no_network):
+    if profile == "small":
+        monkeypatch.setattr(
+            order, "_recipe", lambda name, profile, length: replace(RECIPE, length=length)
+        )
+    settings = experiments.EXPERIMENTS[name].settings(None, profile)
+    assert len({setting.name for setting in settings}) == len(settings)
+    quoted = {setting.paper for setting in settings if setting.paper}
+    own = [str(next(iter(row.values()))) for row in printed(int(name[-1]))["rows"]]
+    if profile == "full" or name in ("table2", "table3", "table5"):
+        assert {f"{name[-1]}:{row}" for row in own} <= quoted
+    assert not no_network
+
+
+def test_the_full_profile_is_the_papers_protocol():
+    settings = {name: experiments.EXPERIMENTS[name].settings(None, "full") for name in TABLES}
+    assert {s.permutations for s in settings["table1"]} == {500}
+    assert (
+        {s.permutations for s in settings["table2"]}
+        == {200}
+        == {s.permutations for s in settings["table3"]}
+    )
+    assert [s.shuffle.unit for s in settings["table2"]] == [1, 5, 10, 20]
+    assert {s.shuffle.fixed for s in settings["table3"]} == set(order.FIXED)
+    assert {s.recipe.length for s in settings["table5"]} == {5, 10, 20, 50, 100}
+    assert [s.task for s in settings["table4"]] == ["stsb", "rte", "mrpc"]
+
+
+def test_an_estimate_comes_without_loading_a_model(no_network):
+    line = experiments.estimate("table1", seeds=(0,))
+    assert "PFLOP" in line and "hours" in line and not no_network
+
+
+def test_a_task_that_is_asked_for_replaces_those_compared(monkeypatch):
+    settings = [OrderSetting(task, "model", RECIPE, task=task) for task in ("stsb", "rte")]
+    (only,) = grid._for_task(settings, "cr")
+    assert (only.name, only.task) == ("cr", "cr")
+    assert grid._for_task(settings, None) == settings
+
+
+def test_the_report_shows_the_papers_rows_beside_ours(run, tmp_path):
+    run(BLOCKS)
+    text = next(tmp_path.glob("table2-*.md")).read_text(encoding="utf-8")
+    for row in printed(2)["rows"]:
+        assert f"| {row['unit']} | – | – | {row['worst']} | {row['best']} |" in text
+    assert text.count("a random order scores below the trained one") == 2
+
+
+def test_the_model_of_a_row_is_a_prompted_model(tiny_backbone, tiny_task):
+    model = PromptedModel.for_task(tiny_backbone("llama"), tiny_task)
+    changed = model.with_changes(bos="first", positions=False)
+    assert (changed.bos, changed.positions) == ("first", False)
+    assert changed.template.text == model.template.text
+    assert json.dumps(changed.verbalizer.words) == json.dumps(model.verbalizer.words)
