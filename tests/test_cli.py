@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import json
 import shutil
@@ -11,12 +12,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 import safetensors.torch
 import torch
 
 from conftest import ROOT
-from labkit import benchmarks, cli, experiments
+from labkit import benchmarks, cli, experiments, shuffle_probe
 from labkit.core import assets, prompted_model, tuning
 from labkit.core.errors import LabError
 from labkit.core.tasks import Task
@@ -537,6 +539,97 @@ def test_out_that_cannot_be_written(lab: Lab, tuning_films: list[object], tmp_pa
     assert_refused(outcome, "file/p", "another --out")
 
 
+def test_tune_follows_the_recipe_where_nothing_is_given(
+    lab: Lab, llama: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = dataclasses.replace(experiments.RECIPES["causal"], steps=2)
+    monkeypatch.setitem(experiments.RECIPES, "causal", recipe)
+    plain = [
+        *("tune", "--backbone", llama, "--task", films, "--template", SOFT),
+        *("--verbalizer", WORDS, "--length", LENGTH, "--json"),
+    ]
+    command = lab(*plain, "--out", tmp_path / "p").json["command"]
+    for name, value in recipe.fit_options().items():
+        assert value is None or f"--{name.replace('_', '-')} {value}" in command
+    other = lab(*plain, "--schedule", "cosine", "--out", tmp_path / "q").json["command"]
+    assert "--schedule cosine" in other
+
+
+# ---------------------------------------------------------------------------------------- probe
+
+PROBE_KEYS = {
+    *("baseline", "worst", "best", "worse", "better", "equal", "flip_rate", "no_positions"),
+    *("permutations", "seconds"),
+}
+
+
+@pytest.fixture
+def probing(llama: Path, films: Path, trained: Path) -> list[object]:
+    return ["probe", "--prompt", trained, "--backbone", llama, "--task", films]
+
+
+def test_probe_tells_what_its_matrix_says(
+    lab: Lab, probing: list[object], evaluating: list[object], trained: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "probe"
+    outcome = lab(*probing, "--limit", 12, "--out", out, "--json")
+    assert (outcome.code, outcome.err) == (0, "")
+    told = outcome.json
+    assert told.keys() >= PROBE_KEYS
+    assert told["permutations"] == 5  # 3! − 1: fewer than the 200 asked for
+    rows = np.load(out / "predictions.npy")
+    assert rows.shape == (6, 12)
+    plain = lab(*evaluating, "--prompt", trained, "--json").json
+    assert told["baseline"] == plain["value"]
+    assert told["flip_rate"] == pytest.approx((rows[1:] != rows[0]).mean())
+    assert "5 orders: single virtual tokens" in lab(*probing).out
+
+
+def test_probe_goes_on_where_it_was_stopped(
+    lab: Lab, probing: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = lab(*probing, "--json").json
+    put = shuffle_probe._Matrix.put
+
+    def stop(self: shuffle_probe._Matrix, row: int, *rest: object) -> None:
+        if row == 3:
+            raise KeyboardInterrupt
+        put(self, row, *rest)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(shuffle_probe._Matrix, "put", stop)
+        outcome = lab(*probing, "--out", tmp_path / "p")
+    assert outcome.code == 130 and "--resume" in outcome.err
+    assert_refused(lab(*probing, "--out", tmp_path / "p"), "--resume")
+    again = lab(*probing, "--out", tmp_path / "p", "--resume", "--json").json
+    assert again["scores"] == whole["scores"]
+
+
+def test_probe_takes_named_orders_blocks_and_fixed_parts(lab: Lab, probing: list[object]) -> None:
+    assert lab(*probing, "--orders", "swaps", "--json").json["permutations"] == 3
+    assert lab(*probing, "--orders", "rotations", "--json").json["permutations"] == 2
+    assert lab(*probing, "--unit", 2, "--json").json["permutations"] == 1
+    assert lab(*probing, "--fixed", "0-0", "--json").json["permutations"] == 1
+    bare = lab(*probing, "--no-positions", "--json").json
+    assert bare["baseline"] == bare["no_positions"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--fixed", "2"], ["'2'", "0-50"]),
+        (["--fixed", "1-3"], ["1-3", "0-2"]),
+        (["--unit", 3], ["no other order"]),
+        (["--orders", "sorted"], ["'sorted'", "reversal"]),
+        (["--resume"], ["--out"]),
+    ],
+)
+def test_probe_names_a_wrong_option(
+    lab: Lab, probing: list[object], options: list[object], words: list[str]
+) -> None:
+    assert_refused(lab(*probing, *options), *words)
+
+
 # ------------------------------------------------------------------------- verbs that pass it on
 
 
@@ -587,9 +680,11 @@ def test_run_passes_its_options_on(
         return RESULT
 
     monkeypatch.setattr(experiments, "run", run)
+    monkeypatch.setattr(experiments, "estimate", lambda name, **given: "about 3 hours")
     monkeypatch.setenv("LABKIT_PROFILE", "full")
     outcome = lab("run", "lester-init", "--seeds", "2,3", "--out", tmp_path, "--resume", "--json")
     assert (outcome.code, outcome.json["rows"]) == (0, RESULT["rows"])
+    assert "about 3 hours" in outcome.err
     assert given == {
         **{"name": "lester-init", "profile": "full", "backbone": None, "task": None},
         **{"seeds": (2, 3), "out": tmp_path, "resume": True},
@@ -617,6 +712,11 @@ def test_run_names_a_wrong_option(
     [
         ("tune", [], {"backbone": "smollm2", "length": 20}),
         ("evaluate", ["--limit", "64"], {"backbone": "smollm2", "length": 100, "limit": 64}),
+        (
+            "probe",
+            ["--limit", "64"],
+            {"backbone": "smollm2", "length": 100, "limit": 64, "permutations": 2},
+        ),
     ],
 )
 def test_bench_passes_its_options_on(

@@ -239,9 +239,10 @@ def noise_share(
     variance between rows that was seen. 1: rows that are equally good in truth would differ as
     much. For accuracies it is 1/F of a two-way analysis of variance without replication (Fisher).
     """
-    seen = np.var(scores(predictions, targets, metric), ddof=1)
-    if seen < ROUNDING**2:
-        return 1.0
+    value = scores(predictions, targets, metric)
+    if len(value) < 2 or np.ptp(value) < ROUNDING:
+        return 1.0  # nothing varies
+    seen = value.var(ddof=1)
     drawn = bootstrap_scores(predictions, targets, metric, n_boot, seed)  # (B, R)
     around = drawn - drawn.mean(axis=1, keepdims=True)
     rows = around.shape[1]
