@@ -42,9 +42,13 @@ __all__ = [
     "interval_bars",
     "length_curve",
     "loss_curves",
+    "order_histograms",
+    "order_ranges",
     "score_grid",
     "similarity_histogram",
+    "swap_map",
     "use_style",
+    "winners_curse",
 ]
 
 CODE_FONT = "DejaVu Sans Mono"
@@ -349,3 +353,143 @@ def _margins(scores: NDArray) -> NDArray:
         return scores[:, 1] - scores[:, 0]
     second, best = np.sort(scores, axis=1)[:, -2:].T
     return best - second
+
+
+OrderScores = tuple[ArrayLike, float, tuple[float, float], float | None]
+"""Scores of the other orders (R,), the trained one's score, its interval, the majority class."""
+
+
+@styled
+def order_histograms(
+    groups: Mapping[str, OrderScores], title: str, xlabel: str = "accuracy on test (share correct)"
+) -> CourseFigure:
+    """How the same prompt scores in other orders of its virtual tokens: one panel per prompt.
+
+    Args:
+        groups: name -> (R,) scores of the other orders; score of the trained order, its interval;
+            share of the largest class, None for a regression.
+    """
+    fig = CourseFigure(1.5 + 1.2 * len(groups), title)
+    panels = np.atleast_1d(fig.subplots(len(groups), 1, sharex=True))
+    every = np.concatenate([np.append(np.asarray(s), base) for s, base, *_ in groups.values()])
+    step = max(0.005, float(np.ptp(every)) / 60)
+    bins = np.arange(every.min() - step, every.max() + 2 * step, step)
+    for ax, (name, (values, trained, (low, high), majority)) in zip(
+        panels, groups.items(), strict=True
+    ):
+        ax.hist(values, bins=bins, color=BLUE, alpha=0.75, label="other orders")
+        ax.axvspan(low, high, color=VERMILLION, alpha=0.15, linewidth=0, label="its 95 % interval")
+        ax.axvline(trained, color=VERMILLION, linewidth=2, label="the trained order")
+        if majority is not None:
+            ax.axvline(majority, color=GREY, linestyle="--", linewidth=1.3, label="majority class")
+        ax.set_ylabel("orders")
+        ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
+        label = textwrap.fill(f"{name} ({len(np.asarray(values))} orders)", 24)
+        ax.text(1.01, 0.5, label, transform=ax.transAxes, va="center", size=9)
+    panels[-1].set_xlabel(xlabel)
+    handles = {h.get_label(): h for ax in panels for h in _labelled(ax)}
+    fig.legend(handles=list(handles.values()), loc=BELOW, ncols=4)
+    return fig
+
+
+def _labelled(ax: Axes) -> list:
+    return ax.get_legend_handles_labels()[0]
+
+
+@styled
+def order_ranges(
+    rows: Sequence[Mapping[str, object]],
+    title: str,
+    *,
+    xlabel: str = "accuracy on test (share correct)",
+    paper: Mapping[str, tuple[float, float]] | None = None,
+) -> CourseFigure:
+    """Worst, mean and best of the other orders beside the trained one, one line per row.
+
+    Args:
+        rows: rows of a table of orders: ``setting``, ``baseline``, ``ci95``, ``scores`` and
+            ``worse``, ``better``, ``equal``.
+        paper: setting -> the paper's worst and best, of another model and task.
+    """
+    fig = CourseFigure(1.7 + 0.42 * len(rows), title)
+    ax = fig.subplots()
+    for y, row in enumerate(rows):
+        scores = np.asarray(row["scores"], dtype=float)
+        ax.plot([scores.min(), scores.max()], [y, y], color=BLUE, linewidth=5, alpha=0.35)
+        ax.plot(scores.mean(), y, "|", color=BLUE, markersize=13, markeredgewidth=2)
+        ax.plot(row["ci95"], [y + 0.22, y + 0.22], color=VERMILLION, linewidth=1.5)
+        ax.plot(row["baseline"], y + 0.22, "o", color=VERMILLION, markersize=6)
+        if paper and row["setting"] in paper:
+            ax.plot(paper[row["setting"]], [y - 0.22] * 2, "D:", color=PURPLE, mfc="white", ms=5)
+        counts = f"{row['worse']} / {row['better']} / {row['equal']}"
+        ax.text(1.01, y, counts, transform=ax.get_yaxis_transform(), va="center", size=9)
+    ax.text(1.01, -0.75, "worse / better / equal", transform=ax.get_yaxis_transform(), size=8)
+    ax.set_yticks(range(len(rows)), [textwrap.fill(str(row["setting"]), 34) for row in rows])
+    ax.set(xlabel=xlabel, ylim=(len(rows) - 0.4, -0.6))
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x", alpha=0.5)
+    handles = [
+        Line2D([], [], color=VERMILLION, marker="o", label="trained order, 95 % interval"),
+        Line2D([], [], color=BLUE, linewidth=5, alpha=0.35, label="other orders, worst to best"),
+        Line2D([], [], color=BLUE, marker="|", ls="", ms=11, mew=2, label="their mean"),
+    ]
+    if paper:
+        made_by = "the paper's worst and best (other model, SST-2)"
+        handles.append(Line2D([], [], color=PURPLE, marker="D", ls=":", mfc="white", label=made_by))
+    fig.legend(handles=handles, loc=BELOW, ncols=2)
+    return fig
+
+
+@styled
+def swap_map(changes: ArrayLike, title: str) -> CourseFigure:
+    """What exchanging two virtual tokens does, for every pair.
+
+    Args:
+        changes: (P, P) change of the score when i and j change places; only i < j is read.
+    """
+    changes = np.asarray(changes, dtype=float)
+    fig = CourseFigure(5.2, title)
+    ax = fig.subplots()
+    spread = np.abs(changes[np.triu_indices(len(changes), 1)]).max()
+    sns.heatmap(
+        changes.T,
+        ax=ax,
+        mask=np.triu(np.ones_like(changes, dtype=bool)),
+        cmap=DIVERGING,
+        vmin=-spread,
+        vmax=spread,
+        square=True,
+        linewidths=0.5,
+        cbar_kws={"label": "change of the accuracy", "pad": 0.02},
+    )
+    ax.tick_params(length=0)
+    ax.set(xlabel="one virtual token", ylabel="changes places with another")
+    return fig
+
+
+@styled
+def winners_curse(
+    counts: Sequence[int],
+    curves: Mapping[str, tuple[ArrayLike, ArrayLike]],
+    title: str,
+) -> CourseFigure:
+    """What the best of N orders gains where it was chosen, and on examples held out.
+
+    Args:
+        counts: numbers of orders N that the best is chosen from.
+        curves: name -> (gain where chosen, gain held out), each one value per count.
+    """
+    fig = CourseFigure(3.9, title)
+    ax = fig.subplots()
+    for colour, (name, (chosen, held_out)) in zip(PALETTE, curves.items(), strict=False):
+        ax.plot(
+            counts, chosen, "o-", color=colour, label=f"{name}: on the examples it was chosen on"
+        )
+        ax.plot(counts, held_out, "s--", color=colour, mfc="white", label=f"{name}: held out")
+    ax.axhline(0, color=INK, linewidth=1)
+    ax.set_xscale("log")
+    ax.set_xticks(counts, [str(count) for count in counts])
+    ax.xaxis.set_minor_locator(NullLocator())
+    ax.set(xlabel="orders that the best was chosen from", ylabel="gain over the trained order")
+    fig.legend(loc=BELOW, ncols=2)
+    return fig

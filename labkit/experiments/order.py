@@ -28,7 +28,7 @@ from labkit.core.tasks import Task
 from labkit.core.tuning import fit
 from labkit.experiments.grid import Experiment, Place, Recipe, Setting, file_name, short
 from labkit.experiments.training import LESTER, RECIPES, scores_of
-from labkit.shuffle_probe import Probe, Shuffle, probe_order
+from labkit.shuffle_probe import NAMED, Orders, Probe, Shuffle, probe_order
 from labkit.soft_prompt import SoftPrompt, initialise, load_prompt, save_prompt
 
 TEST_EXAMPLES = {"small": 256, "full": 1_000_000}
@@ -60,7 +60,8 @@ class OrderSetting(Setting):
     """A line whose prompt is trained, then scored in many orders.
 
     Attributes:
-        shuffle, permutations: which orders, and how many of them.
+        shuffle, permutations: which orders, and how many of them; or those of a name in
+            :data:`labkit.shuffle_probe.NAMED`.
         bos, positions: how the prompt is trained and used, as in `PromptedModel`.
         profile: small or full: how many examples.
         paper: what the paper's row is called, where it has this one.
@@ -68,6 +69,7 @@ class OrderSetting(Setting):
 
     shuffle: Shuffle = ALL_FREE
     permutations: int = 50
+    named: str | None = None
     bos: str = "text"
     positions: bool = True
     profile: str = "small"
@@ -80,7 +82,8 @@ class OrderSetting(Setting):
 def order_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dict:
     """Train the prompt (or take it where it is kept), pass the gate, score it in many orders."""
     prompt_name = _prompt_name(setting, task, seed)
-    probe_name = f"{prompt_name}-{setting.shuffle}-{setting.permutations}-{place.limit}"
+    orders = setting.named or f"{setting.shuffle}-{setting.permutations}"
+    probe_name = f"{prompt_name}-{orders}-{place.limit}"
     same = _same_probe(setting, probe_name, place)
     if same is not None:
         return same
@@ -97,7 +100,7 @@ def order_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dic
         "method": "order",
         "probe": probe_name,
         **asdict(setting.recipe),
-        "shuffle": str(setting.shuffle),
+        "shuffle": setting.named or str(setting.shuffle),
         "bos": setting.bos,
         "positions": setting.positions,
         "paper": setting.paper,
@@ -119,7 +122,7 @@ def order_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dic
         row["noise_floor"] = _noise_floor(setting, model, prompt, task, plain)
     probe = _probed(setting, model, prompt, task, seed, limit, place)
     row |= probe.summary()
-    row["available"] = setting.shuffle.available(setting.recipe.length)
+    row["available"] = _available(setting)
     row["verdict"] = _verdicts(row)
     return row
 
@@ -167,12 +170,11 @@ def _probed(
     """The probe, its matrix kept beside the result; a stopped one goes on where it was."""
     name = f"{file_name(setting.name)}-seed{seed}"
     work = place.folder / f"{name}.run"
-    orders = setting.shuffle.draw(setting.recipe.length, setting.permutations, seed)
     probe = probe_order(
         model,
         prompt,
         task,
-        orders,
+        _drawn(setting, seed),
         limit=limit,
         out=work,
         resume=True,
@@ -181,6 +183,19 @@ def _probed(
     probe.save(place.folder / f"{name}.npz")
     shutil.rmtree(work)
     return probe
+
+
+def _drawn(setting: OrderSetting, seed: int) -> Orders:
+    length = setting.recipe.length
+    if setting.named is not None:
+        return NAMED[setting.named](length)
+    return setting.shuffle.draw(length, setting.permutations, seed)
+
+
+def _available(setting: OrderSetting) -> int:
+    if setting.named is not None:
+        return len(_drawn(setting, 0))
+    return setting.shuffle.available(setting.recipe.length)
 
 
 def _prompt_name(setting: OrderSetting, task: Task, seed: int) -> str:
@@ -199,7 +214,7 @@ def _training_examples(setting: OrderSetting, task: Task) -> int | None:
 
 def _same_probe(setting: OrderSetting, name: str, place: Place) -> dict | None:
     """A finished row of another table in ``out`` that scored the same prompt in the same orders."""
-    for file in sorted(place.out.glob("table*.json")):
+    for file in sorted(place.out.glob("*.json")):
         for row in json.loads(file.read_text(encoding="utf-8"))["rows"]:
             if row.get("probe") == name:
                 row = {**row, "setting": setting.name, "paper": setting.paper}
@@ -351,7 +366,10 @@ def _cells(cells: Sequence[object]) -> str:
 
 def _paper_lines(result: Mapping) -> list[str]:
     """The printed table, in per cent as printed."""
-    table = printed_table(int(result["name"].removeprefix("table")))
+    number = result["name"].removeprefix("table")
+    if not number.isdecimal():
+        return []
+    table = printed_table(int(number))
     rows = [["paper", *COLUMNS], ["---"] * (len(COLUMNS) + 1)]
     for row in table["rows"]:
         rows.append([_row_name(row), *(row.get(column, "–") for column in COLUMNS)])
@@ -490,6 +508,13 @@ def _sizes(backbone: str | None, profile: str) -> list[OrderSetting]:
     ]
 
 
+def _swaps(backbone: str | None, profile: str) -> list[OrderSetting]:
+    return [
+        _setting(short(name), name, profile, 20, named="swaps")
+        for name in _names(backbone, profile, list(MODELS)[:1])
+    ]
+
+
 # ---- how long it will take ----
 
 PIECES = 30
@@ -513,14 +538,12 @@ _STSB = {"small": "rt-polarity", "full": "stsb"}
 
 
 def _table(number: int, about: str, settings, tasks: Mapping[str, str]) -> Experiment:
+    return _about_order(f"table{number}", about, settings, tasks)
+
+
+def _about_order(name: str, about: str, settings, tasks: Mapping[str, str]) -> Experiment:
     return Experiment(
-        f"table{number}",
-        about,
-        settings,
-        order_row,
-        report=as_markdown,
-        work=_arithmetic,
-        tasks=tasks,
+        name, about, settings, order_row, report=as_markdown, work=_arithmetic, tasks=tasks
     )
 
 
@@ -531,4 +554,5 @@ EXPERIMENTS = (
     _table(4, "order sensitivity on different tasks", _tasks, _STSB),
     _table(5, "order sensitivity of prompts of different length", _lengths, _STSB),
     _table(6, "order sensitivity of models of different size", _sizes, _STSB),
+    _about_order("swaps", "every two virtual tokens change places, ours", _swaps, _SMALL_AND_FULL),
 )
