@@ -20,6 +20,8 @@ _HOME = {
     "SoftPrompt": "labkit.soft_prompt",
     "load_prompt": "labkit.soft_prompt",
     "save_prompt": "labkit.soft_prompt",
+    "Shuffle": "labkit.shuffle_probe",
+    "probe_order": "labkit.shuffle_probe",
 }
 
 __all__ = sorted(_HOME)

@@ -39,6 +39,22 @@ def grid(values: list[list[float]], half: float = 0.05, **changes) -> CourseFigu
     return plots.score_grid(array, array - half, array + half, rows, columns, 0.5, "Wording counts")
 
 
+ORDER_SCORES = {
+    "causal": (RNG.normal(0.6, 0.03, 50), 0.84, (0.79, 0.88), 0.5),
+    "encoder": (RNG.normal(0.77, 0.01, 50), 0.78, (0.73, 0.83), 0.5),
+}
+ORDER_ROWS = [
+    {
+        **{"setting": "single", "scores": [0.6, 0.7, 0.8], "baseline": 0.75, "ci95": [0.7, 0.8]},
+        **{"worse": 2, "better": 1, "equal": 0},
+    },
+    {
+        **{"setting": "blocks", "scores": [0.75, 0.75], "baseline": 0.75, "ci95": [0.7, 0.8]},
+        **{"worse": 0, "better": 0, "equal": 2},
+    },
+]
+CHANGES = RNG.normal(0, 0.02, (5, 5))
+CURSE = {"noise": ([0.0, 0.02, 0.05], [0.0, 0.0, 0.0])}
 FIGURES: dict[str, Callable[[], CourseFigure]] = {
     "score_grid": lambda: grid([[0.49, 0.74], [0.6, 0.52]]),
     "interval_bars": lambda: plots.interval_bars(
@@ -63,6 +79,12 @@ FIGURES: dict[str, Callable[[], CourseFigure]] = {
     "calibration_shift": lambda: plots.calibration_shift(
         SCORES, SCORES - SCORES.mean(axis=0), ["negative", "positive"], "The bias is gone"
     ),
+    "order_histograms": lambda: plots.order_histograms(ORDER_SCORES, "Order matters"),
+    "order_ranges": lambda: plots.order_ranges(
+        ORDER_ROWS, "Blocks hurt less", paper={"single": (0.88, 0.93)}
+    ),
+    "swap_map": lambda: plots.swap_map(CHANGES, "The first one matters"),
+    "winners_curse": lambda: plots.winners_curse([1, 10, 100], CURSE, "Nothing is gained"),
     "data_flow": lambda: plots.data_flow(
         "a fine film", WORDS, VECTORS, {"negative": 0.3, "positive": 0.7}, "It is positive"
     ),
@@ -93,6 +115,10 @@ LABELS = {
         "margin: positive - negative (nats)",
         "examples (of 200)",
     },
+    "order_histograms": {"orders", "accuracy on test (share correct)"},
+    "order_ranges": {"accuracy on test (share correct)"},
+    "swap_map": {"one virtual token", "changes places with another", "change of the accuracy"},
+    "winners_curse": {"orders that the best was chosen from", "gain over the trained order"},
     "data_flow": {"value of a dimension (first 24 of 64 drawn)"},
 }
 
@@ -385,3 +411,46 @@ def test_data_flow_shows_any_text_a_reader_may_type(text):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         flow([(text, 1, "word"), *WORDS[1:]], VECTORS, text=text).png()
+
+
+# ---------------------------------------------------------------- orders
+
+
+def test_every_order_is_in_its_panel():
+    figure = plots.order_histograms(ORDER_SCORES, "Order matters")
+    for ax, (values, trained, interval, majority) in zip(
+        figure.axes, ORDER_SCORES.values(), strict=True
+    ):
+        bars = [p for p in ax.patches if p.get_height() and to_hex(p.get_facecolor()) == "#0072b2"]
+        assert sum(bar.get_height() for bar in bars) == len(values)
+        verticals = {line.get_xdata()[0] for line in ax.lines}
+        assert verticals == {trained, majority}
+        left, right = ax.get_xlim()
+        assert left < min(values.min(), interval[0]) and max(values.max(), interval[1]) < right
+
+
+def test_a_range_reaches_from_the_worst_to_the_best_order_and_counts_stand_beside():
+    figure = plots.order_ranges(ORDER_ROWS, "t", paper={"single": (0.88, 0.93)})
+    (ax,) = figure.axes
+    drawn = [tuple(line.get_xdata()) for line in ax.lines]
+    assert (0.6, 0.8) in drawn and (0.75, 0.75) in drawn and (0.88, 0.93) in drawn
+    assert {"2 / 1 / 0", "0 / 0 / 2"} <= set(texts(figure))
+    assert not any("paper" in text for text in texts(plots.order_ranges(ORDER_ROWS, "t")))
+
+
+def test_the_map_shows_each_pair_once():
+    changes = np.arange(16.0).reshape(4, 4) / 100
+    mesh = plots.swap_map(changes, "t").axes[0].collections[0]
+    shown = np.ma.asarray(mesh.get_array()).reshape(4, 4)
+    for i in range(4):
+        for j in range(4):
+            if j < i:  # row i, column j: the exchange of j and i
+                assert shown[i, j] == changes[j, i]
+            else:
+                assert np.ma.is_masked(shown[i, j])
+
+
+def test_gains_where_chosen_and_held_out_are_two_lines():
+    (ax,) = plots.winners_curse([1, 10, 100], CURSE, "t").axes
+    drawn = [list(line.get_ydata()) for line in ax.lines]
+    assert [0.0, 0.02, 0.05] in drawn and drawn.count([0.0, 0.0, 0.0]) == 1

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import nbclient
 import nbformat
+import numpy as np
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from labkit.core.errors import LabError
 from labkit.course import widgets
-from labkit.course.widgets import LiveCurve, review_figure, strip_widgets
+from labkit.course.widgets import LiveCurve, order_figure, review_figure, strip_widgets
+from labkit.shuffle_probe import Probe, Shuffle
 
 ROOT = Path(__file__).parents[1]
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -218,3 +220,31 @@ def test_review_box_leaves_its_picture_in_a_saved_notebook_and_no_widget():
     assert base64.b64decode(output.data["image/png"]).startswith(b"\x89PNG")
     assert "jupyter.widget" not in nbformat.writes(notebook)
     assert "widgets" not in notebook.metadata
+
+
+def probe() -> Probe:
+    random = np.random.default_rng(0)
+    targets = random.integers(0, 2, 64)
+    predictions = np.where(random.random((30, 64)) < 0.7, targets, 1 - targets)
+    trained = np.where(random.random(64) < 0.8, targets, 1 - targets)
+    return Probe(Shuffle().draw(6, 30), predictions, trained, targets, "accuracy")
+
+
+def test_order_figure_shows_the_order_and_its_score():
+    one = probe()
+    figure = order_figure(one, 7)
+    score, flips = one.correct[7].mean(), (one.predictions[7] != one.trained).sum()
+    title = figure.get_suptitle().replace("\n", " ")
+    assert f"Order 7: {score:.3f}" in title and f"{flips} of 64 flip" in title
+    strip, histogram = figure.axes
+    assert [int(text.get_text()) for text in strip.texts] == one.orders[7].tolist()
+    assert {line.get_xdata()[0] for line in histogram.lines} == {score, one.baseline}
+
+
+def test_the_slider_changes_the_picture_in_place(notebook):
+    widgets.order_slider(probe())
+    slider, first = notebook
+    assert first.get_suptitle().startswith("Order 0")
+    slider.value = 12
+    assert len(notebook) == 3 and notebook[-1].get_suptitle().startswith("Order 12")
+    assert slider.max == 29
