@@ -332,6 +332,7 @@ def run(
         _check_writable(out)
         from labkit import experiments
         from labkit.core import assets
+        from labkit.course.plots import result_figure
 
         size = _profile(profile) or assets.profile()
         if size == "full":
@@ -348,6 +349,9 @@ def run(
                 on_progress=update,
                 **chosen,
             )
+            figure = result_figure(result)
+            if figure is not None:
+                (out / f"{result['file']}.png").write_bytes(figure.png())
         table = experiments.markdown(result)
     _show(result, [table.rstrip(), "", f"in {out}"], as_json)
 

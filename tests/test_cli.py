@@ -664,8 +664,9 @@ RESULT = {
     "task": "rt-polarity",
     "command": "labkit run lester-init",
     "rows": [{"setting": "vocab", "seed": 0, "value": 0.8, "n": 10}],
-    "summary": [{"setting": "vocab", "mean": 0.8, "ci95": None, "seeds": 1}],
+    "summary": [{"setting": "vocab", "mean": 0.8, "ci95": [0.7, 0.9], "seeds": 2}],
     "verdict": [],
+    "file": "lester-init-smollm2-rt-polarity",
 }
 
 
@@ -689,7 +690,9 @@ def test_run_passes_its_options_on(
         **{"name": "lester-init", "profile": "full", "backbone": None, "task": None},
         **{"seeds": (2, 3), "out": tmp_path, "resume": True},
     }
-    assert "| vocab | 0.800 |" in lab("run", "lester-init", "--profile", "small").out
+    assert (tmp_path / f"{RESULT['file']}.png").read_bytes().startswith(b"\x89PNG")
+    small = lab("run", "lester-init", "--profile", "small", "--out", tmp_path)
+    assert "| vocab | 0.800 |" in small.out
     assert given["profile"] == "small"
 
 

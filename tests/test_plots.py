@@ -438,6 +438,21 @@ def test_a_range_reaches_from_the_worst_to_the_best_order_and_counts_stand_besid
     assert not any("paper" in text for text in texts(plots.order_ranges(ORDER_ROWS, "t")))
 
 
+def test_a_result_is_drawn_with_what_it_has():
+    rows = [{**row, "seed": 0} for row in ORDER_ROWS] + [{"setting": "stuck", "seed": 0}]
+    result = {"name": "table2", "task": "films", "rows": rows, "summary": []}
+    drawn = plots.result_figure(result)
+    assert drawn.get_suptitle() == "table2 (films)"
+    assert {"single, seed 0", "blocks, seed 0"} <= set(texts(drawn))
+    summary = [
+        {"setting": "20", "mean": 0.8, "ci95": [0.7, 0.9]},
+        {"setting": "1", "mean": 0.6, "ci95": None},
+    ]
+    result = {"name": "lester-length", "task": "films", "rows": [], "summary": summary}
+    assert {"20", "0.800"} <= set(texts(plots.result_figure(result)))
+    assert plots.result_figure({**result, "summary": summary[1:]}) is None
+
+
 def test_the_map_shows_each_pair_once():
     changes = np.arange(16.0).reshape(4, 4) / 100
     mesh = plots.swap_map(changes, "t").axes[0].collections[0]

@@ -44,6 +44,7 @@ __all__ = [
     "loss_curves",
     "order_histograms",
     "order_ranges",
+    "result_figure",
     "score_grid",
     "similarity_histogram",
     "swap_map",
@@ -438,6 +439,32 @@ def order_ranges(
         handles.append(Line2D([], [], color=PURPLE, marker="D", ls=":", mfc="white", label=made_by))
     fig.legend(handles=handles, loc=BELOW, ncols=2)
     return fig
+
+
+def result_figure(result: Mapping) -> CourseFigure | None:
+    """The figure of a named experiment's result file; None where no row can be drawn.
+
+    Args:
+        result: what `labkit.experiments.run` returns.
+    """
+    about = f"{result['name']} ({result['task']})"
+    probed = [row for row in result["rows"] if row.get("scores")]
+    if probed:
+        return order_ranges([{**row, "setting": _with_seed(row)} for row in probed], about)
+    drawn = [row for row in result["summary"] if row["ci95"]]
+    if not drawn:
+        return None
+    return interval_bars(
+        [row["setting"] for row in drawn],
+        [row["mean"] for row in drawn],
+        *zip(*(row["ci95"] for row in drawn), strict=True),
+        title=about,
+        xlabel="mean over seeds on test",
+    )
+
+
+def _with_seed(row: Mapping) -> str:
+    return f"{row['setting']}, seed {row['seed']}"
 
 
 @styled

@@ -151,7 +151,7 @@ def run_grid(
     command += f" --seeds {','.join(map(str, seeds))}"
     file = Path(out) / f"{experiment.name}-{named}-{'+'.join(tasks)}.json"
     result = _start(file, resume, name=experiment.name, task=", ".join(tasks))
-    result["command"] = command
+    result |= {"command": command, "file": file.stem}
     # seed by seed: a stopped run has every setting before it has a second seed
     grid = [(setting, seed) for seed in seeds for setting in settings]
     for index, (setting, seed) in enumerate(grid):
