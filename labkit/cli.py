@@ -27,6 +27,7 @@ from labkit.core.errors import LabError
 
 if TYPE_CHECKING:
     from labkit.core.backbones import Backbone
+    from labkit.core.engines import Engine
     from labkit.core.prompted_model import Evaluation, PromptedModel
     from labkit.core.tasks import Task
     from labkit.shuffle_probe import Orders, Shuffle
@@ -323,6 +324,16 @@ def run(
     seeds: Annotated[str | None, typer.Option(help="such as 0,1,2")] = None,
     out: Annotated[Path, typer.Option(help="folder for the results")] = Path("results"),
     resume: Annotated[bool, typer.Option(help="keep the finished rows, run the others")] = False,
+    engine: Annotated[str, typer.Option(help="local, or ray for a cluster")] = "local",
+    address: Annotated[str | None, typer.Option(help="of a running Ray cluster")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="rows at once; default: what this machine has room for"),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="threads of a row; default: the cores shared out")
+    ] = None,
+    gpus: Annotated[float, typer.Option(min=0, help="GPUs of a row on the cluster")] = 0.0,
     as_json: Json = False,
 ) -> None:
     """Run a named experiment: a table of the paper, row by row."""
@@ -347,6 +358,7 @@ def run(
                 out=out,
                 resume=resume,
                 on_progress=update,
+                engine=_engine(engine, address, workers, threads, gpus),
                 **chosen,
             )
             figure = result_figure(result)
@@ -469,6 +481,20 @@ def _profile(name: str | None) -> str | None:
     if name not in (None, "small", "full"):
         raise LabError(f"--profile {name!r} is not a profile; choose small or full")
     return name
+
+
+def _engine(
+    name: str, address: str | None, workers: int | None, threads: int | None, gpus: float
+) -> Engine:
+    from labkit.core.engines import LocalEngine, RayEngine
+
+    if name == "local":
+        if address is not None:
+            raise LabError("--address is for --engine ray")
+        return LocalEngine(workers, threads)
+    if name != "ray":
+        raise LabError(f"--engine {name!r} is unknown; choose local or ray")
+    return RayEngine(address, threads or 1, gpus)
 
 
 def _orders(

@@ -20,6 +20,7 @@ import torch
 from conftest import ROOT
 from labkit import benchmarks, cli, experiments, shuffle_probe
 from labkit.core import assets, prompted_model, tuning
+from labkit.core.engines import Engine
 from labkit.core.errors import LabError
 from labkit.core.tasks import Task
 from labkit.soft_prompt import CARD, CONFIG, WEIGHTS
@@ -674,10 +675,14 @@ def test_run_passes_its_options_on(
     lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     given: dict = {}
+    engines: list[Engine] = []
 
-    def run(name: str, *, on_progress: experiments.OnProgress, **options: object) -> dict:
+    def run(
+        name: str, *, on_progress: experiments.OnProgress, engine: Engine, **options: object
+    ) -> dict:
         on_progress(0, 1, "vocab, seed 0")
         given.update(options, name=name)
+        engines.append(engine)
         return RESULT
 
     monkeypatch.setattr(experiments, "run", run)
@@ -694,6 +699,10 @@ def test_run_passes_its_options_on(
     small = lab("run", "lester-init", "--profile", "small", "--out", tmp_path)
     assert "| vocab | 0.800 |" in small.out
     assert given["profile"] == "small"
+    lab("run", "lester-init", "--workers", 3, "--threads", 2, "--out", tmp_path)
+    assert (engines[-1].workers, engines[-1].threads) == (3, 2)
+    lab("run", "lester-init", "--engine", "ray", "--address", "host:6379", "--gpus", 0.5)
+    assert (engines[-1].address, engines[-1].gpus) == ("host:6379", 0.5)
 
 
 @pytest.mark.parametrize(
@@ -702,6 +711,8 @@ def test_run_passes_its_options_on(
         (["lester-depth"], ["'lester-depth'", "lester-init"]),
         (["lester-init", "--profile", "huge"], ["'huge'", "small or full"]),
         (["lester-init", "--seeds", "0,x"], ["'0,x'", "0,1,2"]),
+        (["lester-init", "--engine", "slurm"], ["'slurm'", "local or ray"]),
+        (["lester-init", "--address", "host:1"], ["--engine ray"]),
     ],
 )
 def test_run_names_a_wrong_option(

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from labkit import experiments
+from labkit.core.engines import LocalEngine
 from labkit.core.paper_tables import printed
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.experiments import grid, order
@@ -43,6 +44,7 @@ def run(tiny_folder, tmp_path):
         )
         asked = {"profile": "small", "backbone": None, "task": None, "seeds": (0,), "limit": None}
         asked |= {"resume": False, "on_progress": None, "out": tmp_path}
+        asked["engine"] = LocalEngine(workers=1)
         return grid.run_grid(experiment, **(asked | options))
 
     return start

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from labkit.core.engines import Engine, LocalEngine
 from labkit.core.errors import LabError
 from labkit.experiments import grid, order, training
 from labkit.experiments.grid import Experiment, OnProgress, as_markdown, run_grid
@@ -46,6 +47,7 @@ def run(
     resume: bool = False,
     limit: int | None = None,
     on_progress: OnProgress | None = None,
+    engine: Engine | None = None,
 ) -> dict:
     """Run an experiment and write ``<out>/<name>-<backbone>-<task>.json`` and ``.md``.
 
@@ -53,6 +55,7 @@ def run(
         backbone: instead of the experiment's own; several with commas where it compares models.
         limit: test on a sample of that many examples (default: the experiment's own number).
         resume: keep the rows that the file has, run the others.
+        engine: where the rows run; None: one after the other in this process.
 
     Returns:
         What the file holds: ``rows``, ``summary``, ``verdict`` and how they were made.
@@ -70,6 +73,7 @@ def run(
         resume=resume,
         limit=limit,
         on_progress=on_progress,
+        engine=engine or LocalEngine(workers=1),
     )
 
 

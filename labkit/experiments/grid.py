@@ -23,6 +23,7 @@ import torch
 
 from labkit.core import statistics
 from labkit.core.backbones import has_bf16
+from labkit.core.engines import Engine, Job, silent
 from labkit.core.errors import LabError
 from labkit.core.scoring import matrix_rate
 from labkit.core.tasks import Task, load_task
@@ -84,7 +85,7 @@ class Place:
     folder: Path
     command: str
     limit: int | None = None
-    tell: OnProgress = lambda done, total, what: None
+    tell: OnProgress = silent
 
 
 @dataclass(frozen=True)
@@ -133,10 +134,12 @@ def run_grid(
     resume: bool,
     limit: int | None,
     on_progress: OnProgress | None,
+    engine: Engine,
 ) -> dict:
     """Run an experiment's rows, see :func:`labkit.experiments.run`."""
-    tell = on_progress or (lambda done, total, what: None)
-    chosen = load_task(task or experiment.tasks[profile])
+    tell = on_progress or silent
+    given = task or experiment.tasks[profile]
+    chosen = load_task(given)
     settings = _for_task(experiment.settings(backbone, profile), task)
     named = "+".join(dict.fromkeys(short(setting.backbone) for setting in settings))
     command = f"labkit run {experiment.name} --profile {profile} --backbone "
@@ -152,25 +155,41 @@ def run_grid(
     file = Path(out) / f"{experiment.name}-{named}-{'+'.join(tasks)}.json"
     result = _start(file, resume, name=experiment.name, task=", ".join(tasks))
     result |= {"command": command, "file": file.stem}
+    place = Place(Path(out), file.with_suffix(""), command, limit)
+    grid = [(setting.name, seed) for seed in seeds for setting in settings]
+    rank = {pair: index for index, pair in enumerate(grid)}  # rows of other seeds come first
     # seed by seed: a stopped run has every setting before it has a second seed
-    grid = [(setting, seed) for seed in seeds for setting in settings]
-    for index, (setting, seed) in enumerate(grid):
-        what = f"{setting.name}, seed {seed}"
-        tell(index, len(grid), what)
-        if _is_settled(result["rows"], setting, seed):
-            continue
-
-        def within(done: int, total: int, part: str, index: int = index, what: str = what) -> None:
-            tell(index + done / max(total, 1), len(grid), f"{what}: {part}")
-
-        place = Place(Path(out), file.with_suffix(""), command, limit, within)
-        own = chosen if setting.task is None else load_task(setting.task)
-        result["rows"].append(experiment.run_row(setting, own, seed, place))
-        result["summary"] = summarise(result["rows"])
-        result["verdict"] = judge(result["rows"], experiment.claims)
-        _write(file, result, experiment.report or as_markdown)
+    for seed in seeds:
+        wanted = [s for s in settings if not _is_settled(result["rows"], s, seed)]
+        jobs = [
+            Job(
+                f"{setting.name}, seed {seed}",
+                _row,
+                (experiment.run_row, setting, setting.task or given, seed, place),
+            )
+            for setting in wanted
+        ]
+        settled = seeds.index(seed) * len(settings) + len(settings) - len(wanted)
+        for _, row in engine.results(jobs, _offset(tell, settled, len(grid))):
+            result["rows"].append(row)
+            result["rows"].sort(key=lambda row: rank.get((row["setting"], row["seed"]), -1))
+            result["summary"] = summarise(result["rows"])
+            result["verdict"] = judge(result["rows"], experiment.claims)
+            _write(file, result, experiment.report or as_markdown)
     tell(len(grid), len(grid), "done")
     return result
+
+
+def _row(
+    run_row: RunRow, setting: Setting, task: str, seed: int, place: Place, tell: OnProgress
+) -> dict:
+    """One row, in whatever process it runs."""
+    return run_row(setting, load_task(task), seed, replace(place, tell=tell))
+
+
+def _offset(tell: OnProgress, before: int, total: int) -> OnProgress:
+    """Progress of some rows as part of the whole table's."""
+    return lambda done, _, what: tell(before + done, total, what)
 
 
 def estimate(

@@ -1,0 +1,57 @@
+"""Jobs for the engines' tests: a worker process imports them by name."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import torch
+
+from labkit.core.errors import LabError
+
+
+def arithmetic(seed: int, tell) -> dict:
+    """A sum whose last bits depend on the number of threads that add it up."""
+    generator = torch.Generator().manual_seed(seed)
+    numbers = torch.randn(400, 3000, generator=generator)
+    tell(1, 2, "half way")
+    return {
+        "seed": seed,
+        "threads": torch.get_num_threads(),
+        "bits": (numbers @ numbers.T).softmax(-1).sum(0).tolist(),
+        "process": os.getpid(),
+    }
+
+
+def log(folder: str, name: str, tell) -> str:
+    """Leaves a line for each time it was begun."""
+    with open(Path(folder) / name, "a") as file:
+        file.write(f"{os.getpid()}\n")
+    return name
+
+
+def die_once(folder: str, name: str, tell) -> str:
+    """Killed in mid-job the first time, as by the system when memory runs out."""
+    first = not (Path(folder) / name).exists()
+    log(folder, name, tell)
+    if first:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return name
+
+
+def die(folder: str, name: str, tell) -> str:
+    log(folder, name, tell)
+    os.kill(os.getpid(), signal.SIGKILL)
+    return name
+
+
+def fail(tell) -> None:
+    raise LabError("this row has no data; give it some")
+
+
+def wait(folder: str, name: str, tell) -> str:
+    log(folder, name, tell)
+    time.sleep(60)
+    return name

@@ -1,0 +1,161 @@
+"""Engines: the same rows on each, to the bit; a dead worker costs its own row only."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+import jobs
+from labkit.core.engines import Job, LocalEngine, RayEngine, pinned, room
+from labkit.core.errors import LabError
+from labkit.experiments import grid, order
+from labkit.experiments.grid import Experiment, Recipe
+from labkit.experiments.order import OrderSetting
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory):
+    """A real Ray cluster on this machine, running on its own; yields its address."""
+    import ray
+    from ray.cluster_utils import Cluster
+
+    with pytest.MonkeyPatch.context() as patch:  # its workers import the jobs by name
+        patch.setenv("PYTHONPATH", str(Path(jobs.__file__).parent))
+        started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+    yield started.address
+    ray.shutdown()
+    started.shutdown()
+
+
+@pytest.fixture(params=["one process", "processes", "ray"])
+def engine(request):
+    if request.param == "one process":
+        return LocalEngine(workers=1, threads=1)
+    if request.param == "processes":
+        return LocalEngine(workers=2, threads=1)
+    return RayEngine(request.getfixturevalue("cluster"), threads=1)
+
+
+@pytest.fixture(params=["processes", "ray"])
+def parallel(request):
+    if request.param == "processes":
+        return LocalEngine(workers=2, threads=1)
+    return RayEngine(request.getfixturevalue("cluster"), threads=1)
+
+
+def test_every_engine_gives_the_same_bits(engine):
+    work = [Job(f"row {seed}", jobs.arithmetic, (seed,)) for seed in range(4)]
+    found = dict(engine.results(work))
+    assert sorted(found) == [0, 1, 2, 3]
+    with pinned(1):
+        expected = [jobs.arithmetic(seed, lambda *_: None)["bits"] for seed in range(4)]
+    for index, result in found.items():
+        assert result["seed"] == index and result["threads"] == 1
+        assert result["bits"] == expected[index]
+
+
+def test_workers_are_other_processes(parallel):
+    work = [Job(str(seed), jobs.arithmetic, (seed,)) for seed in range(3)]
+    assert os.getpid() not in {result["process"] for _, result in parallel.results(work)}
+
+
+def test_a_worker_killed_in_mid_row_costs_that_row_only(parallel, tmp_path):
+    work = [
+        Job("first", jobs.log, (str(tmp_path), "first")),
+        Job("killed", jobs.die_once, (str(tmp_path), "killed")),
+        Job("last", jobs.log, (str(tmp_path), "last")),
+    ]
+    found = dict(parallel.results(work))
+    assert found == {0: "first", 1: "killed", 2: "last"}
+    begun = {file.name: len(file.read_text().split()) for file in tmp_path.iterdir()}
+    assert begun == {"first": 1, "killed": 2, "last": 1}
+
+
+def test_a_worker_that_always_dies_is_given_up_with_a_word(parallel, tmp_path):
+    with pytest.raises(LabError, match="'hungry' died 3 times"):
+        list(parallel.results([Job("hungry", jobs.die, (str(tmp_path), "x")), *two(tmp_path)]))
+
+
+def two(folder):
+    return [Job(name, jobs.log, (str(folder), name)) for name in ("a", "b")]
+
+
+def test_a_jobs_own_error_comes_through(engine):
+    with pytest.raises(LabError, match="no data; give it some"):
+        list(engine.results([Job("empty", jobs.fail), Job("empty too", jobs.fail)]))
+
+
+def test_stopping_ends_the_workers(tmp_path):
+    results = LocalEngine(workers=2).results(
+        [Job(name, jobs.wait, (str(tmp_path), name)) for name in ("a", "b", "c")],
+        tell=lambda done, total, what: None,
+    )
+    quick = Job("quick", jobs.log, (str(tmp_path), "quick"))
+    mixed = LocalEngine(workers=2).results([quick, Job("w", jobs.wait, (str(tmp_path), "w"))])
+    assert next(mixed) == (0, "quick")
+    started = time.monotonic()
+    mixed.close()  # what an interrupt does to the loop over the results
+    results.close()
+    assert time.monotonic() - started < 30  # the waiting job would have taken 60
+
+
+def test_progress_of_a_row_counts_as_part_of_the_table():
+    told = []
+    work = [Job(str(seed), jobs.arithmetic, (seed,)) for seed in range(2)]
+    list(LocalEngine(workers=1).results(work, lambda done, total, what: told.append((done, total))))
+    assert told == [(0, 2), (0.5, 2), (1, 2), (1.5, 2)]
+
+
+def test_threads_are_put_back():
+    before = torch.get_num_threads()
+    with pinned(before + 1):
+        assert torch.get_num_threads() == before + 1
+    assert torch.get_num_threads() == before
+    assert room() >= 1
+
+
+def test_numbers_below_one_are_refused():
+    with pytest.raises(LabError, match="workers=0"):
+        LocalEngine(workers=0)
+
+
+def test_an_address_without_a_cluster_is_refused():
+    engine = RayEngine("127.0.0.1:1")
+    with pytest.raises(LabError, match=r"127\.0\.0\.1:1"):
+        list(engine.results([Job("row", jobs.fail)]))
+
+
+def test_a_table_is_the_same_on_each_engine(tiny_folder, tmp_path, cluster):
+    """Real rows: trained, probed and kept, in this process, in two others, and on the cluster."""
+    recipe = Recipe(length=4, steps=2, batch_size=4)
+    settings = [
+        OrderSetting("single", str(tiny_folder("llama")), recipe, permutations=4),
+        OrderSetting("bos", str(tiny_folder("llama")), recipe, permutations=4, bos="first"),
+    ]
+    experiment = Experiment("table2", "", lambda b, p: settings, order.order_row)
+    engines = {
+        "one": LocalEngine(workers=1, threads=1),
+        "two": LocalEngine(workers=2, threads=1),
+        "ray": RayEngine(cluster, threads=1),
+    }
+    rows = {}
+    for name, engine in engines.items():
+        result = grid.run_grid(
+            experiment,
+            profile="small",
+            backbone=None,
+            task=None,
+            seeds=(0, 1),
+            out=tmp_path / name,
+            resume=False,
+            limit=16,
+            on_progress=None,
+            engine=engine,
+        )
+        rows[name] = [{k: v for k, v in row.items() if k != "seconds"} for row in result["rows"]]
+    assert len(rows["one"]) >= 2
+    assert rows["two"] == rows["one"] and rows["ray"] == rows["one"]
