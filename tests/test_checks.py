@@ -6,6 +6,7 @@ solutions, and wrong ones.
 
 from __future__ import annotations
 
+import math
 import random
 import re
 
@@ -259,3 +260,159 @@ def test_the_step_is_checked_on_a_model_that_could_move():
 
     checks.check_training_step(spy)
     assert sum(p.numel() for p in seen) > 0 and isinstance(seen[0], nn.Parameter)
+
+
+# ---- 05 ----
+
+
+def sinusoids(length, width, start=0, vaswani=False, halves=False, base=10_000.0):
+    rows = []
+    for place in range(start, start + length):
+        exponents = [c - c % 2 if vaswani else c for c in range(width)]
+        angles = [place / base ** (e / width) for e in exponents]
+        row = [math.cos(a) if c % 2 else math.sin(a) for c, a in enumerate(angles)]
+        rows.append(row[::2] + row[1::2] if halves else row)
+    return torch.tensor(rows)
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({"vaswani": True}, "exponents of Vaswani"),
+        ({"start": 1}, "count places from 0"),
+        ({"halves": True}, "two halves"),
+        ({"base": 1000.0}, "divided by 10000"),
+    ],
+)
+def test_check_sinusoids(options, says):
+    checks.check_sinusoids(sinusoids)
+    with pytest.raises(AssertionError, match=says):
+        checks.check_sinusoids(lambda length, width: sinusoids(length, width, **options))
+
+
+def relative_scores(queries, table, sign=1, scale=1.0):
+    count = len(queries)
+    index = torch.tensor([[sign * (j - i) + count - 1 for j in range(count)] for i in range(count)])
+    return (queries[:, None] * table[index]).sum(-1) * scale
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (lambda q, t: relative_scores(q, t, sign=-1), "left and right are exchanged"),
+        (lambda q, t: relative_scores(q, t, scale=3**-0.5), "no such factor"),
+        (lambda q, t: q @ t[len(q) - 1 :].T, "the same four rows"),
+        (lambda q, t: q @ t.T, "shape"),
+        (lambda q, t: 2 * relative_scores(q, t), "wrong scores"),
+    ],
+)
+def test_check_relative_scores(wrong, says):
+    checks.check_relative_scores(relative_scores)
+    with pytest.raises(AssertionError, match=says):
+        checks.check_relative_scores(wrong)
+
+
+def head(q, k, v, relative, scale=1.0, axis=-1):
+    return F.softmax((q @ k.T + relative) * scale, dim=axis) @ v
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (lambda q, k, v, r: head(q, k, v, r, scale=3**-0.5), "no such factor"),
+        (lambda q, k, v, r: head(q, k, v, r, axis=0), "over the last axis"),
+        (lambda q, k, v, r: (q @ k.T + r) @ v, "not normalised"),
+        (lambda q, k, v, r: head(q, k, v, torch.zeros_like(r)), "add them to"),
+        (lambda q, k, v, r: head(k, q, v, r), "wrong mixture"),
+    ],
+)
+def test_check_head(wrong, says):
+    checks.check_head(head)
+    with pytest.raises(AssertionError, match=says):
+        checks.check_head(wrong)
+
+
+# ---- 06 ----
+
+
+def lstm_step(x, h, m, w_x, w_h, bias, candidate=torch.tanh, out=torch.tanh, order="ifgo"):
+    parts = dict(zip(order, (w_x @ x + w_h @ h + bias).chunk(4), strict=True))
+    i, f, o = (torch.sigmoid(parts[name]) for name in "ifo")
+    memory = f * m + i * candidate(parts["g"])
+    return o * out(memory), memory
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (lambda *a: lstm_step(*a, candidate=torch.sigmoid), "goes through tanh"),
+        (lambda *a: lstm_step(*a, out=lambda m: m), "the tanh is missing"),
+        (lambda *a: lstm_step(*a, order="figo"), "in the order i, f, g, o"),
+        (lambda *a: lstm_step(*a)[::-1], "exchanged"),
+    ],
+)
+def test_check_lstm_step(wrong, says):
+    checks.check_lstm_step(lstm_step)
+    with pytest.raises(AssertionError, match=says):
+        checks.check_lstm_step(wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (lambda e, h, w: e @ (w @ h), "these are scores"),
+        (lambda e, h, w: (e @ (w @ h)).sigmoid(), "sum to"),
+        (lambda e, h, w: (e @ h).softmax(0), "the weight is not used"),
+        (lambda e, h, w: (e @ (h @ w)).softmax(0), "transposed"),
+        (lambda e, h, w: (e @ (w @ h) / 3**0.5).softmax(0), "wrong probabilities"),
+    ],
+)
+def test_check_gate(wrong, says):
+    checks.check_gate(lambda e, h, w: torch.einsum("pa,ab,b->p", e, w, h).softmax(0))
+    with pytest.raises(AssertionError, match=says):
+        checks.check_gate(wrong)
+
+
+def masked(scores, chosen, value=-math.inf, copy=True, after=False):
+    scores = scores.clone() if copy else scores
+    if after:
+        probabilities = scores.softmax(0)
+        probabilities[chosen] = 0.0
+        return probabilities
+    scores[chosen] = value
+    return scores.softmax(0)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (lambda s, c: s.softmax(0), "still has probability"),
+        (lambda s, c: masked(s, c, value=0.0), "should be −∞"),
+        (lambda s, c: masked(s, c, copy=False), "work on a copy"),
+        (lambda s, c: masked(s, c, after=True), "before the softmax"),
+    ],
+)
+def test_check_mask_chosen(wrong, says):
+    checks.check_mask_chosen(masked)
+    with pytest.raises(AssertionError, match=says):
+        checks.check_mask_chosen(wrong)
+
+
+def hot(order):
+    return F.one_hot(order.argmax(-1), order.shape[-1]).float()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "says"),
+    [
+        (hot, "no gradient comes back"),
+        (lambda order: hot(order) + (order.detach() - order), "opposite sign"),
+        (lambda order: hot(order) + order - order.detach(), "nearly one-hot"),
+        (lambda order: order, "going forward"),
+        (lambda order: hot(order) * order, "as if the result were Order"),
+    ],
+)
+def test_check_straight_through(wrong, says):
+    checks.check_straight_through(lambda order: hot(order) + (order - order.detach()))
+    with pytest.raises(AssertionError, match=says):
+        checks.check_straight_through(wrong)

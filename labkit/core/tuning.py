@@ -184,7 +184,7 @@ class _Run:
         with torch.no_grad():
             vectors = model.vectors(prompt)
         self.sequences = model.encode(examples, vectors)
-        self.targets = _targets(examples, task)  # (N, C)
+        self.targets = targets(examples, task)  # (N, C)
         self.labels = model.labels()
         self.leading = scoring.leading_length(model.backbone, self.sequences)
         self._epoch: tuple[int, list[list[int]]] = (-1, [])
@@ -310,7 +310,7 @@ def epoch_batches(count: int, batch_size: int, seed: int, epoch: int) -> list[li
     return [order[start : start + batch_size] for start in range(0, count, batch_size)]
 
 
-def _targets(examples: Sequence[Example], task: Task) -> Tensor:
+def targets(examples: Sequence[Example], task: Task) -> Tensor:
     """Probability of each class: (N, C); for a regression the share of the two poles, (N, 2)."""
     labels = torch.tensor([example.label for example in examples])
     if task.kind == "regression":

@@ -13,6 +13,7 @@ Usage::
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -443,3 +444,207 @@ def check_undo_positions(undo_positions: Callable[[Tensor, Tensor], Tensor]) -> 
         "subtract nothing but the positions: the words behind the prompt keep theirs"
     )
     _passed("positions undone: every order gives the same answer")
+
+
+# ---- 05_position_enhancement ----
+
+
+def check_sinusoids(sinusoids: Callable[[int, int], Tensor]) -> None:
+    """``sinusoids``: length, width → (P, D), the printed equations 2 and 3."""
+    table = sinusoids(5, 6)
+    _assert_shape("the table", table, (5, 6), "One row per place, one column per dimension.")
+    zero = torch.tensor([0.0, 1.0, 0.0, 1.0, 0.0, 1.0])
+    if torch.allclose(table[0], torch.cat([torch.zeros(3), torch.ones(3)])):
+        raise AssertionError("sines and cosines stand in two halves: they take turns, 2i and 2i+1")
+    assert torch.allclose(table[0], zero, atol=1e-6), (
+        f"place 0 is {table[0].tolist()}, expected sin(0) and cos(0) in turn: count places from 0"
+    )
+    wave = 10_000.0
+    by_hand = [math.sin(3 / wave ** (2 / 6)), math.cos(3 / wave ** (3 / 6))]
+    if abs(table[3, 3].item() - math.cos(3 / wave ** (2 / 6))) < 1e-5:
+        raise AssertionError(
+            "these are the exponents of Vaswani et al. 2017, 2i/d in both; equation 3 prints "
+            "(2i+1)/d for the cosine"
+        )
+    assert np.allclose(table[3, 2:4].tolist(), by_hand, atol=1e-5), (
+        f"place 3, columns 2 and 3: {table[3, 2:4].tolist()}, expected {by_hand}: the angle is the "
+        "place divided by 10000 to the power column/width"
+    )
+    odd = sinusoids(4, 5)
+    _assert_shape("the table of width 5", odd, (4, 5), "An odd width ends in a sine.")
+    assert torch.allclose(sinusoids(9, 6)[:5], table, atol=1e-6), "a longer table starts the same"
+    _passed("sinusoids: places from 0, sines and cosines in turn, the printed exponents")
+
+
+def check_relative_scores(scores: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """``scores``: queries (P, d), table (2P−1, d) → (P, P); row j−i+P−1 for i looking at j."""
+    random = torch.Generator().manual_seed(0)
+    queries, table = torch.randn(4, 3, generator=random), torch.randn(7, 3, generator=random)
+    found = scores(queries, table)
+    _assert_shape("the result", found, (4, 4), "One score for each pair of places.")
+    if torch.allclose(found, _by_pairs(queries, table, lambda i, j: i - j)):
+        raise AssertionError(
+            "left and right are exchanged: the distance from i to j is j − i, positive to the right"
+        )
+    if torch.allclose(found, _by_pairs(queries, table, lambda i, j: j - i) / 3**0.5):
+        raise AssertionError("divided by sqrt(d): equation 5 has no such factor")
+    if torch.allclose(found, queries @ table[3:].T):
+        raise AssertionError(
+            "every place uses the same four rows of the table: which row counts depends on i and j"
+        )
+    expected = _by_pairs(queries, table, lambda i, j: j - i)
+    assert torch.allclose(found, expected, atol=1e-5), (
+        "wrong scores: (i, j) is the product of query i with the table's row j − i + P − 1"
+    )
+    _passed("relative scores: each pair by its signed distance")
+
+
+def _by_pairs(queries: Tensor, table: Tensor, distance: Callable[[int, int], int]) -> Tensor:
+    count = len(queries)
+    rows = [
+        [(queries[i] * table[distance(i, j) + count - 1]).sum() for j in range(count)]
+        for i in range(count)
+    ]
+    return torch.tensor(rows)
+
+
+def check_head(head: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> None:
+    """``head``: queries, keys, values (P, d), relative scores (P, P) → (P, d)."""
+    random = torch.Generator().manual_seed(0)
+    q, k, v = (torch.randn(4, 3, generator=random) for _ in range(3))
+    none = torch.zeros(4, 4)
+    out = head(q, k, v, none)
+    _assert_shape("the result", out, (4, 3), "One mixture of values for each place.")
+    if torch.allclose(out, ((q @ k.T) / 3**0.5).softmax(-1) @ v, atol=1e-5):
+        raise AssertionError("divided by sqrt(d): equation 5 has no such factor")
+    if torch.allclose(out, (q @ k.T).softmax(0) @ v, atol=1e-5):
+        raise AssertionError(
+            "the softmax runs over the places that ask: each place shares out its own attention, "
+            "so take it over the last axis"
+        )
+    if torch.allclose(out, q @ k.T @ v, atol=1e-4):
+        raise AssertionError("the weights are not normalised: take the softmax of the scores")
+    low, high = v.min(0).values - 1e-5, v.max(0).values + 1e-5
+    assert ((out >= low) & (out <= high)).all(), "each result should be a mean of the values"
+    far = torch.full((4, 4), -1e9).masked_fill(torch.eye(4).bool().roll(1, 1), 0.0)
+    assert torch.allclose(head(q, k, v, far), v.roll(-1, 0), atol=1e-5), (
+        "relative scores that leave only the next place should give the next value: add them to "
+        "the scores before the softmax"
+    )
+    assert torch.allclose(out, (q @ k.T).softmax(-1) @ v, atol=1e-5), (
+        "wrong mixture: softmax(q · k + relative) · v"
+    )
+    _passed("one head: scores without a factor, softmax over what is looked at, values mixed")
+
+
+# ---- 06_lstm_sorter ----
+
+
+def check_lstm_step(step: Callable[..., tuple[Tensor, Tensor]]) -> None:
+    """``step``: x (D,), h (H,), m (H,), w_x (4H, D), w_h (4H, H), bias (4H,) → h, m."""
+    torch.manual_seed(0)
+    cell = nn.LSTMCell(3, 2)
+    x, h, m = torch.randn(3), torch.randn(2), torch.randn(2)
+    weights = [cell.weight_ih, cell.weight_hh, cell.bias_ih + cell.bias_hh]
+    with torch.no_grad():
+        new_h, new_m = step(x, h, m, *weights)
+        expected_h, expected_m = (part[0] for part in cell(x[None], (h[None], m[None])))
+        _assert_shape("h", new_h, (2,))
+        _assert_shape("m", new_m, (2,))
+        if torch.allclose(new_h, expected_m) and torch.allclose(new_m, expected_h):
+            raise AssertionError("h and m are exchanged: return the hidden state first")
+        gates = weights[0] @ x + weights[1] @ h + weights[2]
+        i, f, _g, o = (part.sigmoid() for part in gates.chunk(4))
+        if torch.allclose(new_m, f * m + i * gates.chunk(4)[2].sigmoid()):
+            raise AssertionError("the candidate g goes through tanh; only i, f and o are sigmoids")
+        assert torch.allclose(new_m, expected_m, atol=1e-5), (
+            "the memory differs from torch.nn.LSTMCell's: m = f · m + i · g, with the four parts "
+            "in the order i, f, g, o"
+        )
+        if torch.allclose(new_h, o * new_m, atol=1e-5):
+            raise AssertionError("the hidden state is o · tanh(m): the tanh is missing")
+        assert torch.allclose(new_h, expected_h, atol=1e-5), (
+            "the hidden state differs from torch.nn.LSTMCell's: h = o · tanh(m), with the new m"
+        )
+    _passed("one decoder step: equal to torch.nn.LSTMCell")
+
+
+def check_gate(gate: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
+    """``gate``: encoded (P, D), hidden (D,), weight (D, D) → O_i (P,)."""
+    random = torch.Generator().manual_seed(0)
+    encoded, weight = torch.randn(5, 3, generator=random), torch.randn(3, 3, generator=random)
+    hidden = torch.randn(3, generator=random)
+    chosen = gate(encoded, hidden, weight)
+    _assert_shape("the result", chosen, (5,), "One probability per virtual token.")
+    scores = encoded @ (weight @ hidden)
+    if torch.allclose(chosen, scores, atol=1e-5):
+        raise AssertionError("these are scores; equation 10 takes their softmax")
+    assert abs(chosen.sum().item() - 1) < 1e-5, (
+        f"the probabilities sum to {chosen.sum().item():.3f}: softmax over the virtual tokens"
+    )
+    if torch.allclose(chosen, (encoded @ hidden).softmax(0), atol=1e-5):
+        raise AssertionError("the weight is not used: the hidden state goes through it first")
+    if torch.allclose(chosen, (encoded @ (hidden @ weight)).softmax(0), atol=1e-5):
+        raise AssertionError("hidden · weight where weight · hidden was asked for: transposed")
+    assert torch.allclose(chosen, scores.softmax(0), atol=1e-5), (
+        "wrong probabilities: softmax over p of encoded_p · (weight · hidden)"
+    )
+    assert torch.allclose(gate(encoded.flip(0), hidden, weight), chosen.flip(0), atol=1e-6), (
+        "turning the tokens round should only turn the probabilities round"
+    )
+    _passed("selection gate: a probability for every virtual token")
+
+
+def check_mask_chosen(masked: Callable[[Tensor, list[int]], Tensor]) -> None:
+    """``masked``: scores (P,), indices chosen so far → probabilities (P,)."""
+    scores = torch.tensor([3.0, 1.0, 2.0, 0.0])
+    before = scores.clone()
+    assert torch.allclose(masked(scores, []), scores.softmax(0)), (
+        "with nothing chosen yet this is the plain softmax"
+    )
+    once = masked(scores, [0])
+    assert torch.equal(scores, before), "the scores given were changed: work on a copy"
+    if once[0] == 0 and once.sum() < 0.999:
+        raise AssertionError(
+            f"the rest sums to {once.sum():.3f}: mask before the softmax (with −∞), not after it"
+        )
+    assert once[0] == 0, (
+        f"token 0 was chosen and still has probability {once[0]:.2g}: its score should be −∞ (a "
+        "zero, or a small number, is a score like any other)"
+    )
+    assert torch.allclose(once[1:], scores[1:].softmax(0)), "the rest should keep its proportions"
+    last = masked(scores, [2, 0, 1])
+    assert torch.equal(last, torch.tensor([0.0, 0.0, 0.0, 1.0])), (
+        f"only token 3 is left, the probabilities are {last.tolist()}"
+    )
+    negative = masked(torch.tensor([-5.0, -9.0, -7.0]), [0])
+    assert negative.argmax() == 2, "a chosen token was chosen again where all scores are negative"
+    _passed("masked: a chosen token can't be chosen again")
+
+
+def check_straight_through(straight: Callable[[Tensor], Tensor]) -> None:
+    """``straight``: Order (P, P) → one-hot going forward, gradient of Order going back."""
+    # many places: at some of them (hot + order) − order is off by a rounding error
+    order = torch.rand(40, 40, generator=torch.Generator().manual_seed(0)).mul(4).softmax(-1)
+    order.requires_grad_()
+    hot = straight(order)
+    _assert_shape("the result", hot, (40, 40))
+    expected = nn.functional.one_hot(order.argmax(-1), 40).float()
+    assert hot.requires_grad, (
+        "no gradient comes back: one_hot and argmax cut it, so the probabilities have to be added "
+        "and taken away again, one of the two detached"
+    )
+    towards = torch.randn(40, 40, generator=torch.Generator().manual_seed(1))
+    (gradient,) = torch.autograd.grad((towards * hot).sum(), order)
+    if torch.allclose(gradient, -towards):
+        raise AssertionError(
+            "the gradient has the opposite sign, as equation 14 is printed: + Order − detach(Order)"
+        )
+    assert torch.allclose(gradient, towards), (
+        "the gradient should pass as if the result were Order itself"
+    )
+    assert torch.allclose(hot, expected, atol=1e-4), "going forward it should be one-hot"
+    assert torch.equal(hot, expected), (
+        "nearly one-hot is not one-hot: (O_h + Order) − Order rounds; take the difference first"
+    )
+    _passed("straight through: exactly one-hot forward, the gradient of Order back")
