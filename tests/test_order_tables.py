@@ -26,8 +26,8 @@ TABLES = [f"table{number}" for number in range(1, 7)]
 def tiny_everything(monkeypatch, tiny_task):
     """Two steps on a tiny task, and a gate that lets it through: the bookkeeping is tested."""
     monkeypatch.setattr(grid, "load_task", lambda name: tiny_task)
-    monkeypatch.setattr(order, "_learns", lambda gate: True)
-    order._backbone.cache_clear()
+    monkeypatch.setattr(order, "learns", lambda gate: True)
+    order.shared_backbone.cache_clear()
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_what_is_trained_otherwise_is_another_prompt(run, tmp_path):
 
 
 def test_what_does_not_learn_is_kept_once_and_not_probed(run, monkeypatch, tmp_path):
-    monkeypatch.setattr(order, "_learns", lambda gate: False)
+    monkeypatch.setattr(order, "learns", lambda gate: False)
     monkeypatch.setattr(order, "probe_order", None)  # would fail if used
     result = run({"stuck": {}}, seeds=(0, 1, 2))
     (row,) = result["rows"]
@@ -140,7 +140,7 @@ def test_the_gate_is_the_interval_over_the_majority(monkeypatch, right, n, learn
     found = Evaluation(
         "accuracy", right / n, interval, 0.5, n, 0, predictions, targets, targets[:, None], 0.0
     )
-    assert order._learns(found) is learns
+    assert order.learns(found) is learns
 
 
 def test_the_noise_floor_compares_precisions(run, monkeypatch):
@@ -167,7 +167,7 @@ def test_the_noise_floor_compares_precisions(run, monkeypatch):
 def test_settings_name_rows_that_the_paper_prints(name, profile, monkeypatch, no_network):
     if profile == "small":
         monkeypatch.setattr(
-            order, "_recipe", lambda name, profile, length: replace(RECIPE, length=length)
+            order, "recipe_for", lambda name, profile, length: replace(RECIPE, length=length)
         )
     settings = experiments.EXPERIMENTS[name].settings(None, profile)
     assert len({setting.name for setting in settings}) == len(settings)
@@ -197,10 +197,14 @@ def test_an_estimate_comes_without_loading_a_model(no_network):
     assert "PFLOP" in line and "hours" in line and not no_network
 
 
-def test_a_task_that_is_asked_for_replaces_those_compared(monkeypatch):
-    settings = [OrderSetting(task, "model", RECIPE, task=task) for task in ("stsb", "rte")]
+def test_a_task_that_is_asked_for_replaces_those_compared():
+    settings = [
+        OrderSetting(f"tiny: {task}", "model", RECIPE, task=task, paper=f"4:{task}")
+        for task in ("stsb", "rte")
+    ]
     (only,) = grid._for_task(settings, "cr")
-    assert (only.name, only.task) == ("cr", "cr")
+    assert (only.name, only.task, only.paper) == ("tiny: cr", "cr", None)
+    assert grid._for_task(settings, "rte") == settings[1:]
     assert grid._for_task(settings, None) == settings
 
 

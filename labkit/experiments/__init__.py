@@ -1,7 +1,8 @@
 """Named experiments: ``labkit run NAME``, a table of the paper or another grid of rows.
 
 ``grid`` runs any of them row by row; ``training`` holds those about how a prompt is trained,
-``order`` those about the order of its virtual tokens (tables 1–6).
+``order`` those about the order of its virtual tokens (tables 1–6), ``glue_tables`` the comparison
+of methods over GLUE (tables 7 and 8).
 
 Usage::
 
@@ -19,7 +20,7 @@ import numpy as np
 
 from labkit.core.engines import Engine, LocalEngine
 from labkit.core.errors import LabError
-from labkit.experiments import grid, order, training
+from labkit.experiments import glue_tables, grid, order, training
 from labkit.experiments.grid import Experiment, OnProgress, as_markdown, run_grid
 from labkit.experiments.training import RECIPES
 
@@ -29,7 +30,8 @@ DATA = Path(__file__).parents[2] / "data"
 PROMPTS, REFERENCE = DATA / "prompts", DATA / "reference"
 """Trained prompts and results of longer runs that come with the course."""
 
-EXPERIMENTS = {e.name: e for e in (*order.EXPERIMENTS, *training.EXPERIMENTS)}
+_ALL = (*order.EXPERIMENTS, *glue_tables.EXPERIMENTS, *training.EXPERIMENTS)
+EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
 
 
 def names() -> list[str]:

@@ -65,12 +65,14 @@ class Setting:
 
     Attributes:
         name: what the line is called; task: instead of the experiment's own.
+        paper: "table:row", where the paper prints this line.
     """
 
     name: str
     backbone: str
     recipe: Recipe
     task: str | None = None
+    paper: str | None = None
 
 
 @dataclass(frozen=True)
@@ -218,14 +220,20 @@ def estimate(
 
 
 def _for_task(settings: Sequence[Setting], task: str | None) -> list[Setting]:
-    """The settings; where they compare tasks and one is asked for, one row per model with it."""
-    if task is None or all(setting.task is None for setting in settings):
+    """The settings; of those that compare tasks, the ones with the task that is asked for.
+
+    A task that they don't have takes the place of their first one.
+    """
+    if task is None:
         return list(settings)
-    first = {setting.backbone: setting for setting in reversed(settings)}
-    several = len(first) > 1
+    own = [setting for setting in settings if setting.task in (None, task)]
+    if own:
+        return own
+    first = settings[0].task
     return [
-        replace(setting, name=f"{short(name)}: {task}" if several else task, task=task)
-        for name, setting in reversed(first.items())
+        replace(setting, name=setting.name.replace(first, short(task)), task=task, paper=None)
+        for setting in settings
+        if setting.task == first
     ]
 
 

@@ -64,7 +64,6 @@ class OrderSetting(Setting):
             :data:`labkit.shuffle_probe.NAMED`.
         bos, positions: how the prompt is trained and used, as in `PromptedModel`.
         profile: small or full: how many examples.
-        paper: what the paper's row is called, where it has this one.
     """
 
     shuffle: Shuffle = ALL_FREE
@@ -73,7 +72,6 @@ class OrderSetting(Setting):
     bos: str = "text"
     positions: bool = True
     profile: str = "small"
-    paper: str | None = None
 
 
 # ---- rows ----
@@ -87,10 +85,10 @@ def order_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dic
     same = _same_probe(setting, probe_name, place)
     if same is not None:
         return same
-    backbone = _backbone(setting.backbone)
+    backbone = shared_backbone(setting.backbone)
     model = PromptedModel.for_task(backbone, task)
     model = model.with_changes(bos=setting.bos, positions=setting.positions)
-    prompt = _trained(setting, model, task, seed, place, prompt_name)
+    prompt = trained_prompt(setting, model, task, seed, place)
     gate = evaluate(model, prompt, task, "validation", limit=GATE_EXAMPLES)
     row = {
         "setting": setting.name,
@@ -106,7 +104,7 @@ def order_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dic
         "paper": setting.paper,
         "validation": gate.value,
         "validation_n": gate.n,
-        "learns": _learns(gate),
+        "learns": learns(gate),
         "device": str(backbone.device),
         "dtype": str(backbone.dtype).removeprefix("torch."),
     }
@@ -127,15 +125,11 @@ def order_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dic
     return row
 
 
-def _trained(
-    setting: OrderSetting,
-    model: PromptedModel,
-    task: Task,
-    seed: int,
-    place: Place,
-    name: str,
+def trained_prompt(
+    setting: OrderSetting, model: PromptedModel, task: Task, seed: int, place: Place
 ) -> SoftPrompt:
     """The prompt of this recipe, trained once for all tables in ``place.out``."""
+    name = _prompt_name(setting, task, seed)
     kept = place.out / "prompts" / name
     if kept.is_dir():
         return load_prompt(kept)[0]
@@ -148,7 +142,7 @@ def _trained(
         task,
         **recipe.fit_options(),
         seed=seed,
-        limit=_training_examples(setting, task),
+        limit=training_examples(setting, task),
         checkpoint=checkpoint,
         resume=True,
         on_step=lambda step, loss, _: place.tell(step, 2 * recipe.steps, f"training {step}"),
@@ -201,13 +195,13 @@ def _available(setting: OrderSetting) -> int:
 def _prompt_name(setting: OrderSetting, task: Task, seed: int) -> str:
     """One name per trained prompt: what is trained the same has the same one."""
     how = {**asdict(setting.recipe), "bos": setting.bos, "positions": setting.positions}
-    how["limit"] = _training_examples(setting, task)
+    how["limit"] = training_examples(setting, task)
     digest = hashlib.sha256(json.dumps(how, sort_keys=True).encode()).hexdigest()[:8]
     length = setting.recipe.length
     return f"{short(setting.backbone)}-{task.name}-{length}-{digest}-seed{seed}"
 
 
-def _training_examples(setting: OrderSetting, task: Task) -> int | None:
+def training_examples(setting: OrderSetting, task: Task) -> int | None:
     most = TRAINING_EXAMPLES[setting.profile]
     return None if most is None else min(most, len(task.split("train")))
 
@@ -223,11 +217,11 @@ def _same_probe(setting: OrderSetting, name: str, place: Place) -> dict | None:
 
 
 @functools.lru_cache(maxsize=2)  # the rows of a table share their model
-def _backbone(name: str, dtype: torch.dtype | None = None) -> Backbone:
+def shared_backbone(name: str, dtype: torch.dtype | None = None) -> Backbone:
     return load_backbone(name, dtype=dtype)
 
 
-def _learns(gate: Evaluation) -> bool:
+def learns(gate: Evaluation) -> bool:
     return gate.ci95.low > (0.0 if gate.majority is None else gate.majority)
 
 
@@ -247,7 +241,7 @@ def _noise_floor(
     """The trained order again in fp32 where it was scored in bf16: what rounding alone does."""
     if not has_bf16(model.backbone.device) or model.backbone.dtype == torch.float32:
         return None
-    exact = model.with_changes(backbone=_backbone(setting.backbone, torch.float32))
+    exact = model.with_changes(backbone=shared_backbone(setting.backbone, torch.float32))
     return _against(plain, evaluate(exact, prompt, task, "test", limit=plain.n))
 
 
@@ -385,14 +379,14 @@ def _names(backbone: str | None, profile: str, full: Sequence[str]) -> list[str]
     return list(full) if profile == "full" else ["minilm", "smollm2"]
 
 
-def _recipe(name: str, profile: str, length: int) -> Recipe:
+def recipe_for(name: str, profile: str, length: int) -> Recipe:
     if profile == "full":
         return replace(LESTER if "t5" in name.lower() else MASKED, length=length)
-    return replace(RECIPES[_backbone(name).readout], length=length)
+    return replace(RECIPES[shared_backbone(name).readout], length=length)
 
 
 def _setting(label: str, name: str, profile: str, length: int, **more: object) -> OrderSetting:
-    return OrderSetting(label, name, _recipe(name, profile, length), profile=profile, **more)
+    return OrderSetting(label, name, recipe_for(name, profile, length), profile=profile, **more)
 
 
 def _models(backbone: str | None, profile: str) -> list[OrderSetting]:
@@ -524,7 +518,7 @@ PIECES = 30
 def _arithmetic(setting: OrderSetting, task: Task) -> float:
     """FLOP of training (forward, and backward through the activations) and of probing."""
     parameters = MODELS.get(setting.backbone, (None, 0.0))[1] or sum(
-        p.numel() for p in _backbone(setting.backbone).model.parameters()
+        p.numel() for p in shared_backbone(setting.backbone).model.parameters()
     )
     recipe, tokens = setting.recipe, setting.recipe.length + PIECES
     examples = min(TEST_EXAMPLES[setting.profile], len(task.split("test")))

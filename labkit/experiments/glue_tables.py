@@ -1,0 +1,209 @@
+"""Tables 7 and 8: the data, and the comparison of methods over GLUE.
+
+A row of table 8 is one method on one task with one seed. The prompt is trained once and shared by
+all methods that sort it. The order of a prompt that does not get past the gate of
+`labkit.experiments.order` is not searched: its row is the prompt's own score.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+
+from labkit.core.backbones import load_backbone
+from labkit.core.paper_tables import printed, row
+from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.tasks import GLUE, SPLITS, TRAINED_ON, Task
+from labkit.core.tuning import fit
+from labkit.experiments import order
+from labkit.experiments.grid import Experiment, Place, Setting, file_name, short
+from labkit.experiments.training import FINE_TUNING, scores_of
+from labkit.glue import METHODS, PRINTED, SORTING, budget_of, mean_over_tasks, sort_prompt
+
+TEST_EXAMPLES = {"small": 1000, "full": 1_000_000}
+FINE_TUNING_STEPS = {"small": 250, "full": 2000}
+
+
+@dataclass(frozen=True)
+class GlueSetting(order.OrderSetting):
+    """A method on a task."""
+
+    method: str = "prompt"
+
+
+def glue_row(setting: GlueSetting, task: Task, seed: int, place: Place) -> dict:
+    """One method on one task."""
+    limit = place.limit or TEST_EXAMPLES[setting.profile]
+    row = {
+        "setting": setting.name,
+        "seed": seed,
+        "backbone": setting.backbone,
+        "task": task.name,
+        "method": setting.method,
+        "seen": task.name in TRAINED_ON.get(setting.backbone, ()),
+        **asdict(setting.recipe),
+    }
+    if setting.method == "fine-tuning":
+        return row | _fine_tuned(setting, task, seed, limit, place)
+    model = PromptedModel.for_task(order.shared_backbone(setting.backbone), task)
+    prompt = order.trained_prompt(setting, model, task, seed, place)
+    gate = evaluate(model, prompt, task, "validation", limit=order.GATE_EXAMPLES)
+    row |= {"past_gate": order.learns(gate), "validation": gate.value, "validation_n": gate.n}
+    if setting.method in SORTING and row["past_gate"]:
+        budget = budget_of(task, order.TRAINING_EXAMPLES[setting.profile])
+        found = sort_prompt(model, prompt, task, setting.method, budget=budget, seed=seed)
+        prompt = found.prompt
+        row |= {
+            "order": list(found.order),
+            "is_permutation": found.is_permutation,
+            "forward_passes": found.forward_passes,
+        }
+    return row | scores_of(evaluate(model, prompt, task, "test", limit=limit))
+
+
+def _fine_tuned(setting: GlueSetting, task: Task, seed: int, limit: int, place: Place) -> dict:
+    backbone = load_backbone(setting.backbone, trainable=True)
+    model = PromptedModel.for_task(backbone, task, soft=False)
+    recipe = replace(FINE_TUNING, steps=FINE_TUNING_STEPS[setting.profile], evaluate_every=50)
+    checkpoint = place.folder / f"{file_name(setting.name)}-seed{seed}.run"
+    fit(
+        model,
+        None,
+        task,
+        **recipe.fit_options(),
+        seed=seed,
+        limit=order.training_examples(setting, task),
+        checkpoint=checkpoint,
+        resume=True,
+        on_step=lambda step, loss, _: place.tell(step, recipe.steps, f"training {step}"),
+    )
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    found = scores_of(evaluate(model, None, task, "test", limit=limit))
+    return {**asdict(recipe), **found}
+
+
+# ---- table 8 ----
+
+
+def _methods(backbone: str | None, profile: str) -> list[GlueSetting]:
+    names = backbone.split(",") if backbone else [_DEFAULT[profile]]
+    length = 100 if profile == "full" else 20
+    return [
+        GlueSetting(
+            f"{short(name)}: {task}, {method}" if len(names) > 1 else f"{task}, {method}",
+            name,
+            order.recipe_for(name, profile, length),
+            task=task,
+            profile=profile,
+            method=method,
+        )
+        for name in names
+        for task in GLUE
+        for method in METHODS
+    ]
+
+
+_DEFAULT = {"small": "minilm", "full": "google-t5/t5-base"}
+
+
+def methods_as_markdown(result: Mapping) -> str:
+    """Methods × tasks with their mean over tasks, the paper's rows below."""
+    tasks = [task for task in GLUE if any(r["task"] == task for r in result["rows"])]
+    lines = [
+        f"# {result['name']} ({result['task']})",
+        "",
+        f"`{result['command']}`",
+        "",
+        _cells(["method", *tasks, "mean [95 % over seeds]"]),
+        _cells(["---"] * (len(tasks) + 2)),
+    ]
+    for method in METHODS:
+        values = by_task(result, method)
+        if values:
+            lines.append(_cells([method, *(_mean_of(values.get(t)) for t in tasks), _mean(values)]))
+    lines += ["", *_notes(result), "", "The paper's rows, per cent, T5-base:", ""]
+    lines += [_cells(["method", *tasks, "mean as printed"]), _cells(["---"] * (len(tasks) + 2))]
+    for name, method in PRINTED.items():
+        its = row(printed(8), name)
+        lines.append(_cells([method, *(its[task] for task in tasks), its["mean"]]))
+    return "\n".join(lines) + "\n"
+
+
+def by_task(result: Mapping, method: str) -> dict[str, list[float]]:
+    """Test scores of a method: task → one per seed."""
+    values: dict[str, list[float]] = {}
+    for each in result["rows"]:
+        if each["method"] == method:
+            values.setdefault(each["task"], []).append(each["value"])
+    return values
+
+
+def _mean_of(values: Sequence[float] | None) -> str:
+    return "–" if not values else f"{sum(values) / len(values):.3f}"
+
+
+def _mean(values: Mapping[str, Sequence[float]]) -> str:
+    if set(values) != set(GLUE) or len({len(v) for v in values.values()}) != 1:
+        return "–"  # a mean over other tasks or seeds is another quantity
+    mean, interval = mean_over_tasks(values)
+    return f"{mean:.3f}" + ("" if interval is None else " [{:.3f}, {:.3f}]".format(*interval))
+
+
+def _notes(result: Mapping) -> list[str]:
+    stuck = sorted({r["task"] for r in result["rows"] if not r.get("past_gate", True)})
+    seen = sorted({r["task"] for r in result["rows"] if r["seen"]})
+    notes = []
+    if stuck:
+        named = ", ".join(stuck)
+        notes.append(f"The prompt does not learn, its order is not searched (some seed): {named}.")
+    if seen:
+        notes.append(f"In the backbone's own training data: {', '.join(seen)}.")
+    return notes
+
+
+def _cells(cells: Sequence[object]) -> str:
+    return "| " + " | ".join(map(str, cells)) + " |"
+
+
+# ---- table 7 ----
+
+
+def data_row(setting: Setting, task: Task, seed: int, place: Place) -> dict:
+    """How many examples a task has here, beside what the paper prints (in thousands)."""
+    counts = {split: len(task.split(split)) for split in SPLITS}
+    its = row(printed(7), task.name)
+    return {
+        "setting": setting.name,
+        "seed": seed,
+        "backbone": setting.backbone,
+        "task": task.name,
+        "method": "data",
+        "value": float(sum(counts.values())),
+        "n": counts["test"],
+        **counts,
+        "paper": {split: its[split] for split in (*SPLITS, "total")},
+    }
+
+
+def _data(backbone: str | None, profile: str) -> list[Setting]:
+    return [Setting(task, backbone or "data", order.Recipe(), task=task) for task in GLUE]
+
+
+def data_as_markdown(result: Mapping) -> str:
+    """Counts here, and the paper's in thousands."""
+    head = ["task", *SPLITS, *(f"paper: {split} (k)" for split in (*SPLITS, "total"))]
+    lines = [f"# {result['name']}", "", f"`{result['command']}`", "", _cells(head)]
+    lines.append(_cells(["---"] * len(head)))
+    for each in result["rows"]:
+        own = [each[split] for split in SPLITS]
+        lines.append(_cells([each["task"], *own, *each["paper"].values()]))
+    return "\n".join(lines) + "\n"
+
+
+EXPERIMENTS = (
+    Experiment(
+        "table7", "how many examples each task has", _data, data_row, report=data_as_markdown
+    ),
+    Experiment("table8", "four methods over GLUE", _methods, glue_row, report=methods_as_markdown),
+)

@@ -1,0 +1,226 @@
+"""The comparison over GLUE: what sorting a soft prompt adds to prompt tuning (section 4).
+
+The paper's four methods (table 8) and two rows of ours, which spend the same number of forward
+passes as the sorter without learning anything:
+
+==================  ================================================================================
+fine-tuning         no prompt, the backbone unfrozen
+prompt              prompt tuning (Lester et al. 2021)
+sorter              the trained prompt frozen, its order learnt by the LSTM sorter, one epoch
+sorter + positions  the same, reading the prompt through position enhancement
+best of N           N random orders of the trained prompt, the best one chosen on validation
+swaps               gradient-guided exchanges of two virtual tokens
+==================  ================================================================================
+
+STS-B is a regression: two poles, scored with Pearson's r. A sequence-to-sequence model can also be
+asked for the number itself (:func:`with_number_strings`, :func:`read_numbers`), as T5 was trained
+to; the share of its answers that are no number is then part of the result.
+
+Source: Liu, Cheng and Liu 2024, section 4 and tables 7 and 8; Raffel et al. 2020, section 2.4.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from labkit.core import statistics
+from labkit.core.errors import LabError
+from labkit.core.prompted_model import PromptedModel
+from labkit.core.scoring import collate
+from labkit.core.tasks import GLUE, Example, Task, TaskPrompt
+from labkit.lstm_sorter import PromptLoss, find_order
+from labkit.shuffle_probe import Shuffle, probe_order
+from labkit.soft_prompt import SoftPrompt
+
+PAPER_METHODS = ("fine-tuning", "prompt", "sorter", "sorter + positions")
+METHODS = (*PAPER_METHODS, "best of N", "swaps")
+SORTING = METHODS[2:]
+"""Methods that look for another order of a trained prompt."""
+
+PRINTED = {"FT": "fine-tuning", "PT": "prompt", "Ours": "sorter", "Ours+positions": METHODS[3]}
+"""What the paper calls the methods, and what they are called here."""
+
+PASSES_PER_EXAMPLE = 3
+"""Forward passes per training example that a search may spend: an epoch of the sorter takes two
+(forward and backward), and a third of what it spends may go into comparing orders."""
+
+VALIDATION_EXAMPLES = 256
+"""Sample on which the best of N random orders is chosen."""
+
+
+@dataclass(frozen=True)
+class Sorted:
+    """A trained prompt in the order that a method found.
+
+    Attributes:
+        prompt: the same virtual tokens; order: entry i says which of them stands at place i.
+        forward_passes: spent on the search; is_permutation: whether every token is used once.
+    """
+
+    prompt: SoftPrompt
+    order: tuple[int, ...]
+    forward_passes: int
+
+    @property
+    def is_permutation(self) -> bool:
+        return len(set(self.order)) == len(self.order)
+
+
+def budget_of(task: Task, limit: int | None = None) -> int:
+    """Forward passes that each search may spend on a task: one epoch of the sorter."""
+    count = len(task.split("train"))
+    return PASSES_PER_EXAMPLE * (count if limit is None else min(count, limit))
+
+
+def sort_prompt(
+    model: PromptedModel,
+    prompt: nn.Module,
+    task: Task,
+    method: str,
+    *,
+    budget: int,
+    seed: int = 0,
+) -> Sorted:
+    """The trained prompt in a better order, found by one of :data:`SORTING`.
+
+    Raises:
+        LabError: for another method, or a budget that is too small for a single order.
+    """
+    vectors = model.vectors(prompt).detach()
+    if method == "best of N":
+        order, spent = _best_of_random(model, prompt, task, budget, seed)
+    elif method in SORTING:
+        objective = PromptLoss(model, prompt, task, seed=seed)
+        found = find_order(
+            objective,
+            "swap" if method == "swaps" else "lstm",
+            budget=budget,
+            seed=seed,
+            positions=method == "sorter + positions",
+        )
+        order, spent = found.order, found.forward_passes
+    else:
+        raise LabError(f"method {method!r} sorts nothing; choose one of {', '.join(SORTING)}")
+    return Sorted(SoftPrompt(vectors[list(order)]), tuple(order), spent)
+
+
+def _best_of_random(
+    model: PromptedModel, prompt: nn.Module, task: Task, budget: int, seed: int
+) -> tuple[tuple[int, ...], int]:
+    """The best of as many random orders as the budget has room for, the trained one included."""
+    size = min(VALIDATION_EXAMPLES, len(task.split("validation")))
+    count = budget // size - 1  # the trained order is scored too
+    if count < 1:
+        raise LabError(f"budget={budget} is too small to score an order on {size} examples")
+    orders = Shuffle().draw(len(prompt()), count, seed)
+    probe = probe_order(model, prompt, task, orders, "validation", limit=size)
+    spent = (len(orders) + 1) * size
+    if probe.scores.max() <= probe.baseline:
+        return tuple(range(orders.shape[1])), spent
+    return tuple(orders[probe.scores.argmax()].tolist()), spent
+
+
+# ---- the mean over tasks ----
+
+
+def mean_over_tasks(
+    values: Mapping[str, Sequence[float]], tasks: Sequence[str] = GLUE
+) -> tuple[float, statistics.Interval | None]:
+    """Unweighted mean over tasks of the mean over seeds, with Student's interval over seeds.
+
+    Args:
+        values: task → one score per seed, the seeds in the same order for each task.
+
+    Returns:
+        The mean, and the interval of the per-seed means; None with a single seed.
+
+    Raises:
+        LabError: if a task is missing, or tasks have different numbers of seeds: a mean over other
+            tasks or seeds is another quantity.
+    """
+    missing = [task for task in tasks if task not in values]
+    counts = {len(values[task]) for task in tasks if task in values}
+    if missing or len(counts) != 1:
+        raise LabError(
+            f"no mean over {', '.join(tasks)}: "
+            + (f"{', '.join(missing)} missing" if missing else f"{sorted(counts)} seeds by task")
+        )
+    by_seed = np.mean([values[task] for task in tasks], axis=0)  # (S,)
+    interval = statistics.mean_interval(by_seed) if len(by_seed) > 1 else None
+    return float(by_seed.mean()), interval
+
+
+# ---- numbers as text ----
+
+STEP = 0.2
+"""T5's step for STS-B: similarities are rounded to it and written out, "3.8"."""
+
+
+def with_number_strings(task: Task) -> Task:
+    """A regression as T5 reads it: rounded to :data:`STEP`, each value a class with its string.
+
+    Raises:
+        LabError: for a task that is no regression.
+    """
+    if task.kind != "regression":
+        raise LabError(f"task {task.name!r} is no regression; its labels are classes already")
+    low, high = task.range
+    strings = tuple(f"{low + STEP * i:.1f}" for i in range(round((high - low) / STEP) + 1))
+    template = task.prompt_for("seq2seq").template
+    return replace(
+        task,
+        labels=strings,
+        range=None,
+        splits={
+            name: tuple(replace(e, label=round((e.label - low) / STEP)) for e in examples)
+            for name, examples in task.splits.items()
+        },
+        prompts={"seq2seq": TaskPrompt(template, dict(zip(strings, strings, strict=True)))},
+    )
+
+
+def read_numbers(
+    model: PromptedModel,
+    prompt: nn.Module | None,
+    examples: Sequence[Example],
+    limits: tuple[float, float],
+    batch_size: int = 16,
+) -> tuple[NDArray[np.float64], float]:
+    """Let a sequence-to-sequence model write its answers, and read them as numbers.
+
+    Returns:
+        (N,) values, the middle of ``limits`` where the answer is no number between them, and the
+        share of such answers.
+    """
+    backbone = model.backbone
+    if backbone.readout != "seq2seq":
+        raise LabError(f"{backbone.name} writes no text of its own; numbers are read from T5")
+    vectors = model.vectors(prompt)
+    sequences = model.encode(examples, vectors)
+    values = []
+    with torch.inference_mode():
+        for start in range(0, len(sequences), batch_size):
+            batch = collate(sequences[start : start + batch_size], backbone.device)
+            written = backbone.model.generate(
+                inputs_embeds=backbone.embed_batch(batch.ids, vectors),
+                attention_mask=batch.mask,
+                max_new_tokens=8,
+                do_sample=False,
+            )
+            values += map(number_in, backbone.tokenizer.batch_decode(written, True))
+    found = np.array(values, dtype=float)
+    low, high = limits
+    unread = ~((found >= low) & (found <= high))  # NaN too
+    return np.where(unread, (low + high) / 2, found), float(unread.mean())
+
+
+def number_in(text: str) -> float:
+    """The number that an answer is; NaN where it is none or more than one thing."""
+    return float(text) if re.fullmatch(r"\s*-?\d+(\.\d+)?\s*", text) else float("nan")

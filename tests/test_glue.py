@@ -1,0 +1,214 @@
+"""Methods over GLUE: what sorts leaves the tokens alone, budgets are kept, means are fair."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from labkit import glue
+from labkit.core.engines import LocalEngine
+from labkit.core.errors import LabError
+from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.statistics import mean_interval
+from labkit.core.tasks import GLUE, TASK_PROMPTS, Example, Task
+from labkit.core.templates import Verbalizer
+from labkit.experiments import EXPERIMENTS, glue_tables, grid, order
+from labkit.experiments.glue_tables import GlueSetting
+from labkit.experiments.grid import Experiment, Recipe
+from labkit.soft_prompt import SoftPrompt
+
+LENGTH = 5
+
+
+@pytest.fixture
+def setup(tiny_backbone, tiny_task, monkeypatch):
+    monkeypatch.setattr(glue, "VALIDATION_EXAMPLES", 12)
+    backbone = tiny_backbone("llama")
+    model = PromptedModel.for_task(backbone, tiny_task)
+    generator = torch.Generator().manual_seed(5)
+    prompt = SoftPrompt(torch.randn(LENGTH, backbone.hidden_size, generator=generator) * 0.5)
+    return model, prompt, tiny_task
+
+
+@pytest.mark.parametrize("method", glue.SORTING)
+def test_sorting_gives_the_same_tokens_in_the_order_it_names(setup, method):
+    model, prompt, task = setup
+    budget = 20 * len(task.split("train"))
+    found = glue.sort_prompt(model, prompt, task, method, budget=budget, seed=1)
+    assert found.is_permutation and sorted(found.order) == list(range(LENGTH))
+    assert torch.equal(found.prompt(), prompt()[list(found.order)])
+    assert 0 < found.forward_passes <= budget
+    again = glue.sort_prompt(model, prompt, task, method, budget=budget, seed=1)
+    assert again.order == found.order
+
+
+def test_the_best_of_n_is_the_best_on_validation(setup):
+    model, prompt, task = setup
+    found = glue.sort_prompt(model, prompt, task, "best of N", budget=12 * 30)
+    chosen = evaluate(model, found.prompt, task, "validation").value
+    assert chosen >= evaluate(model, prompt, task, "validation").value
+    assert found.forward_passes == 12 * 30
+
+
+def test_what_sorts_nothing_is_refused(setup):
+    model, prompt, task = setup
+    with pytest.raises(LabError, match="sorts nothing"):
+        glue.sort_prompt(model, prompt, task, "prompt", budget=1000)
+    with pytest.raises(LabError, match="too small"):
+        glue.sort_prompt(model, prompt, task, "best of N", budget=13)
+
+
+# ---- means ----
+
+
+def test_the_mean_over_tasks_is_unweighted_and_by_seed():
+    values = {task: [0.5 + i / 10, 0.6 + i / 10] for i, task in enumerate(("a", "b", "c"))}
+    mean, interval = glue.mean_over_tasks(values, ("a", "b", "c"))
+    assert mean == pytest.approx(np.mean([v for row in values.values() for v in row]))
+    assert interval == pytest.approx(mean_interval([0.6, 0.7]))
+    assert glue.mean_over_tasks({"a": [0.5], "b": [0.7]}, ("a", "b")) == (pytest.approx(0.6), None)
+
+
+def test_no_mean_over_other_tasks_or_seeds():
+    with pytest.raises(LabError, match="b missing"):
+        glue.mean_over_tasks({"a": [0.5]}, ("a", "b"))
+    with pytest.raises(LabError, match="seeds by task"):
+        glue.mean_over_tasks({"a": [0.5], "b": [0.5, 0.6]}, ("a", "b"))
+
+
+# ---- numbers as text ----
+
+
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("3.8", 3.8), (" 5 ", 5.0), ("-1", -1.0), ("3.8 3.8", None), ("", None), ("similar", None)],
+)
+def test_a_number_is_read_whole_or_not_at_all(text, number):
+    seen = glue.number_in(text)
+    assert np.isnan(seen) if number is None else seen == number
+
+
+@pytest.fixture
+def graded(tiny_task) -> Task:
+    examples = tuple(
+        Example(e.id, {"sentence1": e.text, "sentence2": e.text}, 5 * i / 11)
+        for i, e in enumerate(tiny_task.split("test"))
+    )
+    splits = {"train": examples, "validation": examples, "test": examples}
+    return Task(
+        "graded",
+        ("sentence1", "sentence2"),
+        (),
+        splits,
+        range=(0.0, 5.0),
+        prompts=TASK_PROMPTS["stsb"],
+    )
+
+
+def test_number_strings_are_t5s_steps(graded):
+    task = glue.with_number_strings(graded)
+    assert task.kind == "classification" and task.labels[:3] == ("0.0", "0.2", "0.4")
+    assert len(task.labels) == 26 and task.labels[-1] == "5.0"
+    for before, after in zip(graded.split("test"), task.split("test"), strict=True):
+        assert abs(before.label - float(task.labels[after.label])) <= 0.1 + 1e-9
+    with pytest.raises(LabError, match="no regression"):
+        glue.with_number_strings(task)
+
+
+def test_numbers_are_read_from_what_t5_writes(tiny_backbone, graded, monkeypatch):
+    backbone = tiny_backbone("t5")
+    task = glue.with_number_strings(graded)
+    template = task.prompt_for("seq2seq").template
+    model = PromptedModel(backbone, "{soft}" + template, Verbalizer({"a": "good", "b": "bad"}))
+    prompt = SoftPrompt.from_vocab(backbone, 3, seed=0)
+    examples = graded.split("test")
+    values, unread = glue.read_numbers(model, prompt, examples, (0.0, 5.0))
+    assert values.shape == (12,) and unread == 1.0  # a random model writes no number
+    assert (values == 2.5).all()
+    # the same texts, one by one, through Hugging Face's own generation
+    written = []
+    for sequence in model.encode(examples, prompt()):
+        ids = torch.tensor(sequence.ids)
+        table = backbone.model.get_input_embeddings().weight
+        rows = torch.stack([prompt()[-1 - i] if i < 0 else table[i] for i in ids.tolist()])
+        out = backbone.model.generate(inputs_embeds=rows[None], max_new_tokens=8, do_sample=False)
+        written.append(backbone.tokenizer.decode(out[0], skip_special_tokens=True))
+    answers = dict(zip(dict.fromkeys(written), ("4.2", "9", *["2.0"] * len(written)), strict=False))
+    monkeypatch.setattr(
+        backbone.tokenizer,
+        "batch_decode",
+        lambda ids, skip: [answers[backbone.tokenizer.decode(i, skip)] for i in ids],
+        raising=False,
+    )
+    values, unread = glue.read_numbers(model, prompt, examples, (0.0, 5.0))
+    expected = [float(answers[text]) for text in written]
+    assert values.tolist() == [2.5 if value > 5 else value for value in expected]
+    assert unread == np.mean([value > 5 for value in expected])
+
+
+def test_other_readouts_write_no_numbers(setup):
+    model, prompt, task = setup
+    with pytest.raises(LabError, match="writes no text"):
+        glue.read_numbers(model, prompt, task.split("test"), (0.0, 5.0))
+
+
+# ---- the tables ----
+
+
+def test_a_table_of_methods_trains_each_prompt_once(tiny_folder, tiny_task, tmp_path, monkeypatch):
+    monkeypatch.setattr(grid, "load_task", lambda name: replace(tiny_task, name=name))
+    monkeypatch.setattr(order, "learns", lambda gate: True)
+    monkeypatch.setattr(glue, "VALIDATION_EXAMPLES", 12)
+    monkeypatch.setattr(glue_tables, "FINE_TUNING", replace(glue_tables.FINE_TUNING, batch_size=4))
+    monkeypatch.setitem(glue_tables.FINE_TUNING_STEPS, "small", 2)
+    monkeypatch.setattr(glue_tables, "budget_of", lambda task, limit: 300)
+    order.shared_backbone.cache_clear()
+    trained = []
+    inner = order.fit
+    monkeypatch.setattr(order, "fit", lambda *a, **o: trained.append(1) or inner(*a, **o))
+    recipe = Recipe(length=LENGTH, steps=2, batch_size=4)
+    settings = [
+        GlueSetting(f"rte, {m}", str(tiny_folder("llama")), recipe, task="rte", method=m)
+        for m in glue.METHODS
+    ]
+    experiment = Experiment(
+        "table8", "", lambda b, p: settings, glue_tables.glue_row,
+        report=glue_tables.methods_as_markdown,
+    )  # fmt: skip
+    result = grid.run_grid(
+        experiment, profile="small", backbone=None, task=None, seeds=(0,), out=tmp_path,
+        resume=False, limit=None, on_progress=None, engine=LocalEngine(workers=1),
+    )  # fmt: skip
+    assert [row["method"] for row in result["rows"]] == list(glue.METHODS)
+    assert len(trained) == 1
+    sorted_rows = [row for row in result["rows"] if row["method"] in glue.SORTING]
+    assert all(sorted(row["order"]) == list(range(LENGTH)) for row in sorted_rows)
+    text = next(tmp_path.glob("*.md")).read_text(encoding="utf-8")
+    assert "| sorter | " in text and "59.0" in text and "54.7" in text
+
+
+def test_the_settings_cover_every_method_and_task():
+    settings = EXPERIMENTS["table8"].settings("minilm", "small")
+    assert {(s.task, s.method) for s in settings} == {(t, m) for t in GLUE for m in glue.METHODS}
+    assert len({s.name for s in settings}) == len(settings)
+    assert {s.recipe.length for s in EXPERIMENTS["table8"].settings(None, "full")} == {100}
+
+
+def test_the_report_gives_a_mean_only_over_all_tasks():
+    rows = [
+        {"task": task, "method": "prompt", "seed": seed, "value": 0.5 + seed / 10, "seen": False}
+        for task in GLUE
+        for seed in (0, 1)
+    ]
+    result = {"name": "table8", "task": "all", "command": "labkit run table8", "rows": rows}
+    assert "| prompt | 0.550 |" in glue_tables.methods_as_markdown(result)
+    assert "| 0.550 [" in glue_tables.methods_as_markdown(result)
+    short = {**result, "rows": rows[:-1]}
+    assert "| 0.550 [" not in glue_tables.methods_as_markdown(short)
+
+
+def test_the_papers_names_lead_to_methods():
+    assert set(glue.PRINTED.values()) == set(glue.PAPER_METHODS)
