@@ -46,6 +46,8 @@ assets_app = typer.Typer(help="The default models and data, fetched once.")
 bench_app = typer.Typer(help="labkit against PEFT: same model, texts and prompt, in one run.")
 app.add_typer(assets_app, name="assets")
 app.add_typer(bench_app, name="bench")
+assignments_app = typer.Typer(help="The students' skeletons, made from notebooks/.")
+app.add_typer(assignments_app, name="assignments")
 
 BackboneName = Annotated[
     str, typer.Option("--backbone", help="smollm2, minilm, a Hub id, or a folder")
@@ -69,6 +71,7 @@ Words = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Names = Annotated[list[str] | None, typer.Argument(help="default: all of them")]
+CourseFolder = Annotated[Path, typer.Option("--root", help="the course's folder")]
 Length = Annotated[int, typer.Option("--length", min=1, help="virtual tokens")]
 
 
@@ -272,6 +275,29 @@ def run(
             )
         table = experiments.as_markdown(result)
     _show(result, [table.rstrip(), "", f"in {out}"], as_json)
+
+
+@assignments_app.command("build")
+def assignments_build(root: CourseFolder = Path(), as_json: Json = False) -> None:
+    """Write assignments/ anew from notebooks/."""
+    with _verb(as_json):
+        from labkit.course import assignments
+
+        files = [str(path) for path in assignments.build(root)]
+    _show({"files": files}, files, as_json)
+
+
+@assignments_app.command("check")
+def assignments_check(root: CourseFolder = Path(), as_json: Json = False) -> None:
+    """Prove that the skeletons are current, empty and marked rightly; exit code 1 if not."""
+    with _verb(as_json), _progress("checking") as update:
+        from labkit.course import assignments
+
+        found = list(assignments.check(root, lambda name: update(0, None, name)))
+    ok = all(finding.ok for finding in found)
+    lines = [line for finding in found for line in finding.lines()]
+    _show({"ok": ok, "findings": [finding._asdict() for finding in found]}, lines, as_json)
+    raise typer.Exit(0 if ok else 1)
 
 
 @bench_app.command("tune")
@@ -610,9 +636,13 @@ def _show_assets(states: Mapping[str, str], as_json: bool) -> None:
 
 def _verb_of(arguments: Sequence[str]) -> str:
     """The verb that was meant, as far as it is known, followed by a space."""
-    words = list(arguments[:2]) if arguments[:1] in (["assets"], ["bench"]) else arguments[:1]
+    groups = {
+        "assets": ("fetch", "verify", "list"),
+        "bench": ("tune", "evaluate"),
+        "assignments": ("build", "check"),
+    }
+    words = list(arguments[:2]) if arguments and arguments[0] in groups else arguments[:1]
     known = {command.name or command.callback.__name__ for command in app.registered_commands}
-    groups = {"assets": ("fetch", "verify", "list"), "bench": ("tune", "evaluate")}
     if words and words[0] in known:
         return f"{words[0]} "
     if len(words) == 2 and words[1] in groups[words[0]]:
