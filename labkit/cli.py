@@ -300,6 +300,35 @@ def assignments_check(root: CourseFolder = Path(), as_json: Json = False) -> Non
     raise typer.Exit(0 if ok else 1)
 
 
+@app.command()
+def grade(
+    folder: Annotated[Path, typer.Argument(help="holds a folder for each student")],
+    root: CourseFolder = Path(),
+    out: Annotated[Path, typer.Option(help="folder for gradebook and tables")] = Path("marks"),
+    cell_seconds: Annotated[float, typer.Option(min=1, help="for one cell")] = 60,
+    notebook_seconds: Annotated[float, typer.Option(min=1, help="for one notebook")] = 300,
+    memory_gb: Annotated[float, typer.Option(min=1, help="for one notebook")] = 6,
+    as_json: Json = False,
+) -> None:
+    """Mark every student's notebooks: marks.csv and marks.md, with the checks' hints."""
+    again = f"stopped; the same command goes over all of them again, into {out}"
+    with _verb(as_json, again), _progress("marking") as update:
+        from labkit.course import grading
+        from labkit.course.sandbox import Limits
+
+        limits = Limits(cell_seconds, notebook_seconds, round(memory_gb * 2**30))
+        report = grading.grade(folder, root, out, limits, update)
+    rows = [mark._asdict() for mark in report.marks]
+    lines = [
+        f"{student}: {points:g} of {most:g}" + (f", {by_hand} to mark by hand" if by_hand else "")
+        for student, (points, most, by_hand) in report.totals().items()
+    ]
+    if not report.isolated:
+        lines.append("not isolated: this system can't shut a process in; see docs/instructor.md")
+    result = {"marks": rows, "isolated": report.isolated, "out": str(out)}
+    _show(result, [*lines, f"in {out}: marks.csv, marks.md and the gradebook"], as_json)
+
+
 @bench_app.command("tune")
 def bench_tune(
     backbone: BackboneName = "smollm2", length: Length = 20, as_json: Json = False

@@ -41,6 +41,8 @@ MASTERS, SKELETONS, WRONG = "notebooks", "assignments", "tests/wrong_solutions"
 ASSIGNMENT = "labkit"
 """The course is one assignment of nbgrader's, with a notebook for each subject."""
 
+COURSE = "soft-prompt-lab"
+
 KEEPS_RUNNING = "raises-exception"
 BEGIN, END = "BEGIN SOLUTION", "END SOLUTION"
 MARKS = (BEGIN, END, "BEGIN HIDDEN TESTS", "END HIDDEN TESTS", "BEGIN MARK SCHEME")
@@ -124,7 +126,7 @@ def nbgrader_api(course: Path, **settings: dict[str, Any]) -> Any:
     config = Config(settings)
     config.CourseDirectory.root = str(course)
     config.CourseDirectory.db_url = f"sqlite:///{course / 'gradebook.db'}"
-    config.CourseDirectory.course_id = "soft-prompt-lab"
+    config.CourseDirectory.course_id = COURSE
     return NbGraderAPI(config=config)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import nbformat
+from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode
 
 
@@ -88,8 +89,8 @@ class _Statement(NamedTuple):
 def needed_lines(cells: Sequence[NotebookNode], kept: set[int]) -> dict[int, str]:
     """What has to run so that the ``kept`` cells can: index of a code cell → its source.
 
-    Kept cells run whole, unless they are no Python: those run too, and report it. Of the others
-    the statements that bind or change what is needed later.
+    Kept cells run whole, even if they are no Python: they report that. Of the others the statements
+    that bind or change what is needed later; magics count as the Python that IPython makes of them.
     """
     statements = [
         statement
@@ -127,15 +128,28 @@ def _makers(name: str, position: int, statements: Sequence[_Statement]) -> set[i
 
 
 def _statements(cell: int, source: str, whole: bool) -> Iterator[_Statement]:
+    plain = source if _is_python(source) else TransformerManager().transform_cell(source)
     try:
-        tree = ast.parse(source)
+        tree = ast.parse(plain)
+        if whole:
+            yield _Statement(cell, source, *_names(tree), _loads(plain))
+            return
+        yield from _cut(cell, plain, tree)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         if whole:
-            yield _Statement(cell, source, frozenset(), frozenset(), frozenset())
-        return
-    if whole:
-        yield _Statement(cell, source, *_names(tree), _loads(source))
-        return
+            nothing: frozenset[str] = frozenset()
+            yield _Statement(cell, source, nothing, nothing, nothing)
+
+
+def _is_python(source: str) -> bool:
+    try:
+        ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
+
+
+def _cut(cell: int, source: str, tree: ast.Module) -> Iterator[_Statement]:
     imported = {name for node in tree.body if _is_import(node) for name in _names(node)[0]}
     lines = source.splitlines()
     for node in tree.body:
