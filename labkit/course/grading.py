@@ -20,6 +20,7 @@ import csv
 import html
 import json
 import re
+import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -97,8 +98,10 @@ def grade(
 
     Raises:
         LabError: if there are no submissions, or ``out`` holds something else, or the masters have
-            changed since it was made.
+            changed since it was made; on Windows; or if no kernel starts.
     """
+    if sys.platform == "win32":
+        raise LabError("marking needs Linux (or macOS, not isolated); on Windows use WSL")
     students = submissions(folder)
     masters = {path.stem: path for path in assignments.masters(root)}
     course = _Course(out, root, masters, [folder, out, *_secret(root)], limits or Limits())

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 import queue
-import resource
 import subprocess
 import sys
 import time
@@ -47,7 +46,9 @@ class _Kernel(NamedTuple):
         Raises:
             _Died: if the kernel ends, or goes on after it was told to stop.
         """
-        sent = self.client.execute(source, store_history=False, stop_on_error=False)
+        sent = self.client.execute(
+            source, store_history=False, allow_stdin=False, stop_on_error=False
+        )
         outputs: list[dict] = []
         stop = time.monotonic() + limit_s
         interrupted = False
@@ -164,6 +165,8 @@ def _error(reply: dict) -> dict | None:
 
 
 def main(path: Path) -> None:
+    import resource  # not on Windows, where nothing is marked, but where this module is imported
+
     _, most = resource.getrlimit(resource.RLIMIT_DATA)  # stays: the kernel may have more than this
     resource.setrlimit(resource.RLIMIT_DATA, (OWN_MEMORY, most))
     spec = json.loads(path.read_text("utf-8"))
