@@ -17,8 +17,9 @@ import nbformat
 import pytest
 from nbformat import v4
 
+from labkit import cli
 from labkit.core.errors import LabError
-from labkit.course import grading
+from labkit.course import grading, sandbox
 from labkit.course.sandbox import Cell, Limits, isolates, run_cells
 
 NAME = "01_little"
@@ -362,6 +363,52 @@ def test_a_folder_that_can_not_be_marked_is_named(graded: Graded, tmp_path: Path
     Graded._hand_in(tmp_path / "in" / "ann", submission())
     with pytest.raises(LabError, match="holds other files"):
         grading.grade(tmp_path / "in", graded.root, tmp_path, LIMITS)
+
+
+def test_time_for_the_whole_notebook_is_bounded() -> None:
+    cells = [Cell(i, "import time\ntime.sleep(60)", False) for i in range(3)]
+    found = run_cells(cells, Limits(cell_s=30, total_s=2, memory=1 << 30))
+    assert [found[i].error["evalue"] for i in found] == [
+        "stopped after 2 s: an endless loop?",
+        "the whole notebook ran longer than 2 s",
+    ]
+    assert "the whole notebook ran longer than 2 s" in grading._why_unrun(found)
+
+
+def test_without_a_sandbox_python_has_no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sandbox, "isolates", lambda: False)
+    tried = "import socket\nsocket.create_connection(('127.0.0.1', 80), 1)"
+    found = run_cells([Cell(0, tried, False), Cell(1, "1 + 1", False)], LIMITS)
+    assert found[0].error["evalue"] == "no network while marking"
+    assert found[1].error is None
+
+
+def test_the_command_prints_one_object(graded: Graded, tmp_path: Path, capfd) -> None:
+    Graded._hand_in(tmp_path / "in" / "bob half", submission(WRONG))
+    options = ["--root", graded.root, "--out", tmp_path / "out", "--cell-seconds", 5, "--json"]
+    capfd.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        cli.main([str(word) for word in ("grade", tmp_path / "in", *options)])
+    result = json.loads(capfd.readouterr().out)
+    assert not ended.value.code
+    assert [mark["points"] for mark in result["marks"]] == [0, 2, None]
+    assert result["isolated"] == isolates()
+
+
+def test_the_command_names_a_wrong_folder_and_a_course_that_fails(graded: Graded, capfd) -> None:
+    root = str(graded.root)
+    for words, code, said in (
+        (["grade", root + "/missing", "--root", root], 2, "is not a folder"),
+        (["assignments", "build", "--root", root], None, "01_little.ipynb"),
+        (["assignments", "check", "--root", root], 1, "ex1: 0 wrong solutions"),
+        (["assignments", "mend"], 2, "see `labkit assignments --help`"),
+    ):
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main(words)
+        out, error = capfd.readouterr()
+        assert (ended.value.code or None) == code
+        assert said in out + error and "Traceback" not in error
 
 
 def test_only_the_students_text_is_taken_from_a_file() -> None:
