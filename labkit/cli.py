@@ -49,6 +49,8 @@ assets_app = typer.Typer(help="The default models and data, fetched once.")
 bench_app = typer.Typer(help="labkit against PEFT: same model, texts and prompt, in one run.")
 app.add_typer(assets_app, name="assets")
 app.add_typer(bench_app, name="bench")
+assignments_app = typer.Typer(help="The students' skeletons, made from notebooks/.")
+app.add_typer(assignments_app, name="assignments")
 
 BackboneName = Annotated[
     str, typer.Option("--backbone", help="smollm2, minilm, a Hub id, or a folder")
@@ -72,6 +74,7 @@ Words = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Names = Annotated[list[str] | None, typer.Argument(help="default: all of them")]
+CourseFolder = Annotated[Path, typer.Option("--root", help="the course's folder")]
 Length = Annotated[int, typer.Option("--length", min=1, help="virtual tokens")]
 
 
@@ -460,6 +463,58 @@ def audit(as_json: Json = False) -> None:
 
         findings = paper.audit()
     _show({"findings": [asdict(f) for f in findings]}, paper.as_lines(findings), as_json)
+
+
+@assignments_app.command("build")
+def assignments_build(root: CourseFolder = Path(), as_json: Json = False) -> None:
+    """Write assignments/ anew from notebooks/."""
+    with _verb(as_json):
+        from labkit.course import assignments
+
+        files = [str(path) for path in assignments.build(root)]
+    _show({"files": files}, files, as_json)
+
+
+@assignments_app.command("check")
+def assignments_check(root: CourseFolder = Path(), as_json: Json = False) -> None:
+    """Prove that the skeletons are current, empty and marked rightly; exit code 1 if not."""
+    with _verb(as_json), _progress("checking") as update:
+        from labkit.course import assignments
+
+        found = list(assignments.check(root, lambda name: update(0, None, name)))
+    ok = all(finding.ok for finding in found)
+    lines = [line for finding in found for line in finding.lines()]
+    _show({"ok": ok, "findings": [finding._asdict() for finding in found]}, lines, as_json)
+    raise typer.Exit(0 if ok else 1)
+
+
+@app.command()
+def grade(
+    folder: Annotated[Path, typer.Argument(help="holds a folder for each student")],
+    root: CourseFolder = Path(),
+    out: Annotated[Path, typer.Option(help="folder for gradebook and tables")] = Path("marks"),
+    cell_seconds: Annotated[float, typer.Option(min=1, help="for one cell")] = 60,
+    notebook_seconds: Annotated[float, typer.Option(min=1, help="for one notebook")] = 300,
+    memory_gb: Annotated[float, typer.Option(min=1, help="for one notebook")] = 6,
+    as_json: Json = False,
+) -> None:
+    """Mark every student's notebooks: marks.csv and marks.md, with the checks' hints."""
+    again = f"stopped; the same command goes over all of them again, into {out}"
+    with _verb(as_json, again), _progress("marking") as update:
+        from labkit.course import grading
+        from labkit.course.sandbox import Limits
+
+        limits = Limits(cell_seconds, notebook_seconds, round(memory_gb * 2**30))
+        report = grading.grade(folder, root, out, limits, update)
+    rows = [mark._asdict() for mark in report.marks]
+    lines = [
+        f"{student}: {points:g} of {most:g}" + (f", {by_hand} to mark by hand" if by_hand else "")
+        for student, (points, most, by_hand) in report.totals().items()
+    ]
+    if not report.isolated:
+        lines.append("not isolated: this system can't shut a process in; see docs/instructor.md")
+    result = {"marks": rows, "isolated": report.isolated, "out": str(out)}
+    _show(result, [*lines, f"in {out}: marks.csv, marks.md and the gradebook"], as_json)
 
 
 @bench_app.command("tune")
@@ -890,9 +945,13 @@ def _show_assets(states: Mapping[str, str], as_json: bool) -> None:
 
 def _verb_of(arguments: Sequence[str]) -> str:
     """The verb that was meant, as far as it is known, followed by a space."""
-    words = list(arguments[:2]) if arguments[:1] in (["assets"], ["bench"]) else arguments[:1]
+    groups = {
+        "assets": ("fetch", "verify", "list"),
+        "bench": ("tune", "evaluate", "probe"),
+        "assignments": ("build", "check"),
+    }
+    words = list(arguments[:2]) if arguments and arguments[0] in groups else arguments[:1]
     known = {command.name or command.callback.__name__ for command in app.registered_commands}
-    groups = {"assets": ("fetch", "verify", "list"), "bench": ("tune", "evaluate", "probe")}
     if words and words[0] in known:
         return f"{words[0]} "
     if len(words) == 2 and words[1] in groups[words[0]]:

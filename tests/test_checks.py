@@ -132,7 +132,7 @@ WRONG_01 = {
         "over the vocabulary",
     ),
     "normal": (checks.check_accuracy, normal_interval, "normal approximation"),
-    "percent": (checks.check_accuracy, lambda p, t: (74.0, 65.0, 82.0), "expected 0.74"),
+    "percent": (checks.check_accuracy, lambda p, t: (74.0, 65.0, 82.0), "not in percent"),
 }
 RIGHT_01 = {
     "clean": (checks.check_clean, clean),

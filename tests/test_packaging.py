@@ -29,7 +29,10 @@ LOCKED = {
     )
 }
 # conda-forge's name for the same project; the -base ones come without a window system
-CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "seaborn": "seaborn-base"}
+CONDA_NAMES = {
+    **{"torch": "pytorch", "matplotlib": "matplotlib-base", "seaborn": "seaborn-base"},
+    "ray": "ray-core",
+}
 
 
 def needed_here(requirements: list[Requirement]) -> set[str]:

@@ -21,6 +21,8 @@ import torch
 from scipy import stats
 from torch import Tensor, nn
 
+from labkit.course.answers import exercise
+
 
 def check(claim: str, value: float, *, at_least: float | None = None, at_most: float | None = None):
     """Print ``✓ claim (bound)``, or fail with the value seen.
@@ -57,6 +59,7 @@ _RAW = (
 )
 
 
+@exercise
 def check_clean(clean: Callable[[bytes], list[str]]) -> None:
     """``clean``: bytes of a polarity file → sentences."""
     try:
@@ -81,6 +84,7 @@ def check_clean(clean: Callable[[bytes], list[str]]) -> None:
     _passed("cleaned: latin-1, no empty lines, no doubled spaces, no repeats")
 
 
+@exercise
 def check_split(split: Callable[[list[str], list[int], float, int], tuple]) -> None:
     """``split``: sentences, labels, share, seed → (train, test), lists of (sentence, label)."""
     sentences = [f"sentence {i}" for i in range(90)] + ["twin"] * 10
@@ -88,6 +92,10 @@ def check_split(split: Callable[[list[str], list[int], float, int], tuple]) -> N
     train, test = split(sentences, labels, 0.2, 0)
     assert sorted([*train, *test]) == sorted(zip(sentences, labels, strict=True)), (
         "every sentence should stand in train or test exactly once, beside its own label"
+    )
+    assert len(test) <= len(train), (
+        f"train holds {len(train)} and test {len(test)}: train comes first, the smaller part "
+        "comes second"
     )
     assert 0.1 <= len(test) / 100 <= 0.3, f"test holds {len(test)} of 100, asked for about 20"
     both = {s for s, _ in train} & {s for s, _ in test}
@@ -100,6 +108,7 @@ def check_split(split: Callable[[list[str], list[int], float, int], tuple]) -> N
     _passed("split: nothing lost, nothing on both sides, repeatable")
 
 
+@exercise
 def check_fill(fill: Callable[[str, str], str]) -> None:
     """``fill``: template, text → the words in front of the answer."""
     seen = fill("{text} It was {mask}", "Good fun.")
@@ -107,6 +116,9 @@ def check_fill(fill: Callable[[str, str], str]) -> None:
     assert not seen.endswith(" "), (
         f"{seen!r} ends in a space: it belongs to the label word (' great'), and a lone space is a "
         "piece that the model hardly ever saw"
+    )
+    assert seen != "Goodfun.Itwas", (
+        f"{seen!r} has lost its spaces: only the space in front of the answer goes"
     )
     assert seen == "Good fun. It was", f"got {seen!r}, expected 'Good fun. It was'"
     seen = fill("Review: {text}\nSentiment: {mask}", "{odd} braces")
@@ -116,10 +128,17 @@ def check_fill(fill: Callable[[str, str], str]) -> None:
     _passed("filled: text in place, no space left in front of the answer")
 
 
+@exercise
 def check_label_ids(label_ids: Callable[[object, Sequence[str]], list[int]], tokenizer) -> None:
     """``label_ids``: tokenizer, words → one id per word, as it stands after a space."""
     words = ["terrible", "great", "bad", "good"]
-    ids = label_ids(tokenizer, words)
+    try:
+        ids = label_ids(tokenizer, words)
+    except ValueError as error:
+        raise AssertionError(
+            f"ValueError for {words}, each of which is one piece behind a space: tokenise "
+            "' great', not 'great', and leave special tokens out"
+        ) from error
     assert len(ids) == len(words), f"{len(ids)} ids for {len(words)} words"
     assert all(isinstance(i, int) for i in ids), f"give plain integers, not {ids!r}"
     seen = [tokenizer.decode([i]) for i in ids]
@@ -142,6 +161,7 @@ def check_label_ids(label_ids: Callable[[object, Sequence[str]], list[int]], tok
     _passed("label words: one id each, with the space that stands in front")
 
 
+@exercise
 def check_score_batch(score_batch: Callable[[Tensor, Tensor, list[int]], Tensor]) -> None:
     """``score_batch``: logits (B, T, V), mask (B, T), label ids → log-probabilities (B, C)."""
     random = torch.Generator().manual_seed(0)
@@ -156,15 +176,27 @@ def check_score_batch(score_batch: Callable[[Tensor, Tensor, list[int]], Tensor]
         )
     if torch.allclose(scores, logits[:, 0].log_softmax(-1)[:, [7, 2]]):
         raise AssertionError("the scores were read at position 0: the answer comes at the end")
-    last = [2, 4, 1]
-    if torch.allclose(scores, torch.stack([logits[b, t, [7, 2]] for b, t in enumerate(last)])):
+    last, behind = [2, 4, 1], [3, 4, 2]
+    at_answer = logits[torch.arange(3), last]  # (B, V)
+    if torch.allclose(scores, logits[torch.arange(3), behind].log_softmax(-1)[:, [7, 2]]):
+        raise AssertionError(
+            "the shorter rows were read one position behind the text: n ones end at position n − 1"
+        )
+    if torch.allclose(scores, at_answer[:, [7, 2]]):
         raise AssertionError(
             "these are logits; a log-probability subtracts the logsumexp over the whole vocabulary"
         )
+    if torch.allclose(scores, at_answer.softmax(-1)[:, [7, 2]]):
+        raise AssertionError("these are probabilities: take their logarithm (log_softmax)")
+    if torch.allclose(scores, at_answer[:, [7, 2]].log_softmax(-1)):
+        raise AssertionError(
+            "the softmax runs over the label columns alone: take it over the vocabulary, then pick "
+            "the columns"
+        )
     total = torch.cat([score_batch(logits, mask, [i]) for i in range(11)], dim=1).exp().sum(1)
     assert torch.allclose(total, torch.ones(3), atol=1e-5), (
-        f"the probabilities of all words sum to {total.tolist()}, expected 1: take the softmax "
-        "over the vocabulary (the last axis) before picking the label columns"
+        f"the probabilities of all words sum to {total.tolist()}, expected 1: the softmax runs "
+        "over another axis than the vocabulary, the last one"
     )
     for b, t in enumerate(last):
         own = score_batch(logits[b : b + 1, : t + 1], mask[b : b + 1, : t + 1], [7, 2])
@@ -174,11 +206,13 @@ def check_score_batch(score_batch: Callable[[Tensor, Tensor, list[int]], Tensor]
     _passed("scored: log-probabilities at the answer slot, padding without effect")
 
 
+@exercise
 def check_accuracy(accuracy: Callable[[Sequence[int], Sequence[int]], tuple]) -> None:
     """``accuracy``: predictions, targets → (value, low, high), Wilson's 95 % interval."""
     targets = [0, 1] * 50
     predictions = [0, 1] * 37 + [1, 0] * 13
     value, low, high = accuracy(predictions, targets)
+    assert value <= 1, f"accuracy {value}: give it as a share, not in percent"
     assert abs(value - 0.74) < 1e-9, f"accuracy {value}, expected 0.74 (74 of 100 right)"
     expected = stats.binomtest(74, 100).proportion_ci(method="wilson")
     normal = 1.96 * (0.74 * 0.26 / 100) ** 0.5
@@ -187,6 +221,13 @@ def check_accuracy(accuracy: Callable[[Sequence[int], Sequence[int]], tuple]) ->
             "this is the normal approximation, value ± 1.96 · sqrt(p(1−p)/n): it leaves [0, 1] "
             "near the ends; use Wilson's interval"
         )
+    assert low <= high, f"[{low:.3f}, {high:.3f}]: the lower end comes first"
+    narrow = stats.binomtest(74, 100).proportion_ci(0.90, method="wilson")
+    assert not np.allclose([low, high], narrow, atol=1e-3), "this is a 90 % interval: z = 1.96"
+    whole = np.array(expected) * (1 + 1.96**2 / 100)
+    assert not np.allclose([low, high], whole, atol=1e-3), (
+        "the ends lie too high: the whole numerator, both its terms, is to divide by 1 + z²/n"
+    )
     assert np.allclose([low, high], expected, atol=1e-3), (
         f"interval [{low:.4f}, {high:.4f}], expected [{expected[0]:.4f}, {expected[1]:.4f}]"
     )
@@ -201,6 +242,7 @@ def check_accuracy(accuracy: Callable[[Sequence[int], Sequence[int]], tuple]) ->
 # ---- 02_soft_prompt ----
 
 
+@exercise
 def check_prepend(prepend: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]) -> None:
     """``prepend``: prompt (P, D), embedded (B, T, D), mask (B, T) → (B, P+T, D), (B, P+T)."""
     random = torch.Generator().manual_seed(0)
@@ -221,6 +263,9 @@ def check_prepend(prepend: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tens
         "the first three rows of every text should be the prompt's, in order"
     )
     assert torch.equal(inputs[:, 3:], embedded), "the text's vectors should follow unchanged"
+    assert not torch.equal(longer, torch.cat([mask, mask.new_ones(2, 3)], dim=1)), (
+        "the ones stand behind the mask: the virtual tokens' go in front of the text's own mask"
+    )
     assert torch.equal(longer[:, :3], torch.ones(2, 3, dtype=longer.dtype)), (
         "virtual tokens are to be attended to: their mask is 1"
     )
@@ -231,6 +276,7 @@ def check_prepend(prepend: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tens
     _passed("prepended: vectors and mask, gradient intact")
 
 
+@exercise
 def check_sample_init(sample_init: Callable[[Tensor, int, int, int], Tensor]) -> None:
     """``sample_init``: table (V, D), length, common, seed → (P, D) rows of the first ``common``."""
     table = torch.arange(60.0).reshape(20, 3)
@@ -252,6 +298,7 @@ def check_sample_init(sample_init: Callable[[Tensor, int, int, int], Tensor]) ->
     _passed("initialised: distinct common entries, seeded, a copy")
 
 
+@exercise
 def check_training_step(step: Callable[[nn.Parameter, nn.Module, Tensor, Tensor, float], float]):
     """``step``: prompt, frozen model, texts (B, T, D), targets (B,), lr → loss before the step."""
     torch.manual_seed(0)
@@ -273,6 +320,9 @@ def check_training_step(step: Callable[[nn.Parameter, nn.Module, Tensor, Tensor,
     assert loss_now() < before, (
         f"the loss rose from {before:.3f} to {loss_now():.3f}: a step goes against the gradient"
     )
+    assert abs(float(reported) - 6 * before) > 1e-4, (
+        f"returned {float(reported):.3f}, six times {before:.3f}: take the mean over the batch"
+    )
     assert abs(float(reported) - before) < 1e-5, (
         f"returned {float(reported):.3f}, expected the loss before the step, {before:.3f}"
     )
@@ -286,6 +336,7 @@ def check_training_step(step: Callable[[nn.Parameter, nn.Module, Tensor, Tensor,
     _passed("one step: only the prompt moved, and the loss fell")
 
 
+@exercise
 def check_nearest(nearest: Callable[[Tensor, Tensor, int], Tensor]) -> None:
     """``nearest``: table (V, D), vectors (P, D), k → (P, k) ids by cosine, nearest first."""
     table = torch.tensor([[10.0, 0.0], [0.6, 0.8], [0.0, 0.1], [-3.0, -3.0], [5.0, 5.1]])
@@ -293,6 +344,10 @@ def check_nearest(nearest: Callable[[Tensor, Tensor, int], Tensor]) -> None:
     ids = nearest(table, vectors, 2)
     _assert_shape("the result", ids, (2, 2), "k ids for each of the P virtual tokens.")
     expected = torch.tensor([[4, 1], [2, 1]])
+    cosines = torch.cosine_similarity(vectors[:, None], table[None], dim=-1)
+    assert not torch.allclose(ids.double(), cosines.double().topk(2).values), (
+        "these are the cosines: return the row numbers that go with them"
+    )
     by_product = (vectors @ table.T).topk(2).indices
     by_distance = torch.cdist(vectors, table).topk(2, largest=False).indices
     if torch.equal(ids, by_product):
@@ -301,6 +356,8 @@ def check_nearest(nearest: Callable[[Tensor, Tensor, int], Tensor]) -> None:
         )
     if torch.equal(ids, by_distance):
         raise AssertionError("these are the smallest distances: the cosine ignores lengths")
+    if torch.equal(ids, cosines.argsort(dim=-1)[:, :2]):
+        raise AssertionError("these have the smallest cosines: the nearest have the largest")
     if torch.equal(ids, expected.flip(1)):
         raise AssertionError("right ids, but the nearest should come first")
     assert torch.equal(ids, expected), f"got {ids.tolist()}, expected {expected.tolist()}"

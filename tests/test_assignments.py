@@ -1,0 +1,333 @@
+"""The students' skeletons: current, empty, marked rightly; and what proves it would notice."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import nbformat
+import pytest
+import transformers
+from nbformat import v4
+
+from conftest import ROOT
+from labkit.core import assets
+from labkit.core.errors import LabError
+from labkit.course import assignments, checks
+from labkit.course.answers import handed_over, passed
+from labkit.course.exercises import exercises, is_by_hand, needed_lines, read, read_answers
+from labkit.course.stand_ins import STAND_INS, solved
+from labkit.soft_prompt import SoftPrompt, nearest_tokens
+
+MASTERS = assignments.masters(ROOT)
+RIGHT = ROOT / "tests" / "right_solutions"
+each_master = pytest.mark.parametrize("path", MASTERS, ids=lambda path: path.stem)
+
+
+@functools.cache
+def runner(path: Path) -> assignments.Runner:
+    if not assets.is_ready(assets.ASSETS["smollm2"]):
+        pytest.skip("smollm2 is not in the cache; run `labkit assets fetch`")
+    return assignments.Runner(read(path))
+
+
+# ---- what stands in the folder ----
+
+
+def test_every_check_of_the_contract_holds() -> None:
+    if not assets.is_ready(assets.ASSETS["smollm2"]):
+        pytest.skip("smollm2 is not in the cache; run `labkit assets fetch`")
+    found = list(assignments.check(ROOT))
+    assert len(found) == 1 + 4 * len(MASTERS)
+    assert [line for finding in found if not finding.ok for line in finding.lines()] == []
+
+
+def test_a_build_writes_the_same_bytes_and_removes_what_has_no_master(tmp_path: Path) -> None:
+    (tmp_path / "notebooks").mkdir()
+    for path in MASTERS:
+        (tmp_path / "notebooks" / path.name).write_bytes(path.read_bytes())
+    first = {path.name: path.read_bytes() for path in assignments.build(tmp_path)}
+    (tmp_path / "assignments" / "00_gone.ipynb").write_text("{}")
+    assert {path.name: path.read_bytes() for path in assignments.build(tmp_path)} == first
+    assert sorted(first) == sorted(p.name for p in (tmp_path / "assignments").iterdir())
+
+
+def test_an_edited_skeleton_is_not_current(tmp_path: Path) -> None:
+    current = {"01.ipynb": "as it should be\n", "02.ipynb": "missing\n"}
+    (tmp_path / "assignments").mkdir()
+    (tmp_path / "assignments" / "01.ipynb").write_text("edited\n")
+    (tmp_path / "assignments" / "09.ipynb").write_text("left over\n")
+    stale = assignments._stale(tmp_path, current)
+    assert [line.partition(":")[0] for line in stale] == ["01.ipynb", "02.ipynb", "09.ipynb"]
+
+
+def test_a_folder_without_masters_is_named(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="holds no notebooks"):
+        assignments.build(tmp_path)
+
+
+@each_master
+def test_a_notebook_has_exercises_as_the_contract_wants_them(path: Path) -> None:
+    master = read(path)
+    found = exercises(master)
+    assert 3 <= len(found) <= 6
+    assert sum(is_by_hand(cell) for cell in master.cells) == 1
+    for exercise in found:
+        tests = "\n".join(cell.source for cell in exercise.tests)
+        assert "### BEGIN SOLUTION" in exercise.solution.source, exercise.name
+        assert "checks.check_" in tests and "### BEGIN HIDDEN TESTS" in tests, exercise.name
+        place = next(i for i, cell in enumerate(master.cells) if cell is exercise.solution)
+        assert master.cells[place - 1].source.count("<details>") == 2, f"{exercise.name}: two hints"
+
+
+@each_master
+def test_a_skeleton_opens_and_goes_on_after_an_unsolved_exercise(path: Path) -> None:
+    skeleton = read(ROOT / "assignments" / path.name)
+    nbformat.validate(skeleton)
+    assert skeleton.metadata.kernelspec.name == "python3"
+    assert [cell.id for cell in skeleton.cells] == [cell.id for cell in read(path).cells]
+    for exercise in exercises(skeleton):
+        for cell in exercise.tests:
+            assert "raises-exception" in cell.metadata.tags, "Run All Cells would stop here"
+            assert not cell.metadata.editable and not cell.metadata.deletable
+
+
+# ---- solution text that is left is found, wherever it hides ----
+
+SECRET = "    total = sum(value * weight for value, weight in pairs)"
+SOURCE = (
+    f"def mean(pairs):\n    ### BEGIN SOLUTION\n{SECRET}\n    return total\n    ### END SOLUTION"
+)
+
+
+def little_master() -> nbformat.NotebookNode:
+    cell = v4.new_code_cell(SOURCE)
+    cell.metadata["nbgrader"] = {"solution": True, "grade": False, "grade_id": "ex1-solution"}
+    return v4.new_notebook(cells=[cell])
+
+
+def planted(where: str) -> nbformat.NotebookNode:
+    cell = v4.new_code_cell("def mean(pairs):\n    raise NotImplementedError()")
+    skeleton = v4.new_notebook(cells=[cell, v4.new_markdown_cell("Take the mean.")])
+    match where:
+        case "code":
+            cell.source += f"\n# {SECRET.strip()}"
+        case "text":
+            skeleton.cells[1].source += f"\n`{SECRET.strip()}`"
+        case "reindented":
+            cell.source += "\n" + SECRET.replace("for", "  for")
+        case "output":
+            cell.outputs = [v4.new_output("stream", text=SECRET)]
+        case "attachment":
+            skeleton.cells[1].attachments = {"a.txt": {"text/plain": SECRET}}
+        case "cell metadata":
+            cell.metadata["jupyter"] = {"source_hidden": True, "was": SECRET}
+        case "metadata key":
+            skeleton.metadata[SECRET] = 1
+        case "marks":
+            cell.source += "\n### END SOLUTION"
+        case "folded":
+            cell.metadata["jupyter"] = {"source_hidden": True}
+    return skeleton
+
+
+def test_a_clean_skeleton_has_no_leak() -> None:
+    assert assignments.leaks(little_master(), planted("nowhere")) == []
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "code",
+        "text",
+        "reindented",
+        "output",
+        "attachment",
+        "cell metadata",
+        "metadata key",
+        "marks",
+        "folded",
+    ],
+)
+def test_a_leak_is_found(where: str) -> None:
+    assert assignments.leaks(little_master(), planted(where))
+
+
+def test_hidden_tests_and_written_answers_count_as_solutions() -> None:
+    tests = v4.new_code_cell(
+        "visible(answer)\n### BEGIN HIDDEN TESTS\nassert answer(31) == 1027, 'no'\n"
+        "### END HIDDEN TESTS\nprint('done with this one cell')"
+    )
+    essay = v4.new_markdown_cell("Paired differences decide here. Not two separate intervals.")
+    essay.metadata["nbgrader"] = {"solution": True, "grade": True, "grade_id": "ex2-answer"}
+    assert assignments.solution_lines(tests) == ["assert answer(31) == 1027, 'no'"]
+    assert len(assignments.solution_lines(essay)) == 2
+    assert assignments.visible(tests) == "visible(answer)\nprint('done with this one cell')"
+
+
+# ---- answers ----
+
+
+@each_master
+def test_two_other_right_solutions_pass_each_check(path: Path) -> None:
+    course, answers = runner(path), read_answers(RIGHT / path.stem)
+    for exercise in course.exercises.values():
+        assert len(answers.get(exercise.name, {})) >= 2, exercise.name
+        for name, source in answers[exercise.name].items():
+            errors = course.try_answer(exercise, source, [cell.source for cell in exercise.tests])
+            assert errors == [None] * len(errors), f"{exercise.name}/{name}"
+
+
+def test_the_check_of_wrong_solutions_notices_what_is_wrong_with_them() -> None:
+    course = runner(ROOT / "notebooks" / "01_hard_prompt.ipynb")
+    wrong = read_answers(ROOT / "tests/wrong_solutions/01_hard_prompt")
+    right = read_answers(RIGHT / "01_hard_prompt")
+    fill = wrong["ex3"]
+    wrong["ex1"] = {}
+    wrong["ex3"] = {
+        "right after all": "# hint: a slot is left\n" + right["ex3"]["index"],
+        "other hint": fill["slot_left"].replace("a slot is left", "replace the text last"),
+        "fine": fill["space_left"],
+    }
+    wrong["ex9"] = {"x": "# hint: y\n"}
+    found = assignments.wrong_hints(course, wrong)
+    assert [line.partition(":")[0] for line in found] == [
+        "ex1",
+        "ex3/right after all",
+        "ex3/other hint",
+        "wrong solutions for ex9, which is no exercise",
+    ]
+    with pytest.raises(LabError, match="begins with the line"):
+        assignments.expected_hint("x = 1")
+
+
+def borrowed(table, vectors, k):
+    return nearest_tokens(table, vectors, k)
+
+
+def by_import(table, vectors, k):
+    from labkit.soft_prompt import nearest_tokens as near
+
+    return near(table, vectors, k)
+
+
+def helper(*inputs):
+    return borrowed(*inputs)
+
+
+def by_helper(*inputs):
+    return [helper(*row) for row in inputs]
+
+
+class Borrowed(SoftPrompt):
+    pass
+
+
+class Method:
+    @staticmethod
+    def work(x):
+        return nearest_tokens(x, x, 1)
+
+
+def by_closure(function=None):
+    inner = function or nearest_tokens
+    return lambda x: inner(x, x, 1)
+
+
+def own(weights, vectors):
+    """Uses names of labkit's as attributes only, and an object that the check hands in."""
+    return weights.nearest_tokens(vectors).SoftPrompt
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        nearest_tokens,
+        borrowed,
+        by_import,
+        by_helper,
+        by_closure(),
+        functools.partial(nearest_tokens, k=2),
+        Borrowed,
+        Method,
+        Method().work,
+    ],
+)
+def test_an_answer_that_hands_the_work_to_labkit_is_refused(answer) -> None:
+    with pytest.raises(AssertionError, match="hands the work to labkit"):
+        checks.check_nearest(answer)
+
+
+def test_an_answer_of_ones_own_is_not_refused() -> None:
+    assert list(handed_over(own)) == []
+
+
+def test_an_empty_answer_is_told_so() -> None:
+    def fill(template, text):
+        raise NotImplementedError()
+
+    with pytest.raises(AssertionError, match="fill is still empty"):
+        checks.check_fill(fill)
+
+
+def test_the_library_stands_in_until_the_check_passes(capsys) -> None:
+    def right(template, text):
+        return template.partition("{mask}")[0].removesuffix(" ").replace("{text}", text)
+
+    passed.pop("fill", None)
+    assert solved("fill") is STAND_INS["fill"]
+    assert "fill: its check has not passed yet, so the library's" in capsys.readouterr().out
+    checks.check_fill(right)
+    capsys.readouterr()
+    assert solved("fill") is right
+    assert capsys.readouterr().out == ""
+    with pytest.raises(AssertionError):
+        checks.check_fill(lambda template, text: text)
+    assert solved("fill") is STAND_INS["fill"]
+    with pytest.raises(LabError, match="nothing stands in"):
+        solved("no_such_exercise")
+
+
+def test_what_stands_in_does_what_the_exercise_asks() -> None:
+    if not assets.is_ready(assets.ASSETS["smollm2"]):
+        pytest.skip("smollm2 is not in the cache; run `labkit assets fetch`")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(assets.locate("smollm2"))
+    extra = {"label_ids": (tokenizer,)}
+    for name, function in STAND_INS.items():
+        examine = getattr(checks, f"check_{name}")
+        with pytest.raises(AssertionError, match="hands the work to labkit"):
+            examine(function, *extra.get(name, ()))
+        examine.__wrapped__(function, *extra.get(name, ()))
+
+
+# ---- which lines an exercise needs ----
+
+
+def lines(*sources: str, kept: set[int]) -> dict[int, str]:
+    return needed_lines([v4.new_code_cell(source) for source in sources], kept)
+
+
+def test_only_what_is_needed_runs() -> None:
+    given = "import math, os\nslow = os.times()\nscale = math.pi\nprint(scale)"
+    assert lines(given, "def f(x):\n    return scale * x", kept={1}) == {
+        0: "import math, os\nscale = math.pi",
+        1: "def f(x):\n    return scale * x",
+    }
+
+
+def test_the_last_value_before_a_use_counts_and_so_do_changes_to_it() -> None:
+    given = "x = [1]\nx = [2]\nx.append(3)\nx[0] = 4\nx = [5]"
+    assert lines(given, "y = x", kept={1})[0] == "x = [5]"
+    found = lines("x = [2]\nx.append(3)\nx[0] = 4\nz = 0", "y = x", "x = [9]", kept={1})
+    assert found[0] == "x = [2]\nx.append(3)\nx[0] = 4"
+    assert lines("n = 0\nfor i in range(3):\n    n += i", "n", kept={1})[0].startswith("n = 0\nfor")
+
+
+def test_names_inside_functions_are_their_own() -> None:
+    given = "text = slow()\nwords = [text for text in 'ab']\ndef g():\n    text = 1"
+    assert lines(given, "def f(text):\n    return text", kept={1}).keys() == {1}
+    assert lines(given, "words", kept={1})[0] == "words = [text for text in 'ab']"
+
+
+def test_a_kept_cell_that_is_no_python_runs_and_reports_it() -> None:
+    assert lines("x = (", "x = 1", "x", kept={0, 2}) == {0: "x = (", 1: "x = 1", 2: "x"}

@@ -1,0 +1,11 @@
+# hint: the same seed should give the same split
+import random
+
+
+def split(sentences, labels, share, seed):
+    distinct = sorted(set(sentences))
+    random.Random().shuffle(distinct)
+    held_out = set(distinct[: round(share * len(distinct))])
+    rows = list(zip(sentences, labels, strict=True))
+    train = [row for row in rows if row[0] not in held_out]
+    return train, [row for row in rows if row[0] in held_out]

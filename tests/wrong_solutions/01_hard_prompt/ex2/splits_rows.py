@@ -1,0 +1,9 @@
+# hint: stands on both sides
+import random
+
+
+def split(sentences, labels, share, seed):
+    rows = list(zip(sentences, labels, strict=True))
+    random.Random(seed).shuffle(rows)
+    cut = round(share * len(rows))
+    return rows[cut:], rows[:cut]

@@ -1,0 +1,6 @@
+# hint: these are probabilities
+import torch
+
+
+def score_batch(logits, mask, labels):
+    return logits[torch.arange(len(logits)), mask.sum(1) - 1].softmax(-1)[:, labels]

@@ -1,0 +1,4 @@
+# hint: return a copy
+def sample_init(table, length, common, seed):
+    start = seed % (common - length)
+    return table[start : start + length]

@@ -1,0 +1,13 @@
+# hint: take the mean over the batch
+import torch
+from torch import nn
+
+
+def training_step(prompt, model, texts, targets, lr):
+    inputs = torch.cat([prompt.expand(len(texts), -1, -1), texts], dim=1)
+    loss = nn.functional.cross_entropy(model(inputs), targets, reduction="sum")
+    prompt.grad = None
+    loss.backward()
+    with torch.no_grad():
+        prompt -= lr * prompt.grad
+    return loss.item()
