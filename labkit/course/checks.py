@@ -367,6 +367,7 @@ def check_nearest(nearest: Callable[[Tensor, Tensor, int], Tensor]) -> None:
 # ---- 04_shuffle_probe ----
 
 
+@exercise
 def check_block_orders(block_orders: Callable[[int, int, int, int], Sequence]) -> None:
     """``block_orders``: length, unit, count, seed → distinct orders (R, length)."""
     orders = [list(map(int, order)) for order in block_orders(12, 3, 10, 0)]
@@ -393,6 +394,7 @@ def check_block_orders(block_orders: Callable[[int, int, int, int], Sequence]) -
     _passed("block orders: blocks whole, distinct, never the trained one, repeatable")
 
 
+@exercise
 def check_prediction_matrix(prediction_matrix: Callable[..., Tensor]) -> None:
     """``prediction_matrix``: score (P, D) → (N, C), prompt (P, D), orders → (R, N)."""
     random = torch.Generator().manual_seed(0)
@@ -431,6 +433,7 @@ def check_prediction_matrix(prediction_matrix: Callable[..., Tensor]) -> None:
     _passed("prediction matrix: one row per order, from the trained prompt each time")
 
 
+@exercise
 def check_mcnemar(mcnemar: Callable[[Sequence, Sequence], float]) -> None:
     """``mcnemar``: right or wrong (N,) twice → exact two-sided p-value."""
     a = np.array([1] * 9 + [0] * 1 + [1] * 40 + [0] * 10, dtype=bool)
@@ -460,6 +463,7 @@ def check_mcnemar(mcnemar: Callable[[Sequence, Sequence], float]) -> None:
     _passed("McNemar: discordant examples only, exact, two-sided")
 
 
+@exercise
 def check_undo_positions(undo_positions: Callable[[Tensor, Tensor], Tensor]) -> None:
     """``undo_positions``: vectors (P, D), position table (M, D) → (P, D) to be fed instead."""
     import transformers
@@ -506,6 +510,7 @@ def check_undo_positions(undo_positions: Callable[[Tensor, Tensor], Tensor]) -> 
 # ---- 05_position_enhancement ----
 
 
+@exercise
 def check_sinusoids(sinusoids: Callable[[int, int], Tensor]) -> None:
     """``sinusoids``: length, width → (P, D), the printed equations 2 and 3."""
     table = sinusoids(5, 6)
@@ -533,6 +538,7 @@ def check_sinusoids(sinusoids: Callable[[int, int], Tensor]) -> None:
     _passed("sinusoids: places from 0, sines and cosines in turn, the printed exponents")
 
 
+@exercise
 def check_relative_scores(scores: Callable[[Tensor, Tensor], Tensor]) -> None:
     """``scores``: queries (P, d), table (2P−1, d) → (P, P); row j−i+P−1 for i looking at j."""
     random = torch.Generator().manual_seed(0)
@@ -565,6 +571,7 @@ def _by_pairs(queries: Tensor, table: Tensor, distance: Callable[[int, int], int
     return torch.tensor(rows)
 
 
+@exercise
 def check_head(head: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> None:
     """``head``: queries, keys, values (P, d), relative scores (P, P) → (P, d)."""
     random = torch.Generator().manual_seed(0)
@@ -597,6 +604,7 @@ def check_head(head: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> None
 # ---- 06_lstm_sorter ----
 
 
+@exercise
 def check_lstm_step(step: Callable[..., tuple[Tensor, Tensor]]) -> None:
     """``step``: x (D,), h (H,), m (H,), w_x (4H, D), w_h (4H, H), bias (4H,) → h, m."""
     torch.manual_seed(0)
@@ -626,6 +634,7 @@ def check_lstm_step(step: Callable[..., tuple[Tensor, Tensor]]) -> None:
     _passed("one decoder step: equal to torch.nn.LSTMCell")
 
 
+@exercise
 def check_gate(gate: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
     """``gate``: encoded (P, D), hidden (D,), weight (D, D) → O_i (P,)."""
     random = torch.Generator().manual_seed(0)
@@ -652,6 +661,7 @@ def check_gate(gate: Callable[[Tensor, Tensor, Tensor], Tensor]) -> None:
     _passed("selection gate: a probability for every virtual token")
 
 
+@exercise
 def check_mask_chosen(masked: Callable[[Tensor, list[int]], Tensor]) -> None:
     """``masked``: scores (P,), indices chosen so far → probabilities (P,)."""
     scores = torch.tensor([3.0, 1.0, 2.0, 0.0])
@@ -679,6 +689,7 @@ def check_mask_chosen(masked: Callable[[Tensor, list[int]], Tensor]) -> None:
     _passed("masked: a chosen token can't be chosen again")
 
 
+@exercise
 def check_straight_through(straight: Callable[[Tensor], Tensor]) -> None:
     """``straight``: Order (P, P) → one-hot going forward, gradient of Order going back."""
     # many places: at some of them (hot + order) − order is off by a rounding error

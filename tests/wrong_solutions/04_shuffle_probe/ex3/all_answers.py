@@ -1,0 +1,11 @@
+# hint: examples that both get right say nothing
+import numpy as np
+from scipy import stats
+
+
+def mcnemar(a, b):
+    a, b = np.asarray(a, dtype=bool), np.asarray(b, dtype=bool)
+    only_a, only_b = int(np.sum(a & ~b)), int(np.sum(b & ~a))
+    if only_a + only_b == 0:
+        return 1.0
+    return stats.binomtest(int(a.sum()), int(a.sum() + b.sum()), 0.5).pvalue

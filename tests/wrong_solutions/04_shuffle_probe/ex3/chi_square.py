@@ -1,0 +1,11 @@
+# hint: the chi-square approximation
+import numpy as np
+from scipy import stats
+
+
+def mcnemar(a, b):
+    a, b = np.asarray(a, dtype=bool), np.asarray(b, dtype=bool)
+    only_a, only_b = int(np.sum(a & ~b)), int(np.sum(b & ~a))
+    if only_a + only_b == 0:
+        return 1.0
+    return stats.chi2.sf((only_a - only_b) ** 2 / (only_a + only_b), 1)

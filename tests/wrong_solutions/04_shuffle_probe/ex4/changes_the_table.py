@@ -1,0 +1,8 @@
+# hint: the model's own table was changed
+import torch
+
+
+def undo_positions(vectors, table):
+    with torch.no_grad():
+        table[: len(vectors)] = 0.0
+    return vectors + 0.0
