@@ -1,0 +1,2 @@
+def gate(encoded, hidden, weight):
+    return (encoded @ (weight @ hidden)).softmax(-1)

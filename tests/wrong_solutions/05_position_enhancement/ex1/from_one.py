@@ -1,0 +1,13 @@
+# hint: count places from 0
+import math
+
+import torch
+
+
+def sinusoids(length, width):
+    rows = []
+    for place in range(1, 1 + length):
+        angles = [place / 10_000.0 ** (c / width) for c in range(width)]
+        row = [math.cos(a) if c % 2 else math.sin(a) for c, a in enumerate(angles)]
+        rows.append(row)
+    return torch.tensor(rows)

@@ -1,0 +1,9 @@
+# hint: in the order i, f, g, o
+import torch
+
+
+def lstm_step(step_input, hidden, memory, w_input, w_hidden, bias):
+    gates = w_input @ step_input + w_hidden @ hidden + bias
+    f, i, g, o = gates.chunk(4)
+    new_memory = torch.sigmoid(f) * memory + torch.sigmoid(i) * torch.tanh(g)
+    return torch.sigmoid(o) * new_memory.tanh(), new_memory

@@ -1,0 +1,3 @@
+# hint: these are scores
+def gate(encoded, hidden, weight):
+    return encoded @ (weight @ hidden)

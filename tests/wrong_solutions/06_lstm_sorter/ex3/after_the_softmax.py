@@ -1,0 +1,5 @@
+# hint: before the softmax
+def mask_chosen(scores, chosen):
+    probabilities = scores.softmax(0)
+    probabilities[chosen] = 0.0
+    return probabilities

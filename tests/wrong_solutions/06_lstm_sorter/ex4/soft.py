@@ -1,0 +1,3 @@
+# hint: going forward
+def straight_through(order):
+    return order
