@@ -1,11 +1,11 @@
 """The students' skeletons: `labkit assignments build` and `labkit assignments check`.
 
 `assignments/` is written from the masters in `notebooks/` by nbgrader's own generator (solutions
-and hidden tests cleared, outputs cleared, cells locked, checksums set). Two things are added to what it
-writes: tests, and given cells that call an answer themselves, are tagged ``raises-exception``, so
-that "Run All Cells" goes on after an exercise that is not solved yet; and the metadata keeps
-nothing of the machine that ran the master.
-Both leave nbgrader's checksums as they are.
+and hidden tests cleared, outputs cleared, cells locked, checksums set). Two things are added to
+what it writes: tests, and given cells that call an answer themselves, are tagged
+``raises-exception``, so that "Run All Cells" goes on after an exercise that is not solved yet; and
+the metadata keeps nothing of the machine that ran the master. nbgrader's checksums stay as they
+are.
 
 The proofs of ``check`` run the exercises alone (:func:`labkit.course.exercises.needed_lines`), in
 this process, with nbgrader's rule for a test cell: an exception or anything on standard error is
