@@ -15,7 +15,14 @@ from labkit.core import assets
 from labkit.core.errors import LabError
 from labkit.course import assignments, checks
 from labkit.course.answers import handed_over, passed
-from labkit.course.exercises import exercises, is_by_hand, needed_lines, read, read_answers
+from labkit.course.exercises import (
+    exercises,
+    is_by_hand,
+    needed_lines,
+    read,
+    read_answers,
+    unsolved_cells,
+)
 from labkit.course.stand_ins import STAND_INS, solved
 from labkit.soft_prompt import SoftPrompt, nearest_tokens
 
@@ -327,6 +334,27 @@ def test_names_inside_functions_are_their_own() -> None:
     given = "text = slow()\nwords = [text for text in 'ab']\ndef g():\n    text = 1"
     assert lines(given, "def f(text):\n    return text", kept={1}).keys() == {1}
     assert lines(given, "words", kept={1})[0] == "words = [text for text in 'ab']"
+
+
+def test_given_cells_that_call_an_answer_are_known() -> None:
+    cells = [
+        v4.new_code_cell("import random\n\n\ndef f(x):\n    pass"),
+        v4.new_code_cell("own = solved('f')(1)\nrandom.seed(0)"),
+        v4.new_code_cell("y = f(1)"),
+        v4.new_code_cell("print(y)"),
+        v4.new_code_cell("y = 1"),
+        v4.new_code_cell("print(y)"),
+    ]
+    cells[0].metadata["nbgrader"] = {"solution": True, "grade": False, "grade_id": "ex1-solution"}
+    assert unsolved_cells(cells) == {2, 3}
+
+
+def test_every_check_of_an_exercise_is_marked_as_one() -> None:
+    """The decorator refuses answers that hand the work to labkit, and knows who has passed."""
+    found = {name: value for name, value in vars(checks).items() if name.startswith("check_")}
+    assert (
+        found and [name for name, value in found.items() if not hasattr(value, "__wrapped__")] == []
+    )
 
 
 def test_a_kept_cell_that_is_no_python_runs_and_reports_it() -> None:

@@ -2,9 +2,10 @@
 
 `assignments/` is written from the masters in `notebooks/` by nbgrader's own generator (solutions
 and hidden tests cleared, outputs cleared, cells locked, checksums set). Two things are added to
-what it writes: tests are tagged ``raises-exception``, so that "Run All Cells" goes on after an
-exercise that is not solved yet, and the metadata keeps nothing of the machine that ran the master.
-Both leave nbgrader's checksums as they are.
+what it writes: tests, and given cells that call an answer themselves, are tagged
+``raises-exception``, so that "Run All Cells" goes on after an exercise that is not solved yet; and
+the metadata keeps nothing of the machine that ran the master. nbgrader's checksums stay as they
+are.
 
 The proofs of ``check`` run the exercises alone (:func:`labkit.course.exercises.needed_lines`), in
 this process, with nbgrader's rule for a test cell: an exception or anything on standard error is
@@ -35,6 +36,7 @@ from labkit.course.exercises import (
     needed_lines,
     read,
     read_answers,
+    unsolved_cells,
 )
 
 MASTERS, SKELETONS, WRONG = "notebooks", "assignments", "tests/wrong_solutions"
@@ -136,9 +138,10 @@ def _finished(notebook: NotebookNode) -> NotebookNode:
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": kernel.name},
         "language_info": {"name": "python"},
     }
-    for cell in notebook.cells:
+    unsolved = unsolved_cells(notebook.cells)
+    for index, cell in enumerate(notebook.cells):
         tags = [t for t in cell.metadata.get("tags", []) if not t.startswith("nbval-")]
-        tags += [KEEPS_RUNNING] if is_test(cell) else []
+        tags += [KEEPS_RUNNING] if is_test(cell) or index in unsolved else []
         cell.metadata.pop("tags", None)
         if tags:
             cell.metadata["tags"] = tags

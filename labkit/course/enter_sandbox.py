@@ -39,7 +39,7 @@ class _Attributes(ctypes.Structure):
 
 def main(spec: dict, program: list[str]) -> None:
     """Set the limits, shut the doors and become the program."""
-    os.environ.pop("JPY_PARENT_PID", None)  # a number from outside, which means nothing in here
+    os.unsetenv("JPY_PARENT_PID")  # a number from outside, which means nothing in here
     if spec["isolate"]:
         libc = ctypes.CDLL(None, use_errno=True)
         _checked(libc.prctl(DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0))

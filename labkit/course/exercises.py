@@ -112,6 +112,27 @@ def needed_lines(cells: Sequence[NotebookNode], kept: set[int]) -> dict[int, str
     return {index: "\n".join(sources) for index, sources in lines.items()}
 
 
+def unsolved_cells(cells: Sequence[NotebookNode]) -> set[int]:
+    """Given cells that need an answer of the reader's, or what another such cell makes."""
+    unsolved, found = set(), set()
+    for index, cell in enumerate(cells):
+        if cell.cell_type != "code" or is_test(cell):
+            continue
+        (whole,) = _statements(index, cell.source, whole=True)
+        if is_solution(cell):
+            unsolved |= whole.binds - _imported(cell.source)
+        elif whole.loads & unsolved:
+            found.add(index)
+            unsolved |= whole.binds
+        else:
+            unsolved -= whole.binds
+    return found
+
+
+def _imported(source: str) -> set[str]:
+    return {name for node in ast.parse(source).body if _is_import(node) for name in _names(node)[0]}
+
+
 def _makers(name: str, position: int, statements: Sequence[_Statement]) -> set[int]:
     """The last statement that binds ``name`` before ``position``, and what changes it until then.
 
@@ -150,7 +171,7 @@ def _is_python(source: str) -> bool:
 
 
 def _cut(cell: int, source: str, tree: ast.Module) -> Iterator[_Statement]:
-    imported = {name for node in tree.body if _is_import(node) for name in _names(node)[0]}
+    imported = _imported(source)
     lines = source.splitlines()
     for node in tree.body:
         start = min([node.lineno, *(d.lineno for d in getattr(node, "decorator_list", []))])
