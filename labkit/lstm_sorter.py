@@ -359,7 +359,7 @@ PAIRS_AT_ONCE = 8
 CHECK_SHARE = 1 / 3
 """Of what a sorter's training has spent, the part that may go into scoring orders on the sample."""
 
-LEARNING_RATES = {"lstm": 1e-3, "lstm-printed": 1e-3, "sinkhorn": 0.1}
+LSTM_LEARNING_RATE, SINKHORN_LEARNING_RATE = 1e-3, 0.1
 
 
 @dataclass
@@ -517,11 +517,11 @@ def _lstm(run: _Search, positions: bool, mode: str = "permutation") -> None:
     length, width = run.objective.vectors.shape
     enhance = PositionEnhancement(width, length) if positions else None
     sorter = LSTMSorter(run.prompt, mode=mode, positions=enhance)
-    _train(run, sorter, LEARNING_RATES["lstm"])
+    _train(run, sorter, LSTM_LEARNING_RATE)
 
 
 def _sinkhorn(run: _Search, _positions: bool) -> None:
-    _train(run, SinkhornSorter(run.prompt), LEARNING_RATES["sinkhorn"])
+    _train(run, SinkhornSorter(run.prompt), SINKHORN_LEARNING_RATE)
 
 
 def _train(run: _Search, sorter: LSTMSorter | SinkhornSorter, lr: float) -> None:

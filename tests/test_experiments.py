@@ -166,7 +166,7 @@ def test_reference_results_are_whole():
     assert files
     for file in files:
         result = json.loads(file.read_text(encoding="utf-8"))
-        assert result["command"].startswith("labkit run ")
+        assert result["command"].startswith("labkit ")
         for row in result["rows"]:
             right = [c == "1" for c in row["correct"]]
             assert len(right) == row["n"]

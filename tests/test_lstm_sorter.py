@@ -153,10 +153,9 @@ def test_the_printed_sign_of_equation_14_climbs():
             hot = F.one_hot(sorting.choices, LENGTH).to(sorting.probabilities.dtype)
             return hot + sorting.probabilities.detach() - sorting.probabilities
 
-    ours, printed = build(), build()
-    printed = Printed(ours, mode="permutation")
-    printed.load_state_dict(ours.state_dict() | {"vectors": printed.vectors})
-    printed.vectors.copy_(ours.vectors)
+    ours = build()
+    printed = Printed(SoftPrompt(ours.vectors))
+    printed.load_state_dict(ours.state_dict())
     weights = torch.randn(LENGTH, WIDTH)
     (weights * ours()).sum().backward()
     (weights * printed()).sum().backward()

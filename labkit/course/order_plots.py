@@ -113,6 +113,22 @@ def grouped_scores(
 
 
 @styled
+def curves(
+    lines: Mapping[str, Sequence[float]], title: str, *, xlabel: str, ylabel: str
+) -> CourseFigure:
+    """Values over steps, one line per name; the axis starts at 0, so heights can be compared."""
+    fig = CourseFigure(3.5, title)
+    ax = fig.subplots()
+    for i, (name, values) in enumerate(lines.items()):
+        ax.plot(range(1, len(values) + 1), values, color=PALETTE[i], linewidth=1.8, label=name)
+    ax.set(xlabel=xlabel, ylabel=ylabel, xlim=(0, None))
+    ax.set_ylim(bottom=0)
+    ax.grid(alpha=0.4)
+    fig.legend(loc=BELOW, ncols=min(4, len(lines)))
+    return fig
+
+
+@styled
 def search_curves(
     histories: Mapping[str, Sequence[Sequence[tuple[int, float]]]],
     title: str,
