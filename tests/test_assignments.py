@@ -336,6 +336,13 @@ def test_names_inside_functions_are_their_own() -> None:
     assert lines(given, "words", kept={1})[0] == "words = [text for text in 'ab']"
 
 
+def test_magics_are_read_as_what_they_become() -> None:
+    assert lines("!ls\nx = 1\nz = 2", "x", kept={1})[0] == "x = 1"
+    assert lines("x = 1", "%time y = 2\nx", kept={1})[0] == "x = 1"
+    long = "!ls\n" * 20_000
+    assert lines("x = 1", long, kept={1}) == {1: long}
+
+
 def test_given_cells_that_call_an_answer_are_known() -> None:
     cells = [
         v4.new_code_cell("import random\n\n\ndef f(x):\n    pass"),
@@ -352,9 +359,8 @@ def test_given_cells_that_call_an_answer_are_known() -> None:
 def test_every_check_of_an_exercise_is_marked_as_one() -> None:
     """The decorator refuses answers that hand the work to labkit, and knows who has passed."""
     found = {name: value for name, value in vars(checks).items() if name.startswith("check_")}
-    assert (
-        found and [name for name, value in found.items() if not hasattr(value, "__wrapped__")] == []
-    )
+    plain = [name for name, value in found.items() if not hasattr(value, "__wrapped__")]
+    assert found and not plain, f"@exercise is missing on {plain}"
 
 
 def test_a_kept_cell_that_is_no_python_runs_and_reports_it() -> None:

@@ -75,6 +75,9 @@ def exercise_name(cell: NotebookNode) -> str:
 
 # ---- which lines a cell needs ----
 
+LONGEST_WITH_MAGICS = 10_000
+"""Characters: IPython takes minutes to translate long cells of nothing but magics."""
+
 
 class _Statement(NamedTuple):
     cell: int
@@ -149,7 +152,9 @@ def _makers(name: str, position: int, statements: Sequence[_Statement]) -> set[i
 
 
 def _statements(cell: int, source: str, whole: bool) -> Iterator[_Statement]:
-    plain = source if _is_python(source) else TransformerManager().transform_cell(source)
+    plain = source
+    if not _is_python(source) and len(source) <= LONGEST_WITH_MAGICS:
+        plain = TransformerManager().transform_cell(source)
     try:
         tree = ast.parse(plain)
         if whole:
