@@ -17,6 +17,7 @@ _HOME = {
     "evaluate": "labkit.core.prompted_model",
     "fit": "labkit.core.tuning",
     "LabError": "labkit.core.errors",
+    "PromptEncoder": "labkit.p_tuning",
     "SoftPrompt": "labkit.soft_prompt",
     "load_prompt": "labkit.soft_prompt",
     "save_prompt": "labkit.soft_prompt",

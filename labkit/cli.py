@@ -182,6 +182,9 @@ def tune(
     steps: Annotated[int | None, typer.Option(min=1)] = None,
     batch_size: Annotated[int | None, typer.Option(min=1)] = None,
     init: Annotated[str, typer.Option(help="uniform, vocab, labels or text:...")] = "vocab",
+    encoder: Annotated[
+        str | None, typer.Option(help="P-Tuning: lstm or mlp writes the virtual tokens")
+    ] = None,
     lr: Annotated[float | None, typer.Option(help="learning rate")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adam, adamw or adafactor")] = None,
     schedule: Annotated[str | None, typer.Option(help="constant, linear or cosine")] = None,
@@ -207,6 +210,7 @@ def tune(
         from labkit.core.backbones import load_backbone
         from labkit.core.tasks import load_task
         from labkit.experiments import RECIPES
+        from labkit.p_tuning import PromptEncoder
         from labkit.soft_prompt import initialise
 
         data = load_task(task)
@@ -231,10 +235,13 @@ def tune(
         }
         what = {"backbone": backbone, "task": task, "template": template, "verbalizer": verbalizer}
         command = command_line(
-            "tune", {**what, "length": length, "init": init, **settings, "out": out}
+            "tune",
+            {**what, "length": length, "init": init, "encoder": encoder, **settings, "out": out},
         )
         model = _model(frozen, data, template, words, soft=True)
         prompt = initialise(init, frozen, length, model.verbalizer, seed)
+        if encoder is not None:
+            prompt = PromptEncoder.from_prompt(prompt, encoder, seed=seed)
         result = _finished(out, command) if resume else None
         if result is None:
             result = _train(model, prompt, data, settings, command, out, resume, update)

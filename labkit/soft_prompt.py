@@ -235,6 +235,8 @@ class PromptCard:
         backbone, revision: the model it was made for.
         template, verbalizer, bos, sentinel, positions: how it is used, as in `PromptedModel`.
         command, seed, scores: how it was made, and what it reached.
+        folded_from: the module that wrote these vectors while training, such as PromptEncoder;
+            empty where they were trained themselves.
     """
 
     backbone: str
@@ -247,6 +249,7 @@ class PromptCard:
     command: str = ""
     seed: int | None = None
     scores: dict[str, object] | None = None
+    folded_from: str = ""
 
     def model(self, backbone: Backbone) -> PromptedModel:
         """The model as it was when the prompt was trained."""
@@ -279,7 +282,8 @@ def save_prompt(
             earlier prompt there stays as it was.
     """
     folder = Path(folder)
-    vectors = model.vectors(prompt).detach().float().cpu()
+    with torch.no_grad():  # as in scoring: an LSTM's last bits differ where gradients are kept
+        vectors = model.vectors(prompt).float().cpu()
     card = PromptCard(
         backbone=model.backbone.name,
         revision=model.backbone.revision,
@@ -291,6 +295,7 @@ def save_prompt(
         command=command,
         seed=seed,
         scores=dict(scores or {}),
+        folded_from="" if isinstance(prompt, SoftPrompt) else type(prompt).__name__,
     )
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
