@@ -328,7 +328,7 @@ def sort(
     prompt: Annotated[Path, typer.Option(help="folder of a saved soft prompt")],
     out: Annotated[Path, typer.Option(help="folder for the sorted prompt")],
     method: Annotated[
-        str, typer.Option(help="swap, lstm, lstm-printed, random or sinkhorn")
+        str, typer.Option(help="swap, lstm, lstm-printed, lstm-taught, random or sinkhorn")
     ] = "swap",
     positions: Annotated[
         bool, typer.Option("--positions", help="position enhancement for the lstm sorter")

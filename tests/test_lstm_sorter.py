@@ -29,6 +29,7 @@ from labkit.lstm_sorter import (
     promising_pairs,
     search,
     sinkhorn,
+    teach,
 )
 from labkit.position_enhancement import PositionEnhancement
 from labkit.soft_prompt import WEIGHTS, SoftPrompt, load_prompt, save_prompt
@@ -177,6 +178,15 @@ def test_fit_trains_the_sorter_and_leaves_the_prompt(tiny_backbone, tiny_task):
     result = evaluate(model, sorter, tiny_task)
     plain = evaluate(model, SoftPrompt(before[list(sorter.order())]), tiny_task)
     assert np.array_equal(result.scores, plain.scores)
+
+
+@with_and_without_positions
+def test_a_taught_sorter_gives_the_order_it_was_taught(positions):
+    for seed, order in enumerate([tuple(range(LENGTH)), (5, 0, 3, 1, 4, 2)]):
+        sorter = build(positions=positions, seed=seed)
+        assert sorter.order() != order
+        teach(sorter, order, lr=1e-2)
+        assert sorter.order() == order
 
 
 def test_saving_folds_into_a_plain_prompt(tiny_backbone, tiny_folder, tiny_task, tmp_path):
@@ -349,7 +359,9 @@ def test_random_orders_are_new_and_end_when_there_are_no_more():
 
 
 def test_impossible_searches_are_named():
-    with pytest.raises(LabError, match="choose one of lstm, lstm-printed, random, swap, sinkhorn"):
+    with pytest.raises(
+        LabError, match="choose one of lstm, lstm-printed, lstm-taught, random, swap, sinkhorn"
+    ):
         find_order(Linear(), "sort", budget=10)
     with pytest.raises(LabError, match="give at least 2"):
         find_order(Linear(), "swap", budget=1)

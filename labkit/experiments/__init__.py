@@ -1,8 +1,8 @@
 """Named experiments: ``labkit run NAME``, a table of the paper or another grid of rows.
 
 ``grid`` runs any of them row by row; ``training`` holds those about how a prompt is trained,
-``order`` those about the order of its virtual tokens (tables 1–6), ``glue_tables`` the comparison
-of methods over GLUE (tables 7 and 8).
+``order`` those about the order of its virtual tokens (tables 1–6), ``searches`` the looking for a
+better one, ``glue_tables`` the comparison of methods over GLUE (tables 7 and 8).
 
 Usage::
 
@@ -20,17 +20,25 @@ import numpy as np
 
 from labkit.core.engines import Engine, LocalEngine
 from labkit.core.errors import LabError
-from labkit.experiments import glue_tables, grid, order, training
-from labkit.experiments.grid import Experiment, OnProgress, as_markdown, run_grid
+from labkit.experiments import glue_tables, grid, order, searches, training
+from labkit.experiments.grid import (
+    PROMPTS,
+    REFERENCE,
+    Experiment,
+    OnProgress,
+    as_markdown,
+    run_grid,
+)
 from labkit.experiments.training import RECIPES
 
 __all__ = ["EXPERIMENTS", "PROMPTS", "RECIPES", "REFERENCE", "by_seed", "names", "reference", "run"]
 
-DATA = Path(__file__).parents[2] / "data"
-PROMPTS, REFERENCE = DATA / "prompts", DATA / "reference"
-"""Trained prompts and results of longer runs that come with the course."""
-
-_ALL = (*order.EXPERIMENTS, *glue_tables.EXPERIMENTS, *training.EXPERIMENTS)
+_ALL = (
+    *order.EXPERIMENTS,
+    *glue_tables.EXPERIMENTS,
+    *searches.EXPERIMENTS,
+    *training.EXPERIMENTS,
+)
 EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
 
 

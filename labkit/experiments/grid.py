@@ -31,6 +31,10 @@ from labkit.core.tasks import Task, load_task
 PROFILES = ("small", "full")
 TASK = "rt-polarity"
 
+DATA = Path(__file__).parents[2] / "data"
+PROMPTS, REFERENCE = DATA / "prompts", DATA / "reference"
+"""Trained prompts and results of longer runs that come with the course."""
+
 REACHED = 0.4
 """Share of the measured matrix-product rate that training and probing reach, for estimates."""
 

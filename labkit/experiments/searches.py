@@ -1,0 +1,166 @@
+"""``order-search``: the LSTM sorter against plain searches, at one budget of forward passes.
+
+A prompt whose order is known to be good is shuffled, and every method is given the shuffled one.
+What it finds is held against the order the prompt was trained in and against the other methods.
+Two rows start from the trained order instead: they ask whether it can be improved, and not only
+found again. Orders are chosen on training sentences and scored on test.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.tasks import Task
+from labkit.experiments import order
+from labkit.experiments.grid import (
+    PROMPTS,
+    Claim,
+    Experiment,
+    Place,
+    short,
+)
+from labkit.experiments.training import scores_of
+from labkit.lstm_sorter import BUDGET, search
+from labkit.shuffle_probe import Shuffle
+from labkit.soft_prompt import SoftPrompt, load_prompt
+
+LENGTH = 20
+BUDGETS = {"encoder": 9_600, "causal": 19_200}
+"""Forward passes that a row may spend: 100 evaluations of 96 sentences, for the causal default
+model, where the order matters, 200. The ``full`` profile spends :data:`BUDGET`."""
+
+TRAINED, SHUFFLED = "trained order", "shuffled"
+
+
+@dataclass(frozen=True)
+class SearchSetting(order.OrderSetting):
+    """A search, or an order that is scored as it is.
+
+    Attributes:
+        method: as in :func:`labkit.lstm_sorter.find_order`; None: no search.
+        enhanced: position enhancement for what the sorter reads.
+        start: the order that the method is given, :data:`TRAINED` or :data:`SHUFFLED`.
+        budget: forward passes.
+    """
+
+    method: str | None = None
+    enhanced: bool = False
+    start: str = SHUFFLED
+    budget: int = BUDGET
+
+
+def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> dict:
+    """Search from the given order; ``order`` in the row counts rows of the trained prompt."""
+    model, prompt = _prompt(setting, task, place)
+    (shuffled,) = Shuffle().draw(len(prompt), 1, seed=0)  # the same one for all seeds
+    start = list(range(len(prompt))) if setting.start == TRAINED else shuffled.tolist()
+    vectors = model.vectors(prompt).detach()
+    given = SoftPrompt(vectors[start])
+    row = {
+        "setting": setting.name,
+        "seed": seed,
+        "backbone": setting.backbone,
+        "task": task.name,
+        "method": setting.method,
+        "positions": setting.enhanced,
+        "start": setting.start,
+        "device": str(model.backbone.device),
+        "dtype": str(model.backbone.dtype).removeprefix("torch."),
+    }
+    if setting.method is None:
+        return row | {"order": start} | scores_of(evaluate(model, given, task, limit=place.limit))
+    result = search(
+        model,
+        given,
+        task,
+        setting.method,
+        budget=setting.budget,
+        seed=seed,
+        positions=setting.enhanced,
+        limit=place.limit,
+        on_progress=lambda spent, budget: place.tell(spent, budget, f"{spent:,} forward passes"),
+    )
+    found = result.found
+    return {
+        **row,
+        "budget": setting.budget,
+        "forward_passes": found.forward_passes,
+        "order": [start[i] for i in found.order],
+        "is_permutation": found.is_permutation,
+        "distinct": len(set(found.order)),
+        "loss_before": found.loss_before,
+        "loss": found.loss,
+        "history": [list(point) for point in found.history],
+        "before": result.before.value,
+        "seconds": round(result.seconds, 1),
+        **scores_of(result.after),
+    }
+
+
+def _prompt(setting: SearchSetting, task: Task, place: Place) -> tuple[PromptedModel, SoftPrompt]:
+    """The course's own prompt for this model and task, or one trained for this table."""
+    backbone = order.shared_backbone(setting.backbone)
+    kept = PROMPTS / f"{short(setting.backbone)}-{task.name}"
+    if setting.recipe.length == LENGTH and kept.is_dir():
+        prompt, card = load_prompt(kept)
+        return card.model(backbone), prompt
+    model = PromptedModel.for_task(backbone, task)
+    return model, order.trained_prompt(setting, model, task, 0, place)
+
+
+def _settings(backbone: str | None, profile: str) -> list[SearchSetting]:
+    name = backbone or ("google-t5/t5-base" if profile == "full" else "minilm")
+    recipe = order.recipe_for(name, profile, 100 if profile == "full" else LENGTH)
+    budget = BUDGET if profile == "full" else BUDGETS.get(order.shared_backbone(name).readout)
+
+    def line(label: str, method: str | None, **more: object) -> SearchSetting:
+        own = {"budget": budget or BUDGET, **more}
+        return SearchSetting(label, name, recipe, profile=profile, method=method, **own)
+
+    return [
+        line(TRAINED, None, start=TRAINED),
+        line(SHUFFLED, None),
+        line("swap", "swap"),
+        line("lstm", "lstm"),
+        line("random", "random"),
+        line("lstm-printed", "lstm-printed"),
+        line("lstm + positions", "lstm", enhanced=True),
+        line("sinkhorn", "sinkhorn"),
+        line("swap from the trained order", "swap", start=TRAINED),
+        line("lstm taught the trained order", "lstm-taught", start=TRAINED),
+        line("lstm, three times the budget", "lstm", budget=3 * (budget or BUDGET)),
+        line("swap, three times the budget", "swap", budget=3 * (budget or BUDGET)),
+    ]
+
+
+def _higher(better: str, worse: str) -> Claim:
+    return Claim(f"{better} − {worse}", better, worse)
+
+
+EXPERIMENTS = (
+    Experiment(
+        "order-search",
+        "the sorter against plain searches at equal budget, ours",
+        _settings,
+        search_row,
+        (
+            *(
+                _higher(each, TRAINED)
+                for each in (
+                    "lstm",
+                    "lstm + positions",
+                    "lstm taught the trained order",
+                    "swap",
+                    "swap from the trained order",
+                )
+            ),
+            _higher("lstm", "random"),
+            _higher("lstm", "swap"),
+            _higher("lstm + positions", "lstm"),
+            _higher("lstm-printed", "lstm"),
+            _higher("lstm", SHUFFLED),
+            _higher("swap", SHUFFLED),
+        ),
+    ),
+)
