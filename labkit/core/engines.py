@@ -18,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -262,13 +263,21 @@ def _ray():
     return ray
 
 
+def _reach(address: str | None) -> None:
+    """Raise OSError where nothing listens: Ray itself would try again for many minutes."""
+    host, _, port = (address or "").rpartition("://")[2].rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host, int(port)), timeout=10).close()
+
+
 @contextlib.contextmanager
 def _connected(ray, address: str | None) -> Iterator[None]:
     try:
+        _reach(address)
         ray.init(
             address=address, log_to_driver=False, include_dashboard=False, logging_level="ERROR"
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         where, why = address or "this machine", str(error).splitlines()[0]
         raise LabError(
             f"no Ray cluster answers at {where} ({why}); give the address that `ray start` printed"

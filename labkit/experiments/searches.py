@@ -124,13 +124,13 @@ def _settings(backbone: str | None, profile: str) -> list[SearchSetting]:
         line("swap", "swap"),
         line("lstm", "lstm"),
         line("random", "random"),
+        line("swap, three times the budget", "swap", budget=3 * (budget or BUDGET)),
         line("lstm-printed", "lstm-printed"),
         line("lstm + positions", "lstm", enhanced=True),
         line("sinkhorn", "sinkhorn"),
         line("swap from the trained order", "swap", start=TRAINED),
         line("lstm taught the trained order", "lstm-taught", start=TRAINED),
         line("lstm, three times the budget", "lstm", budget=3 * (budget or BUDGET)),
-        line("swap, three times the budget", "swap", budget=3 * (budget or BUDGET)),
     ]
 
 
