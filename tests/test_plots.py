@@ -323,7 +323,7 @@ def test_length_curve_band_is_the_t_interval_and_a_missing_seed_is_left_out():
     assert means.get_ydata() == pytest.approx([0.62, 0.805, 0.84])
     assert ax.get_xscale() == "log"
     assert [label.get_text() for label in ax.get_xticklabels()] == ["1", "5", "20"]
-    assert {"majority class 0.50", "best hard prompt 0.70"} <= set(texts(figure))
+    assert {"majority class 0.50", "hard prompt 0.70"} <= set(texts(figure))
 
 
 def test_similarity_histogram_counts_every_virtual_token_once():

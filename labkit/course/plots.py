@@ -26,6 +26,7 @@ from labkit.course.data_flow import data_flow
 from labkit.course.style import (
     BLUE,
     DIVERGING,
+    GREEN,
     GREY,
     INK,
     PALETTE,
@@ -244,6 +245,7 @@ def length_curve(
     title: str,
     majority: float,
     hard: float | None = None,
+    live: tuple[float, float] | None = None,
     paper: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> CourseFigure:
     """Accuracy against prompt length or learning rate, on a logarithmic axis.
@@ -252,7 +254,8 @@ def length_curve(
         x: (L,) lengths or rates, increasing. x_label: what they are.
         values_by_seed: (S, L) accuracies, NaN where a seed was not run. Each is a dot; the line is
             their mean and the band its Student t interval, where there are two seeds or more.
-        majority: the share of the largest class. hard: the best hard prompt's accuracy.
+        majority: the share of the largest class. hard: a hard prompt's accuracy.
+        live: (x, accuracy) of what the reader has just run.
         paper: published (x, accuracies) to stand beside, of another model.
     """
     by_seed = np.atleast_2d(np.asarray(values_by_seed, dtype=float))  # (S, L)
@@ -269,8 +272,10 @@ def length_curve(
         Patch(facecolor=BLUE, alpha=0.15, label="95 % interval of the mean over seeds"),
     ]
     if hard is not None:
-        handles.append(_level(ax, hard, f"best hard prompt {hard:.2f}", VERMILLION, "-."))
+        handles.append(_level(ax, hard, f"hard prompt {hard:.2f}", VERMILLION, "-."))
     handles.append(_level(ax, majority, f"majority class {majority:.2f}", GREY, "--"))
+    if live is not None:
+        handles += ax.plot(*live, "*", color=GREEN, markersize=13, zorder=4, label="run live")
     if paper is not None:
         handles += ax.plot(
             *paper, "D:", color=PURPLE, mfc="white", label="published, another model"
