@@ -78,7 +78,8 @@ test: assets lint
 	$(call heading,'Unit tests')
 	@OMP_NUM_THREADS=1 $(PY) -m pytest $(SIDE_BY_SIDE) --dist loadfile tests
 	$(call heading,'Notebooks: each cell run again and compared with its stored output')
-	@$(PY) -m pytest --nbval --nbval-current-env --nbval-cell-timeout=600 notebooks
+	@OMP_NUM_THREADS=1 $(PY) -m pytest $(SIDE_BY_SIDE) --dist loadscope \
+		--nbval --nbval-current-env --nbval-cell-timeout=600 notebooks
 
 # A notebook that fails does not keep the others from being run; the masters are not written to.
 run: assets

@@ -111,5 +111,7 @@ def test_notebook_opens_everywhere(path: Path) -> None:
 
 @each_notebook
 def test_notebook_names_no_folder_of_the_machine_it_ran_on(path: Path) -> None:
-    found = re.findall(r"(?:/home|/root|/Users|/tmp|[A-Z]:\\\\)[^\s\"']*", path.read_text("utf-8"))
+    # letters of a picture's base64 may spell anything
+    written = re.sub(r'"image/png": "[^"]*"', "", path.read_text("utf-8"))
+    found = re.findall(r"(?:/home|/root|/Users|/tmp|[A-Z]:\\\\)[^\s\"']*", written)
     assert not found
