@@ -212,3 +212,29 @@ def test_the_report_gives_a_mean_only_over_all_tasks():
 
 def test_the_papers_names_lead_to_methods():
     assert set(glue.PRINTED.values()) == set(glue.PAPER_METHODS)
+
+
+def test_gains_pair_the_same_seeds_and_examples():
+    def row(method, seed, correct):
+        value = correct.count("1") / len(correct)
+        return {"task": "rte", "method": method, "seed": seed, "value": value, "correct": correct}
+
+    stsb = [
+        {"task": "stsb", "method": m, "seed": s, "value": v}
+        for m, values in {"prompt": (0.50, 0.52), "sorter": (0.53, 0.53)}.items()
+        for s, v in enumerate(values)
+    ]
+    rows = [row("prompt", 0, "1100"), row("sorter", 0, "1110"), row("sorter", 1, "0000"), *stsb]
+    found = glue_tables.gains({"rows": rows}, "sorter")
+    assert list(found) == [task for task in GLUE if task in ("rte", "stsb")]
+    assert found["rte"].value == pytest.approx(0.25)  # seed 1 has no prompt to stand against
+    assert found["rte"].low == 0.0
+    assert found["stsb"].value == pytest.approx(0.02)
+    assert found["stsb"][1:] == pytest.approx(mean_interval([0.03, 0.01]))
+    one = glue_tables.gains({"rows": [r for r in rows if r["seed"] == 0]}, "sorter")["stsb"]
+    assert one.value == pytest.approx(0.03) and np.isnan(one.low)
+
+
+def test_the_papers_gains_are_differences_of_its_rows():
+    assert glue_tables.printed_gains("sorter")["rte"] == pytest.approx(0.043)
+    assert glue_tables.printed_gains("fine-tuning")["stsb"] == pytest.approx(-0.006)

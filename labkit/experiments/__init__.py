@@ -21,6 +21,7 @@ import numpy as np
 from labkit.core.engines import Engine, LocalEngine
 from labkit.core.errors import LabError
 from labkit.experiments import glue_tables, grid, order, searches, training
+from labkit.experiments.glue_tables import gains, printed_gains
 from labkit.experiments.grid import (
     PROMPTS,
     REFERENCE,
@@ -31,7 +32,18 @@ from labkit.experiments.grid import (
 )
 from labkit.experiments.training import RECIPES
 
-__all__ = ["EXPERIMENTS", "PROMPTS", "RECIPES", "REFERENCE", "by_seed", "names", "reference", "run"]
+__all__ = [
+    "EXPERIMENTS",
+    "PROMPTS",
+    "RECIPES",
+    "REFERENCE",
+    "by_seed",
+    "gains",
+    "names",
+    "printed_gains",
+    "reference",
+    "run",
+]
 
 _ALL = (
     *order.EXPERIMENTS,

@@ -7,6 +7,7 @@ all methods that sort it. The order of a prompt that does not get past the gate 
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -14,6 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from labkit.core.backbones import load_backbone
 from labkit.core.paper_tables import printed, row
 from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.statistics import Difference, mean_interval, paired_difference
 from labkit.core.tasks import GLUE, SPLITS, TRAINED_ON, Task
 from labkit.core.tuning import fit
 from labkit.experiments import order
@@ -137,6 +139,43 @@ def by_task(result: Mapping, method: str) -> dict[str, list[float]]:
         if each["method"] == method:
             values.setdefault(each["task"], []).append(each["value"])
     return values
+
+
+def gains(result: Mapping, method: str, against: str = "prompt") -> dict[str, Difference]:
+    """What a method adds to another one: task → paired difference with its interval.
+
+    Over examples and seeds for accuracy; over seeds alone for a correlation, which is no mean over
+    examples (NaN ends with a single seed). Only seeds that both methods have count.
+    """
+    rows = {(row["task"], row["method"], row["seed"]): row for row in result["rows"]}
+    found = {}
+    for task in GLUE:
+        seeds = sorted(
+            s for t, m, s in rows if (t, m) == (task, method) and (task, against, s) in rows
+        )
+        if seeds:
+            pairs = [(rows[task, method, s], rows[task, against, s]) for s in seeds]
+            found[task] = _difference(pairs)
+    return found
+
+
+def _difference(pairs: Sequence[tuple[Mapping, Mapping]]) -> Difference:
+    if all("correct" in row for pair in pairs for row in pair):
+        a, b = (
+            [[c == "1" for c in row["correct"]] for row in rows]
+            for rows in zip(*pairs, strict=True)
+        )
+        return paired_difference(a, b)
+    by_seed = [a["value"] - b["value"] for a, b in pairs]
+    ends = mean_interval(by_seed) if len(by_seed) > 1 else (math.nan, math.nan)
+    return Difference(sum(by_seed) / len(by_seed), *ends)
+
+
+def printed_gains(method: str, against: str = "prompt") -> dict[str, float]:
+    """The same from the paper's table 8, as shares: task → difference of the printed scores."""
+    names = {ours: theirs for theirs, ours in PRINTED.items()}
+    a, b = (row(printed(8), names[each]) for each in (method, against))
+    return {task: (a[task] - b[task]) / 100 for task in GLUE}
 
 
 def _mean_of(values: Sequence[float] | None) -> str:

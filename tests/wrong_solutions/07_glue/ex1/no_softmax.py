@@ -1,0 +1,3 @@
+# hint: leave the range
+def read(scores, low, high):
+    return low + (high - low) * (scores[:, 1] - scores[:, 0])

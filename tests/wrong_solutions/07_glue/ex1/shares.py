@@ -1,0 +1,3 @@
+# hint: stretch them over the range
+def read(scores, low, high):
+    return scores.softmax(-1)[:, 1]

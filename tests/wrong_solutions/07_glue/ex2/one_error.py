@@ -1,0 +1,7 @@
+# hint: holds 68 %
+import math
+
+
+def fisher_interval(r, n):
+    half = 1 / math.sqrt(n - 3)
+    return math.tanh(math.atanh(r) - half), math.tanh(math.atanh(r) + half)
