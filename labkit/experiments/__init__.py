@@ -2,7 +2,8 @@
 
 ``grid`` runs any of them row by row; ``training`` holds those about how a prompt is trained,
 ``order`` those about the order of its virtual tokens (tables 1–6), ``glue_tables`` the comparison
-of methods over GLUE (tables 7 and 8).
+of methods over GLUE (tables 7 and 8), ``template_family`` P-Tuning from templates that differ in a
+word.
 
 Usage::
 
@@ -20,7 +21,7 @@ import numpy as np
 
 from labkit.core.engines import Engine, LocalEngine
 from labkit.core.errors import LabError
-from labkit.experiments import glue_tables, grid, order, training
+from labkit.experiments import glue_tables, grid, order, template_family, training
 from labkit.experiments.grid import Experiment, OnProgress, as_markdown, run_grid
 from labkit.experiments.training import RECIPES
 
@@ -30,7 +31,12 @@ DATA = Path(__file__).parents[2] / "data"
 PROMPTS, REFERENCE = DATA / "prompts", DATA / "reference"
 """Trained prompts and results of longer runs that come with the course."""
 
-_ALL = (*order.EXPERIMENTS, *glue_tables.EXPERIMENTS, *training.EXPERIMENTS)
+_ALL = (
+    *order.EXPERIMENTS,
+    *glue_tables.EXPERIMENTS,
+    *training.EXPERIMENTS,
+    *template_family.EXPERIMENTS,
+)
 EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
 
 
