@@ -241,6 +241,14 @@ def test_order_figure_shows_the_order_and_its_score():
     assert {line.get_xdata()[0] for line in histogram.lines} == {score, one.baseline}
 
 
+def test_the_chooser_changes_the_picture_in_place(notebook):
+    widgets.figure_chooser(["a", "b"], lambda name: CourseFigure(2.0, f"Figure {name}"), "which")
+    box, first = notebook
+    assert first.get_suptitle() == "Figure a"
+    box.value = "b"
+    assert len(notebook) == 3 and notebook[-1].get_suptitle() == "Figure b"
+
+
 def test_the_slider_changes_the_picture_in_place(notebook):
     widgets.order_slider(probe())
     slider, first = notebook
