@@ -16,6 +16,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from labkit.core.errors import LabError
 from labkit.course import widgets
+from labkit.course.style import CourseFigure
 from labkit.course.widgets import LiveCurve, order_figure, review_figure, strip_widgets
 from labkit.shuffle_probe import Probe, Shuffle
 

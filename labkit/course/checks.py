@@ -462,7 +462,7 @@ def check_encode(encode: Callable[[Tensor, nn.LSTM, nn.Module], Tensor]) -> None
         raise AssertionError("the result is as wide as the LSTM: the MLP brings it to width D")
     if isinstance(written, Tensor) and written.shape in ((1, 8), (8,)):
         raise AssertionError(
-            "one row for the whole prompt: take the LSTM's output at every place, not the last state"
+            "one row for the whole prompt: take the LSTM's output at each place, not its last state"
         )
     _assert_shape("the result", written, (5, 8), "One virtual token per row of the embedding.")
     (reach,) = torch.autograd.grad(written[2].sum(), embedding, allow_unused=True)
