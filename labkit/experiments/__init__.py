@@ -3,7 +3,7 @@
 ``grid`` runs any of them row by row; ``training`` holds those about how a prompt is trained,
 ``order`` those about the order of its virtual tokens (tables 1–6), ``glue_tables`` the comparison
 of methods over GLUE (tables 7 and 8), ``template_family`` P-Tuning from templates that differ in a
-word.
+word, ``peft_rows`` other methods through PEFT beside it.
 
 Usage::
 
@@ -21,7 +21,14 @@ import numpy as np
 
 from labkit.core.engines import Engine, LocalEngine
 from labkit.core.errors import LabError
-from labkit.experiments import glue_tables, grid, order, template_family, training
+from labkit.experiments import (
+    glue_tables,
+    grid,
+    order,
+    peft_rows,
+    template_family,
+    training,
+)
 from labkit.experiments.grid import Experiment, OnProgress, as_markdown, run_grid
 from labkit.experiments.training import RECIPES
 
@@ -36,6 +43,7 @@ _ALL = (
     *glue_tables.EXPERIMENTS,
     *training.EXPERIMENTS,
     *template_family.EXPERIMENTS,
+    *peft_rows.EXPERIMENTS,
 )
 EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
 
