@@ -45,6 +45,12 @@ def test_no_subject_stands_on_two_sides_of_any_relation():
     assert max(map(len, where.values())) == 1
 
 
+def test_splits_do_not_depend_on_which_relations_are_asked_for():
+    every = load_facts()
+    for name in ("currency", "capital"):
+        assert load_facts(relations=[name])[name].splits == every[name].splits
+
+
 def test_an_example_keeps_its_own_object(tmp_path):
     task = load_facts(write(tmp_path, {"is": "[X] is [Y]"}, **{"is": PAIRS}))["is"]
     found = {e.text: task.labels[e.label] for part in task.splits.values() for e in part}

@@ -8,7 +8,7 @@ layout of LAMA (Petroni et al. 2019), so that a folder with LAMA's own files is 
 
 The answer is chosen among the relation's own objects, which become the classes of the task. A
 subject stands in the same split in all relations, so that no prompt is tested on a subject that it
-was trained with.
+was trained with; the splits are those of the whole folder, whichever relations are asked for.
 
 Usage::
 
@@ -55,9 +55,9 @@ def load_facts(
         raise LabError(
             f"{listed} has no relation {', '.join(unknown)}; it has {', '.join(templates)}"
         )
-    files = {name: _file(folder, name) for name in relations or templates}
-    missing = [name for name, file in files.items() if file is None]
-    if relations and missing:
+    files = {name: _file(folder, name) for name in templates}
+    missing = [name for name in relations or () if files[name] is None]
+    if missing:
         raise LabError(f"{folder} has no file {missing[0]}.jsonl; add it, or leave it out")
     facts = {
         name: [
@@ -89,7 +89,7 @@ def load_facts(
             source=str(folder.name),
             prompts=_prompts(templates[name], objects[name], listed),
         )
-        for name in facts
+        for name in relations or facts
     }
 
 

@@ -35,7 +35,7 @@ from labkit.experiments.parameters import RANK
 EVALUATION_BATCH = 16
 
 _RECIPE = replace(template_family.RECIPES["free"], init="", length=20)
-RECIPES = {  # rates chosen on validation, with a seed that no row uses
+RECIPES = {  # rates that are usual for these methods, not searched here
     "prefix tuning": replace(_RECIPE, lr=1e-2),
     "LoRA": replace(_RECIPE, lr=1e-3),
 }
