@@ -17,11 +17,12 @@ def spread_figure():
     return family_plots.family_spread(
         {"hard": HARD, "trained": TRAINED},
         ["a", "b"],
-        {"trained": LOSSES},
+        LOSSES,
         "t",
         marked="b",
         reference=0.5,
-        xlabel="accuracy",
+        accuracy="accuracy",
+        difference="difference",
     )
 
 

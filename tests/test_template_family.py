@@ -122,12 +122,13 @@ def test_a_difference_of_scores_is_paired():
     assert tuple(same) == (0, 0, 0)
 
 
-def test_steps_until_a_loss():
-    values = {("a", 0): "10", ("b", 0): "10"}
-    rows = hard(a="10", b="10") + trained(values, losses=(4, 3, 2, 1))
-    family = Family.of(result_of(rows))
-    assert family.steps_until("free", 2.5, window=2).tolist() == [[3, 3]]
-    assert np.isnan(family.steps_until("free", 0.5, window=2)).all()
+def test_losses_are_compared_batch_by_batch():
+    rows = hard(a="10", b="10") + trained({("a", 0): "10", ("b", 0): "10"}, losses=(4, 3))
+    for made in rows:
+        if made["method"] == "encoder" and made["member"] == "b":
+            made["losses"] = [3.5, 3.0]
+    difference = Family.of(result_of(rows)).difference_of_losses("encoder", "free")
+    assert difference.tolist() == [[[0, 0], [-0.5, 0]]]
 
 
 def test_a_report_of_a_run_that_has_just_begun():

@@ -10,35 +10,46 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from labkit.core.statistics import accuracy_interval
-from labkit.course.style import BLUE, GREY, INK, ORANGE, PALETTE, VERMILLION, CourseFigure, styled
+from labkit.course.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PALETTE,
+    VERMILLION,
+    CourseFigure,
+    styled,
+)
 
 BELOW = "outside lower center"
 WINDOW = 10
-"""Steps over which losses are averaged for the eye."""
+"""Steps over which values are averaged for the eye."""
 
 
 @styled
 def family_spread(
     accuracies: Mapping[str, ArrayLike],
     members: Sequence[str],
-    losses: Mapping[str, ArrayLike],
+    ahead: ArrayLike,
     title: str,
     *,
     marked: str,
     reference: float,
-    xlabel: str,
+    accuracy: str,
+    difference: str,
 ) -> CourseFigure:
-    """Left: each member's accuracy under each method. Right: how the trained methods learn.
+    """Left: each member's accuracy under each method. Right: which trained method is ahead.
 
     Args:
         accuracies: method → (S, M), a row per seed; dots are seeds, a line joins a member's means.
         members: names of the M members; marked: the one drawn in another colour.
-        losses: method → (S, M, steps), drawn as means over the last ten steps.
+        ahead: (S, M, steps) difference of two methods' losses, drawn as means over ten steps.
         reference: the majority class's accuracy.
-        xlabel: what the accuracies are of.
+        accuracy, difference: what the two axes show, with the unit.
     """
     fig = CourseFigure(4.3, title)
-    left, right = fig.subplots(1, 2, width_ratios=[1.25, 1])
+    left, right = fig.subplots(1, 2, width_ratios=[1.5, 1])
     means = np.stack([np.asarray(rows).mean(0) for rows in accuracies.values()])  # (methods, M)
     for column, member in enumerate(members):
         colour, order = (VERMILLION, 3) if member == marked else (BLUE, 2)
@@ -50,23 +61,22 @@ def family_spread(
     names = [f"{m}\nspread {s:.3f}" for m, s in zip(accuracies, spreads, strict=True)]
     left.set_xticks(range(len(means)), names)
     left.axhline(reference, color=GREY, linestyle="--", linewidth=1.2)
-    left.set(ylabel=xlabel, xlim=(-0.3, len(means) - 0.7))
-    for i, (method, values) in enumerate(losses.items()):
-        _learning(right, np.asarray(values), PALETTE[i + 1], method)
-    right.set(xlabel="training step", ylabel=f"training loss (nats, mean of {WINDOW} steps)")
-    right.set_ylim(bottom=0)
+    left.set(ylabel=accuracy, xlim=(-0.3, len(means) - 0.7))
+    _learning(right, np.asarray(ahead), GREEN, "mean over templates and seeds (thin: each)")
+    right.axhline(0, color=INK, linewidth=0.8)
+    right.set(xlabel="training step", ylabel=f"{difference},\nmean of {WINDOW} steps")
     handles = [
         Line2D([], [], color=VERMILLION, marker="o", ms=4, label=marked),
         Line2D([], [], color=BLUE, marker="o", ms=4, label="other templates (dots: seeds)"),
         Line2D([], [], color=GREY, linestyle="--", label=f"majority class {reference:.2f}"),
         *_lines(right),
     ]
-    fig.legend(handles=handles, loc=BELOW, ncols=3)
+    fig.legend(handles=handles, loc=BELOW, ncols=2)
     return fig
 
 
 def _learning(ax: Axes, losses: np.ndarray, colour: str, name: str) -> None:
-    """Losses (S, M, steps): a thin line per run, a thick one for the mean."""
+    """Values (S, M, steps): a thin line per run, a thick one for the mean."""
     runs = losses.reshape(-1, losses.shape[-1])
     smooth = np.apply_along_axis(np.convolve, 1, runs, np.ones(WINDOW) / WINDOW, "valid")
     steps = np.arange(WINDOW, losses.shape[-1] + 1)

@@ -237,16 +237,13 @@ class Family:
         a, b = (self.right[method].mean(1) for method in (first, second))  # (S, N)
         return statistics.paired_difference(a[0] if len(a) == 1 else a, b[0] if len(b) == 1 else b)
 
-    def steps_until(self, method: str, loss: float, window: int = 10) -> NDArray[np.float64]:
-        """First step at which the mean loss of the last ``window`` is at most ``loss``: (S, M).
+    def difference_of_losses(self, first: str, second: str) -> NDArray[np.float64]:
+        """Training loss of ``first`` minus that of ``second``, step by step: (S, M, steps).
 
-        NaN where that never happens.
+        Both see the same batches in the same order, so what makes single losses jump, an easy batch
+        or a hard one, is not in the difference.
         """
-        kernel = np.ones(window) / window
-        smooth = np.apply_along_axis(np.convolve, -1, self.losses[method], kernel, "valid")
-        below = smooth <= loss
-        first = below.argmax(-1) + float(window)
-        return np.where(below.any(-1), first, np.nan)
+        return self.losses[first] - self.losses[second]
 
 
 def _spread(accuracy: NDArray) -> float:
