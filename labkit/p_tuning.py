@@ -14,15 +14,22 @@ stand anywhere between the words, and words that stay words beside them are the 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import NamedTuple
+
 import torch
 from torch import Tensor, nn
 
 from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
+from labkit.core.prompted_model import PromptedModel
+from labkit.core.templates import Soft, Template, Words, spell
 from labkit.soft_prompt import SoftPrompt
 
 ENCODERS = ("lstm", "mlp")
 WIDTH = 128
+ANCHORS = (":", "?")
+"""What stays a word when a hard prompt's words become virtual tokens."""
 
 
 class PromptEncoder(nn.Module):
@@ -108,3 +115,54 @@ class PromptEncoder(nn.Module):
             self.mlp[-1].weight.mul_(wanted / spread)
             self.mlp[-1].bias.mul_(wanted / spread)
         self.offset.copy_(start - self())
+
+
+class Laid(NamedTuple):
+    """A hard prompt with virtual tokens in the place of its words.
+
+    Attributes:
+        model: the same, with ``{soft:n}`` in its template where words stood, anchors kept.
+        start: the embeddings of those words: with them the scores are still the hard prompt's
+            (to the last bits, where the tokenizer cuts the words alone as it cuts them in place).
+    """
+
+    model: PromptedModel
+    start: SoftPrompt
+
+
+def lay_virtual_tokens(model: PromptedModel, anchors: Sequence[str] = ANCHORS) -> Laid:
+    """Replace the words of a hard prompt by virtual tokens that begin as these words.
+
+    ``"Review: {text} It was {mask}"`` becomes ``"{soft:1}: {text}{soft:2} {mask}"``. Spaces and
+    anchors at the end of a stretch of words stay words (Liu et al. 2021, section 3.2: a few words
+    kept beside the virtual tokens help).
+
+    Raises:
+        LabError: for a template that has virtual tokens already, or no words to replace.
+    """
+    template = model.template
+    if template.has_soft:
+        raise LabError(f"template {template.text!r} has virtual tokens already; give a hard prompt")
+    line, rows = "", []
+    for part in template.parts:
+        words, kept = _cut_anchors(part.text, anchors) if isinstance(part, Words) else ("", "")
+        if words.strip():
+            rows.append(SoftPrompt.from_text(model.backbone, words)().detach())
+            line += spell(Soft(len(rows[-1]))) + spell(Words(kept))
+        else:
+            line += spell(part)
+    if not rows:
+        raise LabError(f"template {template.text!r} has no words to replace; write some")
+    before, _ = model.backbone.special_tokens()
+    changed = model.with_changes(template=Template(line), bos="first" if before else model.bos)
+    return Laid(changed, SoftPrompt(torch.cat(rows)))
+
+
+def _cut_anchors(words: str, anchors: Sequence[str]) -> tuple[str, str]:
+    """The stretch without its last spaces and anchors, and these."""
+    rest, before = words.rstrip(), None
+    while rest != before:
+        before = rest
+        for anchor in anchors:
+            rest = rest.removesuffix(anchor).rstrip()
+    return rest, words[len(rest) :]

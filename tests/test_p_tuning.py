@@ -15,7 +15,7 @@ from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.templates import Verbalizer
 from labkit.core.tuning import fit
-from labkit.p_tuning import ENCODERS, PromptEncoder
+from labkit.p_tuning import ENCODERS, PromptEncoder, lay_virtual_tokens
 from labkit.soft_prompt import CARD, SoftPrompt, load_prompt, save_prompt
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
@@ -195,3 +195,47 @@ def test_tune_with_an_encoder_saves_a_folded_prompt(tiny_folder, tiny_task, tmp_
     assert load_prompt(tmp_path / "mine")[1].folded_from == "PromptEncoder"
     again = lab("evaluate", *common, "--prompt", tmp_path / "mine")
     assert again["value"] == tuned["value"]
+
+
+# ---- virtual tokens in the place of words ----
+
+
+@pytest.mark.parametrize("family", ["llama", "bert"])
+def test_laid_virtual_tokens_start_as_the_hard_prompt(tiny_backbone, tiny_task, family):
+    backbone = tiny_backbone(family)
+    hard = PromptedModel(backbone, "Review: {text} It was {mask}", WORDS)
+    soft, start = lay_virtual_tokens(hard)
+    examples = tiny_task.split("test")
+    torch.testing.assert_close(
+        soft.scores(start, examples), hard.scores(None, examples), atol=1e-4, rtol=1e-4
+    )
+    changed = SoftPrompt(start().flip(0))
+    assert (soft.scores(changed, examples) - hard.scores(None, examples)).abs().max() > 1e-3
+
+
+def hard_prompt(backbone, text) -> PromptedModel:
+    return PromptedModel(backbone, text, WORDS)
+
+
+def test_spaces_and_anchors_stay_words(tiny_backbone):
+    hard = hard_prompt(tiny_backbone("llama"), "Review: {text} It was {mask}")
+    (model, start), (without, _) = lay_virtual_tokens(hard), lay_virtual_tokens(hard, anchors=())
+    slots = model.template.soft_counts(len(start))
+    assert model.template.text == f"{{soft:{slots[0]}}}: {{text}}{{soft:{slots[1]}}} {{mask}}"
+    assert model.template.mask_follows_space
+    assert without.template.text.startswith("{soft:")
+    assert ":" not in without.template.without_soft().text
+
+
+def test_literal_braces_stay_literal(tiny_backbone):
+    hard = hard_prompt(tiny_backbone("llama"), "Review }}: {text} It was {mask}")
+    model, _ = lay_virtual_tokens(hard, anchors=("}:",))
+    assert "}}: {text}" in model.template.text
+
+
+def test_nothing_to_lay(tiny_backbone):
+    backbone = tiny_backbone("llama")
+    with pytest.raises(LabError, match="no words to replace"):
+        lay_virtual_tokens(hard_prompt(backbone, "{text} {mask}"))
+    with pytest.raises(LabError, match="virtual tokens already"):
+        lay_virtual_tokens(hard_prompt(backbone, "{soft}{text} It was {mask}"))

@@ -16,6 +16,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from labkit.core.errors import LabError
 from labkit.course import widgets
+from labkit.course.style import CourseFigure
 from labkit.course.widgets import LiveCurve, order_figure, review_figure, strip_widgets
 from labkit.shuffle_probe import Probe, Shuffle
 
@@ -239,6 +240,14 @@ def test_order_figure_shows_the_order_and_its_score():
     strip, histogram = figure.axes
     assert [int(text.get_text()) for text in strip.texts] == one.orders[7].tolist()
     assert {line.get_xdata()[0] for line in histogram.lines} == {score, one.baseline}
+
+
+def test_the_chooser_changes_the_picture_in_place(notebook):
+    widgets.figure_chooser(["a", "b"], lambda name: CourseFigure(2.0, f"Figure {name}"), "which")
+    box, first = notebook
+    assert first.get_suptitle() == "Figure a"
+    box.value = "b"
+    assert len(notebook) == 3 and notebook[-1].get_suptitle() == "Figure b"
 
 
 def test_the_slider_changes_the_picture_in_place(notebook):

@@ -137,7 +137,7 @@ class Template:
 
     def without_soft(self) -> Template:
         """The same template with its virtual tokens taken out: the hard prompt that is left."""
-        return Template("".join(_spell(part) for part in self.parts if not isinstance(part, Soft)))
+        return Template("".join(spell(part) for part in self.parts if not isinstance(part, Soft)))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Template) and self.parts == other.parts
@@ -190,7 +190,8 @@ def _merge_words(parts: Sequence[Part]) -> list[Part]:
     return merged
 
 
-def _spell(part: Part) -> str:
+def spell(part: Part) -> str:
+    """A part as it is written in a template."""
     if isinstance(part, Words):
         return escape(part.text)
     if isinstance(part, Field):

@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
@@ -66,10 +67,16 @@ def _score_batch(logits: Tensor, mask: Tensor, labels: list[int]) -> Tensor:
     return rows[:, labels] - rows.logsumexp(-1, keepdim=True)  # (B, C)
 
 
+def _template_spread(right: np.ndarray) -> tuple[float, float]:
+    accuracies = right.mean(axis=1)
+    return float(accuracies.std(ddof=1)), float(np.ptp(accuracies))
+
+
 STAND_INS: dict[str, Callable] = {
     "clean": _clean,
     "fill": _fill,
     "label_ids": _label_ids,
     "score_batch": _score_batch,
+    "template_spread": _template_spread,
 }
 """``NAME`` of ``check_NAME`` → what the library puts in the answer's place."""

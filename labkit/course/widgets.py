@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import textwrap
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets
@@ -164,6 +164,19 @@ def order_slider(probe: Probe) -> None:
     display(slider)
     handle = _show(order_figure(probe, 0))
     slider.observe(lambda change: _show(order_figure(probe, change["new"]), handle), names="value")
+
+
+def figure_chooser(
+    names: Sequence[str], draw: Callable[[str], CourseFigure], description: str
+) -> None:
+    """A list to choose from, and the figure of what is chosen.
+
+    Where no widget can be shown, the figure of the first name stays.
+    """
+    box = ipywidgets.Dropdown(options=list(names), description=description)
+    display(box)
+    handle = _show(draw(names[0]))
+    box.observe(lambda change: _show(draw(change["new"]), handle), names="value")
 
 
 @styled

@@ -1,8 +1,9 @@
 """Named experiments: ``labkit run NAME``, a table of the paper or another grid of rows.
 
-``grid`` runs any of them row by row; ``training`` holds those about how a prompt is trained,
-``order`` those about the order of its virtual tokens (tables 1–6), ``searches`` the looking for a
-better one, ``glue_tables`` the comparison of methods over GLUE (tables 7 and 8).
+``grid`` runs any of them row by row. The others hold the experiments, by subject: ``training``, how
+a prompt is trained; ``template_family``, P-Tuning from templates that differ in a word, and
+``peft_rows``, other methods through PEFT beside it; ``order``, the order of virtual tokens (tables
+1–6); ``searches``, looking for a better one; ``glue_tables``, methods over GLUE (tables 7 and 8).
 
 Usage::
 
@@ -20,7 +21,15 @@ import numpy as np
 
 from labkit.core.engines import Engine, LocalEngine
 from labkit.core.errors import LabError
-from labkit.experiments import glue_tables, grid, order, searches, training
+from labkit.experiments import (
+    glue_tables,
+    grid,
+    order,
+    peft_rows,
+    searches,
+    template_family,
+    training,
+)
 from labkit.experiments.glue_tables import gains, printed_gains
 from labkit.experiments.grid import (
     PROMPTS,
@@ -45,13 +54,8 @@ __all__ = [
     "run",
 ]
 
-_ALL = (
-    *order.EXPERIMENTS,
-    *glue_tables.EXPERIMENTS,
-    *searches.EXPERIMENTS,
-    *training.EXPERIMENTS,
-)
-EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
+_SUBJECTS = (order, glue_tables, searches, training, template_family, peft_rows)
+EXPERIMENTS = {each.name: each for subject in _SUBJECTS for each in subject.EXPERIMENTS}
 
 
 def names() -> list[str]:

@@ -1,0 +1,313 @@
+"""One word changed in a hard prompt, and what P-Tuning makes of it (Liu et al. 2021, section 1).
+
+A family of templates that differ in a single word, fixed beforehand. Each is scored as a hard
+prompt, and the same words are the starting point of virtual tokens: as free vectors, and written by
+a prompt encoder. How far do the scores spread over the family, before and after training? And does
+the encoder learn faster, or end higher, than the free vectors that start from the same words?
+
+Usage::
+
+    result = run("p-tuning-family", out="data/reference", resume=True)
+    family = Family.of(result)
+    family.difference_of_spreads("hard", "free")
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labkit.core import statistics
+from labkit.core.backbones import Backbone, load_backbone
+from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.statistics import Difference
+from labkit.core.tasks import Task
+from labkit.core.templates import Verbalizer
+from labkit.core.tuning import fit
+from labkit.experiments.grid import Experiment, Place, Recipe, Setting, file_name
+from labkit.experiments.training import scores_of
+from labkit.p_tuning import PromptEncoder, lay_virtual_tokens
+
+BASE = "Here is a movie review: {text}\nThe sentiment is: {mask}"
+CHANGES = {  # every word one piece: all members have the same number of virtual tokens
+    "review → comment": ("review", "comment"),
+    "sentiment → opinion": ("sentiment", "opinion"),
+    "sentiment → verdict": ("sentiment", "verdict"),
+    "is → was": ("sentiment is", "sentiment was"),
+    "movie → film": ("movie", "film"),
+    "review → quote": ("review", "quote"),
+    "Here → Below": ("Here", "Below"),
+    "sentiment → tone": ("sentiment", "tone"),
+    "sentiment → feeling": ("sentiment", "feeling"),
+}
+TEMPLATES = {"as it is": BASE} | {
+    name: BASE.replace(old, new) for name, (old, new) in CHANGES.items()
+}
+WORDS = {"negative": "negative", "positive": "positive"}
+
+METHODS = ("hard", "free", "encoder")
+TEST_EXAMPLES = {"small": 400, "full": 1_000_000}
+TRAINED = {"small": 5, "full": len(TEMPLATES)}
+"""How many members, from the first on, are trained from."""
+
+_RECIPE = Recipe(length=9, init="words", batch_size=8, schedule="linear", warmup=5)
+RECIPES = {  # rates chosen on validation, each of three, with a seed that no row uses
+    "hard": _RECIPE,
+    "free": replace(_RECIPE, lr=2e-3),
+    "encoder": replace(_RECIPE, lr=1e-3),
+}
+STEPS = {"small": 60, "full": 1000}
+
+
+@dataclass(frozen=True)
+class FamilySetting(Setting):
+    """A member of the family under one of :data:`METHODS`."""
+
+    member: str = ""
+    method: str = "hard"
+    test_examples: int = TEST_EXAMPLES["small"]
+
+
+def family_row(setting: FamilySetting, task: Task, seed: int, place: Place) -> dict:
+    """One member, scored as it is or trained from.
+
+    A hard prompt has no seeds: its row says ``learns: False``, so that it is run once, and carries
+    ``calibrated``, the examples that are right after batch calibration.
+    """
+    model = PromptedModel(_backbone(setting.backbone), TEMPLATES[setting.member], Verbalizer(WORDS))
+    row = {
+        "setting": setting.name,
+        "seed": seed,
+        "backbone": setting.backbone,
+        "method": setting.method,
+        "member": setting.member,
+    }
+    limit = place.limit or setting.test_examples
+    if setting.method == "hard":
+        result = evaluate(model, None, task, limit=limit)
+        calibrated = (result.scores - result.scores.mean(0)).argmax(-1) == result.targets
+        text = {"template": model.template.text, "learns": False}
+        return row | text | scores_of(result) | {"calibrated": _as_digits(calibrated)}
+    model, prompt = lay_virtual_tokens(model)
+    if setting.method == "encoder":
+        prompt = PromptEncoder.from_prompt(prompt, seed=seed)
+    checkpoint = place.folder / f"{file_name(setting.name)}-seed{seed}.run"
+    history = fit(
+        model,
+        prompt,
+        task,
+        **setting.recipe.fit_options(),
+        seed=seed,
+        checkpoint=checkpoint,
+        resume=True,
+        on_step=lambda step, *_: place.tell(step, setting.recipe.steps, f"training {step}"),
+    )
+    result = evaluate(model, prompt, task, limit=limit)
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    made = {
+        **asdict(setting.recipe),
+        "template": model.template.text,
+        "trained": sum(p.numel() for p in prompt.parameters() if p.requires_grad),
+        "losses": [round(loss, 4) for loss in history.losses],
+        "seconds": round(history.seconds, 1),
+        "device": str(model.backbone.device),
+        "dtype": str(model.backbone.dtype).removeprefix("torch."),
+    }
+    return row | made | scores_of(result)
+
+
+@lru_cache(maxsize=1)
+def _backbone(name: str) -> Backbone:
+    return load_backbone(name)
+
+
+def _as_digits(right: NDArray) -> str:
+    return "".join("01"[int(r)] for r in right)
+
+
+def _settings(backbone: str | None, profile: str) -> list[FamilySetting]:
+    name = backbone or "smollm2"
+    trained = list(TEMPLATES)[: TRAINED[profile]]
+    return [
+        FamilySetting(
+            f"{method}: {member}",
+            name,
+            replace(RECIPES[method], steps=STEPS[profile]),
+            member=member,
+            method=method,
+            test_examples=TEST_EXAMPLES[profile],
+        )
+        for method, members in (("hard", TEMPLATES), ("free", trained), ("encoder", trained))
+        for member in members
+    ]
+
+
+# ---- what the rows say ----
+
+
+@dataclass(frozen=True)
+class Family:
+    """The rows of a result as arrays.
+
+    Attributes:
+        members: those of which every method has all seeds' rows; seeds: of the trained methods.
+        right: method → (S, M, N) whether each test example was right; a method without seeds has
+            S = 1. ``calibrated`` is the hard prompt after batch calibration.
+        losses: trained method → (S, M, steps).
+    """
+
+    members: tuple[str, ...]
+    seeds: tuple[int, ...]
+    right: Mapping[str, NDArray[np.bool_]]
+    losses: Mapping[str, NDArray[np.float64]]
+
+    @classmethod
+    def of(cls, result: Mapping) -> Family:
+        """Whatever rows are there; a seed that lacks a member's row is left out."""
+        rows = {(r["method"], r["member"], r["seed"]): r for r in result["rows"]}
+        trained = METHODS[1:]
+        members = tuple(
+            dict.fromkeys(r["member"] for r in result["rows"] if r["method"] in trained)
+        )
+        seeds = tuple(
+            seed
+            for seed in sorted({seed for _, _, seed in rows})
+            if all((method, m, seed) in rows for method in trained for m in members)
+        )
+        hard = {r["member"]: r for r in result["rows"] if r["method"] == "hard"}
+        right = {
+            "hard": np.array([[_digits(hard[m]["correct"]) for m in members]]),
+            "calibrated": np.array([[_digits(hard[m]["calibrated"]) for m in members]]),
+        }
+        cells = {x: [[rows[x, m, s] for m in members] for s in seeds] for x in trained}
+        right |= {
+            method: np.array([[_digits(row["correct"]) for row in line] for line in lines])
+            for method, lines in cells.items()
+        }
+        losses = {
+            method: np.array([[row["losses"] for row in line] for line in lines])
+            for method, lines in cells.items()
+        }
+        return cls(members, seeds, right, losses)
+
+    def accuracy(self, method: str) -> NDArray[np.float64]:
+        """(S, M)."""
+        return self.right[method].mean(-1)
+
+    def spread(self, method: str) -> float:
+        """Standard deviation of the accuracy over the members, mean over seeds."""
+        return _spread(self.accuracy(method))
+
+    def noise_share(self, method: str) -> float:
+        """Share of the spread's variance that the choice of test examples alone would bring."""
+        ones = np.ones(self.right[method].shape[-1], dtype=int)
+        shares = [
+            statistics.noise_share(rows.astype(int), ones, "accuracy")
+            for rows in self.right[method]
+        ]
+        return float(np.mean(shares))
+
+    def difference_of_spreads(
+        self, first: str, second: str, n_boot: int = 2000, seed: int = 0
+    ) -> Difference:
+        """Spread of ``first`` minus that of ``second``; the bootstrap draws examples and seeds.
+
+        A seed means the same order of batches in both trained methods, so they are drawn as pairs.
+        """
+        rng = np.random.default_rng(seed)
+        count = self.right[first].shape[-1]
+        weights = rng.multinomial(count, np.full(count, 1 / count), size=n_boot) / count  # (B, N)
+        lines = rng.integers(len(self.seeds), size=(n_boot, len(self.seeds)))  # (B, S)
+        ends = []
+        for method in (first, second):
+            right = self.right[method]
+            spreads = (right.astype(float) @ weights.T).std(axis=1, ddof=1)  # (S, B)
+            drawn = lines if len(right) > 1 else np.zeros_like(lines)
+            ends.append(np.take_along_axis(spreads.T, drawn, axis=1).mean(1))
+        low, high = np.quantile(ends[0] - ends[1], statistics.TAILS)
+        return Difference(self.spread(first) - self.spread(second), float(low), float(high))
+
+    def difference_of_scores(self, first: str, second: str) -> Difference:
+        """Accuracy of ``first`` minus that of ``second``, mean over members, paired."""
+        a, b = (self.right[method].mean(1) for method in (first, second))  # (S, N)
+        return statistics.paired_difference(a[0] if len(a) == 1 else a, b[0] if len(b) == 1 else b)
+
+    def difference_of_losses(self, first: str, second: str) -> NDArray[np.float64]:
+        """Training loss of ``first`` minus that of ``second``, step by step: (S, M, steps).
+
+        Both see the same batches in the same order, so what makes single losses jump, an easy batch
+        or a hard one, is not in the difference.
+        """
+        return self.losses[first] - self.losses[second]
+
+
+def _spread(accuracy: NDArray) -> float:
+    return float(accuracy.std(axis=1, ddof=1).mean())
+
+
+def _digits(text: str) -> NDArray[np.bool_]:
+    return np.array([digit == "1" for digit in text])
+
+
+def family_as_markdown(result: Mapping) -> str:
+    """Members × methods, the spread of each method, and the differences with their intervals."""
+    values = {(row["method"], row["member"], row["seed"]): row["value"] for row in result["rows"]}
+    lines = [
+        f"# {result['name']} ({result['task']})",
+        "",
+        f"`{result['command']}`, test n = {result['rows'][0]['n']}",
+        "",
+        "Accuracy; of the trained ones the mean over seeds.",
+        "",
+        "| member | hard | free vectors | encoder | seeds |",
+        "|---|---|---|---|---|",
+    ]
+    for member in dict.fromkeys(row["member"] for row in result["rows"]):
+        own = [[v for (m, x, _), v in values.items() if (m, x) == (y, member)] for y in METHODS]
+        cells = [f"{np.mean(v):.3f}" if v else "–" for v in own]
+        lines.append(f"| {member} | {' | '.join(cells)} | {len(own[1])} |")
+    family = Family.of(result)
+    if len(family.members) < 2 or not family.seeds:
+        return "\n".join(lines) + "\n"
+    lines += [
+        "",
+        f"Spread over the {len(family.members)} members that were trained from (standard deviation "
+        f"of accuracy, mean over {len(family.seeds)} seeds):",
+        "",
+        "| method | mean | spread | share of its variance that is test noise |",
+        "|---|---|---|---|",
+    ]
+    lines += [
+        f"| {method} | {family.accuracy(method).mean():.3f} | {family.spread(method):.3f} | "
+        f"{family.noise_share(method):.2f} |"
+        for method in family.right
+    ]
+    pairs = (("hard", "free"), ("hard", "encoder"), ("calibrated", "free"), ("free", "encoder"))
+    lines += ["", *(_told(family, first, second) for first, second in pairs)]
+    return "\n".join(lines) + "\n"
+
+
+def _told(family: Family, first: str, second: str) -> str:
+    spread = family.difference_of_spreads(first, second)
+    score = family.difference_of_scores(second, first)
+    return (
+        f"- {first} against {second}: spread {spread.value:+.3f} [{spread.low:+.3f}, "
+        f"{spread.high:+.3f}] larger, accuracy of {second} {score.value:+.3f} [{score.low:+.3f}, "
+        f"{score.high:+.3f}] higher"
+    )
+
+
+EXPERIMENTS = (
+    Experiment(
+        "p-tuning-family",
+        "templates that differ in one word: hard, free vectors, P-Tuning (Liu et al., figure 1)",
+        _settings,
+        family_row,
+        report=family_as_markdown,
+    ),
+)

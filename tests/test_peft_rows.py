@@ -1,0 +1,74 @@
+"""PEFT's rows: PEFT starts as the hard prompt, trains only its own parts, and is scored alike."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from labkit import experiments
+from labkit.core.backbones import load_backbone
+from labkit.core.errors import LabError
+from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.templates import Verbalizer
+from labkit.experiments import grid, parameters, peft_rows, template_family
+from labkit.experiments.peft_rows import RECIPES, PeftModel
+
+
+def hard_prompt(folder) -> PromptedModel:
+    backbone = load_backbone(str(folder), device="cpu", dtype=torch.float32)
+    words = Verbalizer({"negative": "terrible", "positive": "great"})
+    return PromptedModel(backbone, "Review: {text} It was {mask}", words)
+
+
+def test_lora_starts_as_the_hard_prompt(tiny_folder, tiny_task):
+    hard = hard_prompt(tiny_folder("llama"))
+    examples = tiny_task.split("test")
+    before = hard.scores(None, examples)
+    model = PeftModel(hard, "LoRA", 4)
+    with torch.no_grad():
+        scores = model(model.encode(examples))
+    torch.testing.assert_close(scores - scores[:, :1], before - before[:, :1], atol=1e-4, rtol=1e-4)
+    right = peft_rows.correct(model, tiny_task, "test", len(examples))
+    expected = evaluate(hard_prompt(tiny_folder("llama")), None, tiny_task)
+    assert sum(right) / len(right) == expected.value
+
+
+@pytest.mark.parametrize("method", RECIPES)
+def test_only_pefts_parts_move(tiny_folder, tiny_task, method):
+    model = PeftModel(hard_prompt(tiny_folder("llama")), method, 4)
+    frozen = {n: p.clone() for n, p in model.named_parameters() if not p.requires_grad}
+    free = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
+    recipe = grid.Recipe(steps=3, batch_size=4, lr=1e-2, schedule="linear")
+    losses = peft_rows.train(model, tiny_task, recipe, 0, lambda *_: None)
+    assert len(losses) == 3
+    now = dict(model.named_parameters())
+    assert all(torch.equal(now[name], value) for name, value in frozen.items())
+    assert any(not torch.equal(now[name], value) for name, value in free.items())
+
+
+def test_rows_say_what_was_trained_and_repeat(tiny_folder, tiny_task, tmp_path, monkeypatch):
+    monkeypatch.setitem(template_family.STEPS, "small", 2)
+    monkeypatch.setattr(template_family, "WORDS", {"negative": "terrible", "positive": "great"})
+    monkeypatch.setattr(grid, "load_task", lambda name: tiny_task)
+    folder = tiny_folder("llama")
+
+    def rows(out):
+        result = experiments.run("peft-reference", backbone=str(folder), seeds=(0,), out=out)
+        return [{k: v for k, v in row.items() if k != "seconds"} for row in result["rows"]]
+
+    first = rows(tmp_path / "a")
+    assert rows(tmp_path / "b") == first
+    shapes = parameters.Shapes.of(load_backbone(str(folder), device="cpu"))
+    assert {row["setting"]: row["trained"] for row in first} == {
+        "prefix tuning": parameters.prefix_tuning(shapes, 20),
+        "LoRA": parameters.lora(shapes),
+    }
+
+
+def test_what_has_no_row(tiny_folder):
+    with pytest.raises(LabError, match="has no row"):
+        PeftModel(hard_prompt(tiny_folder("llama")), "adapters", 4)
+    backbone = load_backbone(str(tiny_folder("bert")), device="cpu")
+    words = Verbalizer({"negative": "terrible", "positive": "great"})
+    with pytest.raises(LabError, match="mlm readout"):
+        PeftModel(PromptedModel(backbone, "{text} {mask}", words), "LoRA", 4)

@@ -1,0 +1,8 @@
+# hint: keys and values: twice as many
+def count_trained(layers, width, keys, length, rank, bottleneck):
+    return {
+        "prompt tuning": length * width,
+        "prefix tuning": length * layers * keys,
+        "LoRA": layers * rank * (3 * width + keys),
+        "adapters": layers * 2 * (2 * width * bottleneck + bottleneck + width),
+    }
