@@ -51,6 +51,8 @@ app.add_typer(assets_app, name="assets")
 app.add_typer(bench_app, name="bench")
 assignments_app = typer.Typer(help="The students' skeletons, made from notebooks/.")
 app.add_typer(assignments_app, name="assignments")
+transfer_app = typer.Typer(help="Prompts compared, and used on other tasks.")
+app.add_typer(transfer_app, name="transfer")
 
 BackboneName = Annotated[
     str, typer.Option("--backbone", help="smollm2, minilm, a Hub id, or a folder")
@@ -470,6 +472,38 @@ def audit(as_json: Json = False) -> None:
 
         findings = paper.audit()
     _show({"findings": [asdict(f) for f in findings]}, paper.as_lines(findings), as_json)
+
+
+@transfer_app.command("similarity")
+def transfer_similarity(
+    files: Annotated[list[Path], typer.Argument(help="folders, .safetensors, .npz, .npy, .pt")],
+    metric: Annotated[
+        str,
+        typer.Option(
+            help="cosine-mean, cosine-pairs, cosine-concat, euclidean, euclidean-mean, "
+            "euclidean-pairs or neurons"
+        ),
+    ] = "cosine-mean",
+    backbone: Annotated[str | None, typer.Option(help="for neurons: the prompts' model")] = None,
+    as_json: Json = False,
+) -> None:
+    """How alike saved prompts are; higher is more alike."""
+    with _verb(as_json):
+        from labkit import prompt_transfer
+        from labkit.core.backbones import load_backbone
+
+        prompts = [prompt_transfer.read_prompt(file) for file in files]
+        if metric == "neurons" and backbone is None:
+            raise LabError("--metric neurons runs the model; name it with --backbone")
+        frozen = None if backbone is None else load_backbone(backbone)
+        matrix = prompt_transfer.similarities(prompts, metric, frozen)
+    names = [file.name if file.is_dir() else file.stem for file in files]
+    width = max(map(len, names))
+    lines = [
+        f"{name:<{width}}  " + "  ".join(f"{value:6.3f}" for value in row)
+        for name, row in zip(names, matrix, strict=True)
+    ]
+    _show({"names": names, "metric": metric, "matrix": matrix.tolist()}, lines, as_json)
 
 
 @assignments_app.command("build")
@@ -956,6 +990,7 @@ def _verb_of(arguments: Sequence[str]) -> str:
         "assets": ("fetch", "verify", "list"),
         "bench": ("tune", "evaluate", "probe"),
         "assignments": ("build", "check"),
+        "transfer": ("similarity", "matrix", "retrieve", "pretrain"),
     }
     words = list(arguments[:2]) if arguments and arguments[0] in groups else arguments[:1]
     known = {command.name or command.callback.__name__ for command in app.registered_commands}

@@ -2,7 +2,7 @@
 
 ``grid`` runs any of them row by row; ``training`` holds those about how a prompt is trained,
 ``order`` those about the order of its virtual tokens (tables 1–6), ``glue_tables`` the comparison
-of methods over GLUE (tables 7 and 8).
+of methods over GLUE (tables 7 and 8), ``transfer`` what prompts do on other tasks.
 
 Usage::
 
@@ -20,7 +20,7 @@ import numpy as np
 
 from labkit.core.engines import Engine, LocalEngine
 from labkit.core.errors import LabError
-from labkit.experiments import glue_tables, grid, order, training
+from labkit.experiments import glue_tables, grid, order, training, transfer
 from labkit.experiments.grid import Experiment, OnProgress, as_markdown, run_grid
 from labkit.experiments.training import RECIPES
 
@@ -30,7 +30,12 @@ DATA = Path(__file__).parents[2] / "data"
 PROMPTS, REFERENCE = DATA / "prompts", DATA / "reference"
 """Trained prompts and results of longer runs that come with the course."""
 
-_ALL = (*order.EXPERIMENTS, *glue_tables.EXPERIMENTS, *training.EXPERIMENTS)
+_ALL = (
+    *order.EXPERIMENTS,
+    *glue_tables.EXPERIMENTS,
+    *training.EXPERIMENTS,
+    *transfer.EXPERIMENTS,
+)
 EXPERIMENTS = {experiment.name: experiment for experiment in _ALL}
 
 

@@ -1,0 +1,450 @@
+"""Prompts that travel between tasks: SPoT, TPT, PPT, and ensembles of prompts.
+
+- How alike are two prompts? By their vectors (SPoT, Vu et al. 2022, section 3.2; TPT, Su et al.
+  2022, section 5.1), or by the feed-forward neurons that they switch on (TPT, section 5.1).
+- What does a prompt of one task do on another? Zero-shot transfer, and transfer as a start.
+- Several prompts on one frozen model, one batch, one vote (Lester et al. 2021, section 6).
+- Prompts pre-trained on plain text (PPT, Gu et al. 2022).
+
+*Zero-shot transfer* here means: the target's own template and label words, the source's vectors in
+its slots. Label spaces differ between tasks, so nothing of the source but its vectors can travel.
+
+Usage::
+
+    prompts = {name: read_prompt(name) for name in ("prompts/a", "prompts/b.npz")}
+    similarities(list(prompts.values()), "cosine-mean")            # (2, 2)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from safetensors.torch import load_file
+from scipy import stats
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from labkit.core import statistics
+from labkit.core.backbones import Backbone, Batch
+from labkit.core.errors import LabError
+from labkit.core.tasks import TRAINED_ON, are_seen
+from labkit.soft_prompt import PEFT_KEY, load_prompt
+
+# ---- prompts from files ----
+
+_ENDINGS = (".safetensors", ".npz", ".npy", ".pt", ".pth", ".bin")
+
+
+def read_prompt(path: str | Path) -> Tensor:
+    """The virtual tokens of any saved prompt: (P, D) fp32.
+
+    Args:
+        path: a folder as `labkit tune` and PEFT write it, or a file with one matrix in it:
+            ``.safetensors``, ``.npz``, ``.npy``, or what torch saved (``.pt``, ``.pth``,
+            ``.bin``; read as data only, nothing in it is executed).
+
+    Raises:
+        LabError: for a file that is missing, damaged, of another kind, or without one clear matrix.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _checked_prompt(path, load_prompt(path)[0].weight.detach())
+    if not path.is_file():
+        raise LabError(f"{path} does not exist; give a prompt's folder or file")
+    if path.suffix not in _ENDINGS:
+        raise LabError(f"{path} is no kind of file that holds a prompt; give {', '.join(_ENDINGS)}")
+    try:
+        found = _READERS[path.suffix](path)
+    except Exception as error:  # each format's reader raises whatever the damaged bytes lead to
+        raise LabError(
+            f"{path} can't be read as a prompt ({str(error).splitlines()[0][:120]}); save its "
+            "matrix again, as .safetensors or .npz"
+        ) from error
+    return _checked_prompt(path, _only_matrix(path, found))
+
+
+def _read_numpy(path: Path) -> dict[str, Tensor]:
+    loaded = np.load(path, allow_pickle=False)
+    arrays = {"array": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+    return {name: torch.from_numpy(np.asarray(array)) for name, array in arrays.items()}
+
+
+def _read_torch(path: Path) -> dict[str, Tensor]:
+    loaded = torch.load(path, map_location="cpu", weights_only=True)
+    return {"tensor": loaded} if isinstance(loaded, Tensor) else dict(loaded)
+
+
+_READERS: Mapping[str, Callable[[Path], dict[str, Tensor]]] = {
+    ".safetensors": load_file,
+    ".npz": _read_numpy,
+    ".npy": _read_numpy,
+    ".pt": _read_torch,
+    ".pth": _read_torch,
+    ".bin": _read_torch,
+}
+
+
+def _only_matrix(path: Path, found: Mapping[str, object]) -> Tensor:
+    matrices = {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, Tensor) and value.ndim == 2
+    }
+    if PEFT_KEY in matrices:
+        return matrices[PEFT_KEY]
+    if len(matrices) != 1:
+        listed = ", ".join(sorted(matrices)) or "none"
+        raise LabError(
+            f"{path} holds {len(matrices)} matrices ({listed}); a prompt's file holds one, of "
+            f"shape (length, hidden size), or one called {PEFT_KEY}"
+        )
+    return next(iter(matrices.values()))
+
+
+def _checked_prompt(path: Path, vectors: Tensor) -> Tensor:
+    vectors = vectors.float()
+    if not vectors.numel() or not torch.isfinite(vectors).all():
+        raise LabError(f"{path} holds an empty matrix, NaN or infinity; train that prompt again")
+    return vectors
+
+
+# ---- how alike two prompts are, by their vectors ----
+
+
+def cosine_of_means(a: Tensor, b: Tensor) -> float:
+    """Cosine of the mean virtual tokens of (P, D) and (Q, D): SPoT's similarity of tasks."""
+    return _cosine(a.mean(0), b.mean(0))
+
+
+def mean_of_cosines(a: Tensor, b: Tensor) -> float:
+    """Mean over all P · Q pairs of virtual tokens of their cosine (SPoT, "per-token average")."""
+    return float((F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T).mean())
+
+
+def cosine_concatenated(a: Tensor, b: Tensor) -> float:
+    """Cosine of the two matrices laid out as one row each; both need the same shape (TPT)."""
+    return _cosine(*_same_shape(a, b))
+
+
+def euclidean_concatenated(a: Tensor, b: Tensor) -> float:
+    """1 / (1 + ‖a − b‖), the matrices laid out as one row each; both need the same shape (TPT)."""
+    first, second = _same_shape(a, b)
+    return _closeness((first - second).norm())
+
+
+def euclidean_of_means(a: Tensor, b: Tensor) -> float:
+    """1 / (1 + distance of the mean virtual tokens)."""
+    return _closeness((a.mean(0) - b.mean(0)).norm())
+
+
+def euclidean_of_pairs(a: Tensor, b: Tensor) -> float:
+    """1 / (1 + mean distance over all P · Q pairs of virtual tokens) (TPT, "averaged")."""
+    return _closeness(torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist").mean())
+
+
+VECTOR_METRICS: Mapping[str, Callable[[Tensor, Tensor], float]] = {
+    "cosine-mean": cosine_of_means,
+    "cosine-pairs": mean_of_cosines,
+    "cosine-concat": cosine_concatenated,
+    "euclidean-mean": euclidean_of_means,
+    "euclidean-pairs": euclidean_of_pairs,
+    "euclidean-concat": euclidean_concatenated,
+}
+METRICS = (*VECTOR_METRICS, "neurons")
+ALIASES = {"euclidean": "euclidean-concat"}
+
+
+def similarities(
+    prompts: Sequence[Tensor], metric: str, backbone: Backbone | None = None
+) -> np.ndarray:
+    """Similarity of every prompt with every other: (N, N), symmetric; higher is more alike.
+
+    Args:
+        prompts: N matrices (P, D) of one width.
+        metric: one of ``METRICS``; ``neurons`` needs the ``backbone`` that they were made for.
+
+    Raises:
+        LabError: for an unknown metric, or shapes that can't be compared.
+    """
+    metric = ALIASES.get(metric, metric)
+    if metric not in METRICS:
+        raise LabError(f"metric {metric!r} is unknown; choose one of {', '.join(METRICS)}")
+    widths = {prompt.shape[-1] for prompt in prompts}
+    if len(widths) != 1:
+        raise LabError(
+            f"prompts of the widths {sorted(widths)} can't be compared: they were made for models "
+            "of different hidden sizes; compare prompts of one backbone"
+        )
+    if metric == "neurons":
+        if backbone is None:
+            raise LabError("metric 'neurons' runs the model; name the backbone of the prompts")
+        active = [active_neurons(backbone, prompt) for prompt in prompts]
+        return _pairwise(active, neuron_overlap)
+    return _pairwise([prompt.double() for prompt in prompts], VECTOR_METRICS[metric])
+
+
+def _pairwise(items: Sequence[Tensor], alike: Callable[[Tensor, Tensor], float]) -> np.ndarray:
+    result = np.empty((len(items), len(items)))
+    for i, j in itertools.combinations_with_replacement(range(len(items)), 2):
+        result[i, j] = result[j, i] = alike(items[i], items[j])
+    return result
+
+
+def _cosine(a: Tensor, b: Tensor) -> float:
+    return float(F.cosine_similarity(a, b, dim=0))
+
+
+def _closeness(distance: Tensor) -> float:
+    return float(1 / (1 + distance))
+
+
+def _same_shape(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
+    if a.shape != b.shape:
+        raise LabError(
+            f"prompts of shapes {tuple(a.shape)} and {tuple(b.shape)} can't be laid side by side; "
+            "use cosine-mean, cosine-pairs, euclidean-mean or euclidean-pairs"
+        )
+    return a.flatten(), b.flatten()
+
+
+# ---- how alike two prompts are, by the neurons that they switch on ----
+
+
+def active_neurons(backbone: Backbone, vectors: Tensor) -> Tensor:
+    """Which feed-forward neurons fire at the answer slot of the prompt alone: (layers · F,) bool.
+
+    The input is the prompt, the tokenizer's special tokens and the answer slot, without any text.
+    A neuron is active where the output of its layer's activation function is above zero. The slot
+    is the mask token (mlm), the last position (causal), or the decoder's first one (seq2seq); an
+    encoder has none, and the mean over the special tokens, which its readout pools, stands in.
+
+    Args:
+        vectors: (P, D) virtual tokens for this backbone.
+
+    Raises:
+        LabError: for a prompt of another width, or a model whose feed-forward layers are unknown.
+    """
+    if vectors.ndim != 2 or vectors.shape[1] != backbone.hidden_size:
+        raise LabError(
+            f"a prompt of shape {tuple(vectors.shape)} does not fit {backbone.name}, which takes "
+            f"rows of width {backbone.hidden_size}; name the backbone that it was made for"
+        )
+    batch = _bare_input(backbone, len(vectors))
+    if backbone.readout == "seq2seq":
+        slots = torch.tensor([0])
+    elif backbone.readout == "encoder":
+        slots = (batch.ids[0] >= 0).nonzero().squeeze(-1)
+    else:
+        slots = batch.answer
+    word = tuple(backbone.tokenizer("a", add_special_tokens=False)["input_ids"][:1])
+    modules = _activation_modules(backbone)
+    with torch.no_grad(), _outputs(modules) as found:
+        backbone.word_scores(batch, vectors.to(backbone.device), (word,))
+    layers = found[: len(modules)]  # an encoder goes on to embed the label text
+    at_slot = [layer[0, slots.to(layer.device)].float().mean(0) for layer in layers]
+    return (torch.cat(at_slot) > 0).cpu()
+
+
+def neuron_overlap(a: Tensor, b: Tensor) -> float:
+    """Cosine of two sets of active neurons (N,) bool: |A ∩ B| / √(|A| · |B|), 0 if one is empty."""
+    if a.shape != b.shape:
+        raise LabError(f"{len(a)} and {len(b)} neurons: compare prompts on one backbone")
+    both, sizes = (a & b).sum().item(), a.sum().item() * b.sum().item()
+    return both / sizes**0.5 if sizes else 0.0
+
+
+def _bare_input(backbone: Backbone, length: int) -> Batch:
+    before, after = backbone.special_tokens()
+    ids = [*range(-1, -1 - length, -1), *before]
+    answer = len(ids) - 1
+    if backbone.readout == "mlm":
+        answer = len(ids)
+        ids.append(backbone.tokenizer.mask_token_id)
+    if backbone.readout != "causal":
+        ids += after
+    device = backbone.device
+    row = torch.tensor([ids], device=device)
+    return Batch(row, torch.ones_like(row), torch.tensor([answer], device=device))
+
+
+@contextlib.contextmanager
+def _outputs(modules: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
+    """Within the block, what the modules return is collected, call by call."""
+    found: list[Tensor] = []
+    handles = [
+        module.register_forward_hook(lambda _module, _inputs, output: found.append(output))
+        for module in modules
+    ]
+    try:
+        yield found
+    finally:
+        for handle in handles:
+            handle.remove()
+
+
+def _activation_modules(backbone: Backbone) -> list[nn.Module]:
+    """One per layer: BERT's ``intermediate``, or the activation inside a feed-forward block."""
+    # of T5 the decoder writes the answer
+    inside = "decoder." if backbone.readout == "seq2seq" else ""
+    modules = [
+        module
+        for name, module in backbone.model.named_modules()
+        if name.startswith(inside)
+        and (
+            name.endswith(".intermediate")
+            or name.endswith((".mlp.act", ".mlp.act_fn", ".DenseReluDense.act"))
+        )
+    ]
+    if not modules:
+        raise LabError(
+            f"the feed-forward layers of {backbone.name} are laid out in a way that is not known "
+            "here; use a metric on the vectors, such as cosine-mean"
+        )
+    return modules
+
+
+# ---- the table of transfer, and what it says ----
+
+KINDS = {
+    "sentiment": (
+        "rt-polarity", "movie-valence", "amazon-valence", "editorials-valence", "tweets-valence",
+        "sst2", "cr", "mpqa",
+    ),
+    "subjectivity": ("subj",),
+    "inference": ("rte", "qnli", "mnli", "snli"),
+    "paraphrase": ("mrpc", "qqp"),
+}  # fmt: skip
+"""Kinds of tasks, as in TPT: what the label says of the text."""
+
+
+def kind_of(task: str) -> str:
+    """The kind of a task; one that is in no list is a kind of its own."""
+    return next((kind for kind, names in KINDS.items() if task in names), task)
+
+
+def is_seen(source: str | None, target: str, backbone: str) -> bool:
+    """Whether a pair proves little: shared sentences, or the backbone was trained on one of them.
+
+    Args:
+        source: None for a prompt that was trained on no task.
+    """
+    known = TRAINED_ON.get(backbone, frozenset())
+    if source is None:
+        return target in known
+    return are_seen(source, target) or bool({source, target} & known)
+
+
+class TransferTable(NamedTuple):
+    """Zero-shot transfer: accuracies of S sources on T targets with R seeds.
+
+    Attributes:
+        values: (R, S, T); controls: name → (R, T); seen: (S, T) bool; majority: (T,).
+    """
+
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    values: np.ndarray
+    controls: Mapping[str, np.ndarray]
+    seen: np.ndarray
+    majority: np.ndarray
+    seeds: tuple[int, ...]
+
+    @property
+    def same_task(self) -> np.ndarray:
+        """(S, T) whether source and target are one task."""
+        return np.array([[s == t for t in self.targets] for s in self.sources])
+
+    @property
+    def same_kind(self) -> np.ndarray:
+        """(S, T) whether source and target are of one kind."""
+        return np.array([[kind_of(s) == kind_of(t) for t in self.targets] for s in self.sources])
+
+    @property
+    def fair(self) -> np.ndarray:
+        """(S, T) pairs that say something about transfer: two tasks, not seen."""
+        return ~self.same_task & ~self.seen
+
+
+class OverTargets(NamedTuple):
+    """A mean over target tasks, with Student's 95 % interval for targets drawn anew."""
+
+    value: float
+    low: float
+    high: float
+    targets: int
+
+
+def over_targets(values: ArrayLike) -> OverTargets:
+    """Mean of one value per target, with its interval.
+
+    Raises:
+        LabError: for fewer than two targets.
+    """
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2:
+        raise LabError(f"{len(values)} targets are too few for an interval; run more tasks")
+    low, high = statistics.mean_interval(values)
+    return OverTargets(float(values.mean()), low, high, len(values))
+
+
+def kind_difference(table: TransferTable) -> OverTargets:
+    """Mean accuracy from sources of the target's kind minus that from sources of other kinds.
+
+    Compared within each target that has both, seen pairs and the target itself left out, seeds
+    averaged; then averaged over the targets. Sources are shared between targets, so the interval
+    is for other targets of these sources.
+    """
+    mean, fair, same = table.values.mean(0), table.fair, table.same_kind
+    found = []
+    for column in range(len(table.targets)):
+        own = fair[:, column] & same[:, column]
+        other = fair[:, column] & ~same[:, column]
+        if own.any() and other.any():
+            found.append(mean[own, column].mean() - mean[other, column].mean())
+    return over_targets(found)
+
+
+def rank_correlation(x: ArrayLike, y: ArrayLike) -> float:
+    """Spearman's ρ of two (N,) arrays; tied values share their mean rank, 0 where one is constant.
+
+    Raises:
+        LabError: for other shapes, or fewer than three pairs.
+    """
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if x.ndim != 1 or x.shape != y.shape or len(x) < 3:
+        raise LabError(f"shapes {x.shape} and {y.shape}: give two rows of at least 3 values")
+    return statistics.pearson(stats.rankdata(x), stats.rankdata(y))
+
+
+def similarity_against_transfer(table: TransferTable, similarity: ArrayLike) -> OverTargets:
+    """Rank correlation of similarity and transfer over the sources of a target, mean over targets.
+
+    Within a target, because accuracies of different targets are on different scales. Left out: the
+    target itself, seen pairs, and targets with fewer than three sources left.
+
+    Args:
+        similarity: (R, S, T) of the prompts of one seed with each other, or (S, T).
+    """
+    similarity = np.asarray(similarity, dtype=float)
+    if similarity.ndim == 2:
+        similarity = np.broadcast_to(similarity, table.values.shape)
+    if similarity.shape != table.values.shape:
+        raise LabError(
+            f"similarities of shape {similarity.shape} for a table of {table.values.shape}: give "
+            "(seeds, sources, targets)"
+        )
+    found = []
+    for column in range(len(table.targets)):
+        rows = table.fair[:, column]
+        if rows.sum() < 3:
+            continue
+        pairs = zip(similarity[:, rows, column], table.values[:, rows, column], strict=True)
+        found.append(np.mean([rank_correlation(x, y) for x, y in pairs]))
+    return over_targets(found)

@@ -1,0 +1,335 @@
+"""Prompts between tasks: similarities against their definitions, neurons against the weights."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import pickle
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from scipy import stats
+
+from labkit import cli, prompt_transfer
+from labkit.core.errors import LabError
+from labkit.core.prompted_model import PromptedModel
+from labkit.core.templates import Verbalizer
+from labkit.prompt_transfer import TransferTable, active_neurons, read_prompt, similarities
+from labkit.soft_prompt import SoftPrompt, save_prompt
+
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning"),
+    pytest.mark.filterwarnings("ignore:Detected pickle protocol:UserWarning"),
+]
+
+
+def draws(*shapes, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    return [torch.randn(shape, generator=generator) for shape in shapes]
+
+
+# ---- files ----
+
+
+def test_every_kind_of_file_gives_the_same_matrix(tmp_path):
+    (matrix,) = draws((3, 4))
+    save_file({"prompt_embeddings": matrix, "other": torch.ones(2, 2)}, tmp_path / "a.safetensors")
+    np.savez(tmp_path / "b.npz", prompt=matrix.numpy(), seed=np.array(3))
+    np.save(tmp_path / "c.npy", matrix.numpy())
+    torch.save(matrix, tmp_path / "d.pt")
+    torch.save({"weight": matrix.bfloat16()}, tmp_path / "e.bin")
+    for name in ("a.safetensors", "b.npz", "c.npy", "d.pt"):
+        torch.testing.assert_close(read_prompt(tmp_path / name), matrix)
+    assert read_prompt(tmp_path / "e.bin").dtype == torch.float32
+
+
+def test_a_pickle_is_not_executed(tmp_path):
+    class Trap:
+        def __reduce__(self):
+            return (open, (str(tmp_path / "sprung"), "w"))
+
+    (tmp_path / "trap.pt").write_bytes(pickle.dumps(Trap()))
+    torch.save({"prompt": Trap()}, tmp_path / "trap2.pt")
+    np.savez(tmp_path / "trap.npz", prompt=np.array([Trap()], dtype=object))
+    for name in ("trap.pt", "trap2.pt", "trap.npz"):
+        with pytest.raises(LabError, match=r"trap2?\.(pt|npz) can't be read as a prompt"):
+            read_prompt(tmp_path / name)
+    assert not (tmp_path / "sprung").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("gone.pt", None, "does not exist"),
+        ("prompt.txt", b"1 2", "no kind of file"),
+        ("cut.safetensors", b"\x08\0\0", "can't be read"),
+        ("empty.npz", {}, r"holds 0 matrices \(none\)"),
+        ("two.npz", {"a": np.ones((2, 2)), "b": np.ones((2, 2))}, r"holds 2 matrices \(a, b\)"),
+        ("nan.npz", {"a": np.full((2, 2), np.nan)}, "NaN"),
+    ],
+)
+def test_a_file_without_a_prompt_is_named(tmp_path, name, content, says):
+    if isinstance(content, dict):
+        np.savez(tmp_path / name, **content)
+    elif content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(LabError, match=says) as found:
+        read_prompt(tmp_path / name)
+    assert name in str(found.value)
+
+
+# ---- similarities of vectors ----
+
+
+def by_definition(metric, a, b):
+    """Each metric by loops over virtual tokens, in numpy."""
+
+    def cosine(x, y):
+        return x @ y / np.sqrt((x @ x) * (y @ y))
+
+    def near(distance):
+        return 1 / (1 + distance)
+
+    pairs = list(itertools.product(a, b))
+    return {
+        "cosine-mean": lambda: cosine(a.mean(0), b.mean(0)),
+        "cosine-pairs": lambda: np.mean([cosine(x, y) for x, y in pairs]),
+        "cosine-concat": lambda: cosine(a.ravel(), b.ravel()),
+        "euclidean-mean": lambda: near(np.linalg.norm(a.mean(0) - b.mean(0))),
+        "euclidean-pairs": lambda: near(np.mean([np.linalg.norm(x - y) for x, y in pairs])),
+        "euclidean-concat": lambda: near(np.linalg.norm(a - b)),
+    }[metric]()
+
+
+@pytest.mark.parametrize("metric", prompt_transfer.VECTOR_METRICS)
+def test_similarity_is_its_definition(metric):
+    prompts = draws((4, 6), (4, 6), (4, 6))
+    found = similarities(prompts, metric)
+    for i, j in itertools.product(range(3), repeat=2):
+        expected = by_definition(metric, *(prompts[k].double().numpy() for k in (i, j)))
+        assert found[i, j] == pytest.approx(expected, rel=1e-6)
+
+
+def test_order_of_the_virtual_tokens_matters_to_the_concatenated_ones_only():
+    a, b = draws((5, 6), (5, 6))
+    shuffled = b[torch.tensor([2, 0, 4, 1, 3])]
+    for metric in prompt_transfer.VECTOR_METRICS:
+        same = similarities([a, b], metric)[0, 1] == pytest.approx(
+            similarities([a, shuffled], metric)[0, 1]
+        )
+        assert same == (not metric.endswith("concat")), metric
+
+
+def test_a_prompt_is_most_alike_to_itself_except_by_pairs():
+    """The mean over all pairs compares a prompt's tokens with each other too."""
+    a, b = draws((4, 6), (4, 6))
+    for metric in ("cosine-mean", "cosine-concat", "euclidean-mean", "euclidean-concat"):
+        assert similarities([a, b], metric).diagonal() == pytest.approx([1, 1])
+    assert similarities([a], "cosine-pairs")[0, 0] < 1
+
+
+def test_shapes_that_cannot_be_compared():
+    longer, wider = draws((5, 6), (4, 7))
+    (a,) = draws((4, 6))
+    assert similarities([a, longer], "cosine-mean").shape == (2, 2)
+    with pytest.raises(LabError, match=r"\(4, 6\) and \(5, 6\)"):
+        similarities([a, longer], "euclidean")
+    with pytest.raises(LabError, match=r"widths \[6, 7\]"):
+        similarities([a, wider], "cosine-mean")
+    with pytest.raises(LabError, match="'cosin' is unknown; choose one of cosine-mean"):
+        similarities([a], "cosin")
+    with pytest.raises(LabError, match="name the backbone"):
+        similarities([a], "neurons")
+
+
+# ---- neurons ----
+
+
+def hidden_states(backbone, vectors):
+    """The input of each layer's feed-forward block, from Hugging Face's own forward pass."""
+    found = []
+    kind = {"gpt2": ".mlp", "llama": ".mlp", "t5": ".DenseReluDense", "bert": ".intermediate"}
+    ending = kind[backbone.model.config.model_type]
+    handles = [
+        module.register_forward_pre_hook(lambda _m, inputs: found.append(inputs[0]))
+        for name, module in backbone.model.named_modules()
+        if name.endswith(ending) and ("decoder" in name or ending != ".DenseReluDense")
+    ]
+    table = backbone.model.get_input_embeddings()
+    tokenizer = backbone.tokenizer
+
+    def words(*ids):
+        return table(torch.tensor([ids], dtype=torch.long))
+
+    soft = vectors[None]
+    with torch.no_grad():
+        if backbone.readout == "seq2seq":
+            inputs = torch.cat([soft, words(tokenizer.eos_token_id)], 1)
+            backbone.model(inputs_embeds=inputs, decoder_input_ids=torch.tensor([[0]]))
+            slot = 0
+        elif backbone.readout == "mlm":
+            ids = (tokenizer.cls_token_id, tokenizer.mask_token_id, tokenizer.sep_token_id)
+            backbone.model(inputs_embeds=torch.cat([soft, words(*ids)], 1))
+            slot = len(vectors) + 1
+        else:
+            before, _ = backbone.special_tokens()
+            inputs = torch.cat([soft, words(*before)], 1) if before else soft
+            backbone.model(inputs_embeds=inputs)
+            slot = inputs.shape[1] - 1
+    for handle in handles:
+        handle.remove()
+    return [states[0, slot] for states in found]
+
+
+def fires(backbone, layer, state):
+    """Whether the pre-activations are above zero: there GELU, SiLU and ReLU are positive."""
+    model = backbone.model
+    with torch.no_grad():
+        if model.config.model_type == "bert":
+            return model.bert.encoder.layer[layer].intermediate.dense(state) > 0
+        if model.config.model_type == "gpt2":
+            return model.transformer.h[layer].mlp.c_fc(state[None])[0] > 0
+        if model.config.model_type == "llama":
+            return model.model.layers[layer].mlp.gate_proj(state) > 0
+        return model.decoder.block[layer].layer[2].DenseReluDense.wi_0(state) > 0
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "llama", "t5"])
+def test_active_neurons_are_those_of_the_weights(tiny_backbone, family):
+    backbone = tiny_backbone(family)
+    vectors = SoftPrompt.from_vocab(backbone, 4).weight.detach()
+    states = hidden_states(backbone, vectors)
+    expected = torch.cat([fires(backbone, layer, state) for layer, state in enumerate(states)])
+    assert len(states) == 2 and 0 < expected.sum() < len(expected)
+    torch.testing.assert_close(active_neurons(backbone, vectors), expected)
+
+
+def test_an_encoder_has_neurons_too_and_hooks_are_gone(tiny_backbone):
+    backbone = tiny_backbone("bert-encoder")
+    vectors = SoftPrompt.from_vocab(backbone, 4).weight.detach()
+    found = active_neurons(backbone, vectors)
+    assert found.shape == (2 * 64,) and 0 < found.sum() < len(found)
+    assert not any(m._forward_hooks for m in backbone.model.modules())
+    both = similarities([vectors, vectors.flip(0)], "neurons", backbone)
+    assert both[0, 0] == pytest.approx(1) and 0 < both[0, 1] < 1
+
+
+def test_overlap_is_the_cosine_of_the_two_sets():
+    a = torch.tensor([1, 1, 1, 1, 0, 0], dtype=torch.bool)
+    b = torch.tensor([0, 0, 0, 1, 0, 0], dtype=torch.bool)
+    assert prompt_transfer.neuron_overlap(a, b) == pytest.approx(0.5)
+    assert prompt_transfer.neuron_overlap(a, ~a | ~a & b) == 0
+    assert prompt_transfer.neuron_overlap(a, torch.zeros(6, dtype=torch.bool)) == 0
+    with pytest.raises(LabError, match="6 and 5 neurons"):
+        prompt_transfer.neuron_overlap(a, b[:5])
+
+
+def test_neurons_of_a_prompt_for_another_model(tiny_backbone):
+    with pytest.raises(LabError, match=r"shape \(4, 6\) does not fit .*width 32"):
+        active_neurons(tiny_backbone("gpt2"), draws((4, 6))[0])
+
+
+# ---- what a table of transfer says ----
+
+
+def table_of(values, sources, targets, seen=None) -> TransferTable:
+    values = np.asarray(values, dtype=float)
+    seen = np.zeros(values.shape[1:], dtype=bool) if seen is None else np.asarray(seen)
+    majority = np.full(len(targets), 0.5)
+    return TransferTable(
+        tuple(sources), tuple(targets), values, {}, seen, majority, tuple(range(len(values)))
+    )
+
+
+NAMES = ("cr", "mpqa", "rte", "qnli")
+
+
+def test_same_kind_minus_other_kind_by_hand():
+    # targets cr and mpqa gain 0.2 from each other over the pair tasks; rte and qnli 0.1
+    values = [
+        [9, 0.7, 0.5, 0.5],
+        [0.7, 9, 0.5, 0.5],
+        [0.5, 0.5, 9, 0.6],
+        [0.5, 0.5, 0.6, 9],
+    ]
+    found = prompt_transfer.kind_difference(table_of([values, values], NAMES, NAMES))
+    assert found.value == pytest.approx(0.15) and found.targets == 4
+    low, high = stats.t.interval(0.95, 3, 0.15, stats.sem([0.2, 0.2, 0.1, 0.1]))
+    assert (found.low, found.high) == pytest.approx((low, high))
+
+
+def test_a_seen_pair_is_left_out():
+    values = [[9, 0.9, 0.5, 0.5], [0.9, 9, 0.5, 0.5], [0.5, 0.5, 9, 0.6], [0.5, 0.5, 0.6, 9]]
+    seen = np.zeros((4, 4), dtype=bool)
+    seen[0, 1] = True  # then mpqa has no source of its kind left
+    found = prompt_transfer.kind_difference(table_of([values], NAMES, NAMES, seen))
+    assert found.targets == 3 and found.value == pytest.approx((0.4 + 0.1 + 0.1) / 3)
+
+
+def test_seen_pairs_are_those_of_the_data():
+    assert prompt_transfer.is_seen("cr", "amazon-valence", "smollm2")
+    assert not prompt_transfer.is_seen("cr", "mpqa", "minilm")
+    assert prompt_transfer.is_seen("mnli", "cr", "minilm")
+    assert not prompt_transfer.is_seen("mnli", "cr", "smollm2")
+    assert prompt_transfer.is_seen(None, "mnli", "minilm")
+    assert not prompt_transfer.is_seen("cr", "cr", "minilm")
+
+
+def test_rank_correlation_is_spearmans():
+    random = np.random.default_rng(0)
+    for _ in range(20):
+        x, y = random.integers(0, 6, (2, 9))  # with ties
+        if np.ptp(x) and np.ptp(y):
+            expected = stats.spearmanr(x, y).statistic
+            assert prompt_transfer.rank_correlation(x, y) == pytest.approx(expected)
+    assert prompt_transfer.rank_correlation([1, 1, 1], [1, 2, 3]) == 0
+    with pytest.raises(LabError, match="at least 3"):
+        prompt_transfer.rank_correlation([1, 2], [1, 2])
+
+
+def test_similarity_against_transfer_ranks_within_a_target():
+    random = np.random.default_rng(1)
+    values, alike = random.random((2, 2, 4, 4))
+    table = table_of(values, NAMES, NAMES)
+    expected = [
+        np.mean([stats.spearmanr(alike[r, o, t], values[r, o, t]).statistic for r in range(2)])
+        for t in range(4)
+        for o in [[s for s in range(4) if s != t]]
+    ]
+    found = prompt_transfer.similarity_against_transfer(table, alike)
+    assert found.value == pytest.approx(np.mean(expected)) and found.targets == 4
+    # another scale of a target's accuracies changes nothing
+    scaled = table._replace(values=values * [1, 2, 3, 4])
+    assert prompt_transfer.similarity_against_transfer(scaled, alike) == found
+
+
+# ---- the command line ----
+
+
+def test_labkit_transfer_similarity(tmp_path, capsys, tiny_folder, tiny_backbone):
+    (matrix,) = draws((3, 32))
+    np.savez(tmp_path / "a.npz", prompt=matrix.numpy())
+    backbone = tiny_backbone("gpt2")
+    words = Verbalizer({"negative": "terrible", "positive": "great"})
+    model = PromptedModel(backbone, "{soft}{text} It was {mask}", words)
+    save_prompt(tmp_path / "b", SoftPrompt(matrix * 2), model)
+    files = [str(tmp_path / name) for name in ("a.npz", "b")]
+
+    def run(*options):
+        with pytest.raises(SystemExit) as left:
+            cli.main(["transfer", "similarity", *files, *options])
+        return left.value.code, capsys.readouterr()
+
+    code, said = run("--json")
+    told = json.loads(said.out)
+    assert code == 0 and told["names"] == ["a", "b"] and told["metric"] == "cosine-mean"
+    np.testing.assert_allclose(told["matrix"], np.ones((2, 2)), rtol=1e-6)
+    code, said = run("--metric", "neurons", "--backbone", str(tiny_folder("gpt2")))
+    assert code == 0 and "1.000" in said.out
+    code, said = run("--metric", "neurons")
+    assert code == 2 and "--backbone" in said.err
+    np.savez(tmp_path / "a.npz", prompt=np.ones((3, 8)))
+    code, said = run()
+    assert code == 2 and "widths [8, 32]" in said.err
