@@ -31,10 +31,13 @@ from scipy import stats
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labkit.core import statistics
+from labkit.core import scoring, statistics
 from labkit.core.backbones import Backbone, Batch
 from labkit.core.errors import LabError
-from labkit.core.tasks import TRAINED_ON, are_seen
+from labkit.core.prompted_model import PromptedModel, for_classes
+from labkit.core.tasks import TRAINED_ON, Example, Task, TaskPrompt, are_seen, split_examples
+from labkit.core.templates import Template
+from labkit.core.tuning import epoch_batches, targets
 from labkit.soft_prompt import PEFT_KEY, load_prompt
 
 # ---- prompts from files ----
@@ -448,3 +451,350 @@ def similarity_against_transfer(table: TransferTable, similarity: ArrayLike) -> 
         pairs = zip(similarity[:, rows, column], table.values[:, rows, column], strict=True)
         found.append(np.mean([rank_correlation(x, y) for x, y in pairs]))
     return over_targets(found)
+
+
+# ---- a start from other prompts (SPoT) ----
+
+
+def ranked(target: Tensor, library: Mapping[str, Tensor], metric: str = "cosine-mean") -> list[str]:
+    """Names of the library's prompts, the one most alike to ``target`` (P, D) first.
+
+    SPoT's task embedding of the target is its own prompt after a few steps of training.
+    """
+    if not library:
+        raise LabError("the library holds no prompts; give at least one source prompt")
+    alike = similarities([target, *library.values()], metric)[0, 1:]
+    order = np.argsort(-alike, kind="stable")
+    return [list(library)[index] for index in order]
+
+
+def weighted_average(prompts: Sequence[Tensor], weights: ArrayLike) -> Tensor:
+    """Σ wᵢ Pᵢ / Σ wᵢ of N prompts (P, D) with N weights: SPoT's average of the top k.
+
+    Raises:
+        LabError: for other shapes, a negative weight, or weights that are all zero.
+    """
+    weights = np.asarray(weights, dtype=float)
+    shapes = {tuple(prompt.shape) for prompt in prompts}
+    if len(shapes) != 1 or weights.shape != (len(prompts),):
+        raise LabError(
+            f"{len(prompts)} prompts of shapes {sorted(shapes)} and {weights.size} weights: give "
+            "prompts of one shape, and one weight each"
+        )
+    if (weights < 0).any() or not weights.sum() > 0:
+        raise LabError(
+            f"weights {weights.round(3).tolist()}: none may be negative, and not all may be zero "
+            "(leave sources out whose similarity is negative)"
+        )
+    share = torch.tensor(weights / weights.sum())
+    return torch.einsum("n,npd->pd", share, torch.stack(list(prompts)).double()).float()
+
+
+def average_of_best(
+    target: Tensor, library: Mapping[str, Tensor], k: int, metric: str = "cosine-mean"
+) -> Tensor:
+    """Mean of the k most similar prompts, weighted by similarity (negative ones count as 0)."""
+    names = ranked(target, library, metric)[:k]
+    chosen = [library[name] for name in names]
+    alike = similarities([target, *chosen], metric)[0, 1:].clip(min=0)
+    return weighted_average(chosen, alike if alike.sum() > 0 else np.ones(len(chosen)))
+
+
+def steps_to_reach(curve: Sequence[tuple[int, float]], value: float) -> int | None:
+    """The first number of steps whose score is at least ``value``; None if it is never reached.
+
+    TPT's "comparable-result time" is this number for the transferred start, with the plain
+    prompt's final score as ``value``, as a share of the plain prompt's steps.
+
+    Args:
+        curve: (steps done, score) of each evaluation.
+    """
+    return next((steps for steps, score in curve if score >= value), None)
+
+
+def fit_mixture(
+    backbone: Backbone,
+    prompt: nn.Module,
+    tasks: Sequence[Task],
+    *,
+    steps: int,
+    batch_size: int = 16,
+    lr: float = 3e-3,
+    seed: int = 0,
+) -> list[float]:
+    """Train one prompt on several tasks in turn, a batch of each: the multi-task mixture.
+
+    Each task keeps its own template and label words; only the virtual tokens are shared.
+
+    Returns:
+        The loss of each step.
+    """
+    if not tasks or steps < 1:
+        raise LabError(f"{len(tasks)} tasks and {steps} steps: a mixture needs at least one each")
+    optimizer = torch.optim.Adam(prompt.parameters(), lr=lr)
+    parts = []
+    for task in tasks:
+        model = for_classes(PromptedModel.for_task(backbone, task), task)
+        with torch.no_grad():
+            sequences = model.encode(task.split("train"), model.vectors(prompt))
+        parts.append((model, sequences, targets(task.split("train"), task)))
+    losses = []
+    for step in range(steps):
+        model, sequences, wanted = parts[step % len(parts)]
+        turn = step // len(parts)
+        epoch, index = divmod(turn, -(-len(sequences) // batch_size))
+        rows = epoch_batches(len(sequences), batch_size, seed, epoch)[index]
+        vectors = model.vectors(prompt)
+        scores = scoring.training_scores(
+            backbone, [sequences[row] for row in rows], vectors, model.labels()
+        )
+        loss = F.cross_entropy(scores, wanted[rows].to(scores.device))
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(prompt.parameters(), 1.0)
+        optimizer.step()
+        losses.append(loss.item())
+    return losses
+
+
+# ---- ensembles of prompts (Lester et al. 2021, section 6) ----
+
+
+def ensemble_scores(
+    model: PromptedModel, prompts: Sequence[nn.Module], examples: Sequence[Example]
+) -> Tensor:
+    """Label scores under each of E prompts, all of them in the same batches: (E, N, C).
+
+    The prompts lie one behind the other as one matrix (E · P, D); the slots of example n under
+    prompt e point at rows e · P … (e + 1) · P − 1 of it. One frozen model thus serves them all,
+    where an ensemble of fine-tuned models would be E models.
+
+    Raises:
+        LabError: for no prompts, or prompts of several lengths.
+    """
+    with torch.no_grad():
+        vectors = [model.vectors(prompt) for prompt in prompts]
+    lengths = {len(v) for v in vectors if v is not None}
+    if len(lengths) != 1:
+        raise LabError(
+            f"an ensemble of {len(prompts)} prompts with lengths {sorted(lengths)}; give at least "
+            "one, all of one length"
+        )
+    sequences = model.encode(examples, vectors[0])
+    rows = len(vectors[0])
+    every = [
+        sequence._replace(ids=tuple(i - e * rows if i < 0 else i for i in sequence.ids))
+        for e in range(len(prompts))
+        for sequence in sequences
+    ]
+    found = scoring.score(model.backbone, every, torch.cat(vectors), model.labels(), share=False)
+    return found.view(len(prompts), len(examples), -1)
+
+
+def majority_vote(scores: Tensor) -> Tensor:
+    """The class that most of E prompts choose, (E, N, C) → (N,); ties go to the higher mean score.
+
+    The paper's ensemble. Averaging scores instead is :func:`mean_vote`.
+    """
+    counts = F.one_hot(scores.argmax(-1), scores.shape[-1]).sum(0).double()  # (N, C)
+    probability = scores.double().softmax(-1).mean(0)  # (N, C), below 1: it only breaks ties
+    return (counts + probability / 2).argmax(-1)
+
+
+def mean_vote(scores: Tensor) -> Tensor:
+    """The class of the highest probability, averaged over E prompts: (E, N, C) → (N,)."""
+    return scores.double().softmax(-1).mean(0).argmax(-1)
+
+
+# ---- prompts pre-trained on plain text (PPT) ----
+
+PAIR_LABELS = ("next", "same document", "other document")
+
+
+def documents(examples: Sequence[Example]) -> dict[str, list[Example]]:
+    """Sentences by document and in their order, from ids like ``article_sentence``.
+
+    Raises:
+        LabError: for an id of another form.
+    """
+    found: dict[str, list[tuple[int, Example]]] = {}
+    for example in examples:
+        document, _, number = example.id.rpartition("_")
+        if not document or not number.isdecimal():
+            raise LabError(
+                f"example id {example.id!r} does not say its document and place; pre-training "
+                "needs ids like 12_3 (document 12, sentence 3), as the editorials have"
+            )
+        found.setdefault(document, []).append((int(number), example))
+    return {
+        name: [example for _, example in sorted(rows, key=lambda row: row[0])]
+        for name, rows in found.items()
+    }
+
+
+def sentence_pairs(examples: Sequence[Example], count: int, seed: int = 0) -> Task:
+    """PPT's task for sentence pairs: does the second sentence follow the first, come from the same
+    document without following it, or from another document? The three in equal numbers.
+
+    Args:
+        examples: sentences whose ids say document and place, see :func:`documents`.
+        count: pairs in all; ``validation`` takes a tenth of them.
+
+    Raises:
+        LabError: where the documents hold no such pairs.
+    """
+    random = np.random.default_rng(seed)
+    whole = documents(examples)
+    following = [
+        (a, b) for rows in whole.values() for a, b in itertools.pairwise(rows) if _follows(a, b)
+    ]
+    apart = [rows for rows in whole.values() if any(_may_stand_apart(rows))]
+    if not following or not apart or len(whole) < 2:
+        raise LabError(
+            f"{len(whole)} documents with {len(following)} adjacent sentences: pre-training on "
+            "pairs needs two documents, one of them with two sentences that do not follow"
+        )
+    names = list(whole)
+    made = []
+    for number in range(count):
+        label = number % len(PAIR_LABELS)
+        if label == 0:
+            first, second = following[random.integers(len(following))]
+        elif label == 1:
+            rows = apart[random.integers(len(apart))]
+            options = list(_may_stand_apart(rows))
+            first, second = options[random.integers(len(options))]
+        else:
+            one, other = random.choice(len(names), 2, replace=False)
+            first, second = (
+                whole[names[d]][random.integers(len(whole[names[d]]))] for d in (one, other)
+            )
+        fields = {"sentence1": first.text, "sentence2": second.text}
+        made.append(Example(f"{first.id}+{second.id}", fields, label))
+    words = {"next": "Then", "same document": "Also", "other document": "Elsewhere"}
+    texts = {
+        "next": "the second sentence continues the first",
+        "same document": "two sentences about the same matter",
+        "other document": "two sentences about different matters",
+    }
+    prompts = task_prompts("{sentence1} {mask}, {sentence2}", words, texts)
+    return _pretraining_task("sentence-pairs", made, PAIR_LABELS, prompts)
+
+
+def next_sentence_choices(
+    examples: Sequence[Example], count: int, seed: int = 0, choices: int = 4
+) -> Task:
+    """PPT's multiple choice: which of the lettered sentences follows the first? One does, the
+    others come from other documents.
+
+    The template is PPT's unified form: the query, then all answers with their letters.
+    """
+    random = np.random.default_rng(seed)
+    whole = documents(examples)
+    following = [
+        (a, b) for rows in whole.values() for a, b in itertools.pairwise(rows) if _follows(a, b)
+    ]
+    if not following or len(whole) < 2:
+        raise LabError("multiple choice needs two documents, one with two adjacent sentences")
+    letters = _LETTERS[:choices]
+    every = [example for rows in whole.values() for example in rows]
+    made = []
+    for number in range(count):
+        first, second = following[random.integers(len(following))]
+        own = _document(first)
+        wrong: list[Example] = []
+        while len(wrong) < choices - 1:
+            other = every[random.integers(len(every))]
+            if _document(other) != own:
+                wrong.append(other)
+        answer = number % choices
+        answers = [*wrong[:answer], second, *wrong[answer:]]
+        fields = {"query": first.text, "answers": lettered([e.text for e in answers])}
+        made.append(Example(f"{first.id}?{number}", fields, answer))
+    return _pretraining_task("next-sentence", made, letters, choice_prompts(letters))
+
+
+def pseudo_labelled(
+    model: PromptedModel, texts: Sequence[Example], labels: Sequence[str], share: float = 0.5
+) -> Task:
+    """PPT's task for single sentences: texts with the labels that a hard prompt gives them.
+
+    Args:
+        model: a hard prompt (no virtual tokens) that scores the texts.
+        labels: its classes, in the order of its verbalizer.
+        share: of each class the surest share is kept.
+    """
+    scores = model.scores(None, texts).double().softmax(-1)
+    predicted, sureness = scores.argmax(-1), scores.max(-1).values
+    made = []
+    for label in range(len(labels)):
+        own = (predicted == label).nonzero().squeeze(-1)
+        surest = own[sureness[own].argsort(descending=True)][: round(share * len(own))]
+        made += [
+            Example(texts[row].id, {"text": texts[row].text}, label) for row in surest.tolist()
+        ]
+    if len({example.label for example in made}) < 2:
+        raise LabError(
+            f"the hard prompt {model.template.text!r} gives all texts the same label; choose "
+            "another template or other label words"
+        )
+    prompt = TaskPrompt(model.template.without_soft().text, model.verbalizer.words)
+    return _pretraining_task("pseudo-labels", made, labels, {model.backbone.readout: prompt})
+
+
+_LETTERS = ("A", "B", "C", "D", "E", "F")
+
+
+def lettered(answers: Sequence[str]) -> str:
+    """``A. first B. second``: the answers of a multiple choice, laid out in one line."""
+    return " ".join(f"{letter}. {a}" for letter, a in zip(_LETTERS, answers, strict=False))
+
+
+def choice_prompts(letters: Sequence[str]) -> dict[str, TaskPrompt]:
+    """Templates of the unified form for every readout: the letter is the answer."""
+    words = {letter: letter for letter in letters}
+    texts = {letter: f"answer {letter}" for letter in letters}
+    return task_prompts("{query} {answers} Answer: {mask}", words, texts)
+
+
+def task_prompts(
+    cloze: str, words: Mapping[str, str], texts: Mapping[str, str]
+) -> dict[str, TaskPrompt]:
+    """A template and label words for every readout.
+
+    Args:
+        cloze: template with ``{mask}``; words: class → answer word; texts: class → label text for
+            the encoder.
+    """
+    fields = " ".join(f"{{{name}}}" for name in Template(cloze).fields)
+    causal = cloze if cloze.endswith("{mask}") else f"{fields} Answer: {{mask}}"
+    return {
+        "mlm": TaskPrompt(cloze, words),
+        "causal": TaskPrompt(causal, words),
+        "seq2seq": TaskPrompt(fields, words),
+        "encoder": TaskPrompt(fields, texts),
+    }
+
+
+def _pretraining_task(
+    name: str, made: Sequence[Example], labels: Sequence[str], prompts: Mapping[str, TaskPrompt]
+) -> Task:
+    cut = split_examples(made, {"validation": 0.1, "test": 0.1})
+    return Task(name, tuple(made[0].fields), tuple(labels), cut, "made here", None, prompts)
+
+
+def _document(example: Example) -> str:
+    return example.id.rpartition("_")[0]
+
+
+def _number(example: Example) -> int:
+    return int(example.id.rpartition("_")[2])
+
+
+def _follows(first: Example, second: Example) -> bool:
+    return _number(second) == _number(first) + 1
+
+
+def _may_stand_apart(rows: Sequence[Example]) -> Iterator[tuple[Example, Example]]:
+    """Pairs of one document, either way round, that are not neighbours."""
+    return ((a, b) for a, b in itertools.permutations(rows, 2) if abs(_number(a) - _number(b)) > 1)

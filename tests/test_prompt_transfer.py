@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import pickle
+import re
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,8 +16,10 @@ from scipy import stats
 
 from labkit import cli, prompt_transfer
 from labkit.core.errors import LabError
-from labkit.core.prompted_model import PromptedModel
+from labkit.core.prompted_model import PromptedModel, for_classes
+from labkit.core.tasks import Example
 from labkit.core.templates import Verbalizer
+from labkit.core.tuning import fit
 from labkit.prompt_transfer import TransferTable, active_neurons, read_prompt, similarities
 from labkit.soft_prompt import SoftPrompt, save_prompt
 
@@ -333,3 +337,186 @@ def test_labkit_transfer_similarity(tmp_path, capsys, tiny_folder, tiny_backbone
     np.savez(tmp_path / "a.npz", prompt=np.ones((3, 8)))
     code, said = run()
     assert code == 2 and "widths [8, 32]" in said.err
+
+
+# ---- a start from other prompts ----
+
+
+def test_the_library_is_ranked_by_similarity():
+    (target, far) = draws((4, 6), (4, 6))
+    library = {"far": far, "copy": target.clone(), "near": target + 0.1 * far}
+    assert prompt_transfer.ranked(target, library)[:2] == ["copy", "near"]
+    with pytest.raises(LabError, match="holds no prompts"):
+        prompt_transfer.ranked(target, {})
+
+
+def test_weighted_average_by_loops():
+    prompts = draws((2, 3), (2, 3), (2, 3))
+    found = prompt_transfer.weighted_average(prompts, [1, 0, 3])
+    for i, j in itertools.product(range(2), range(3)):
+        assert found[i, j] == pytest.approx(float(prompts[0][i, j] + 3 * prompts[2][i, j]) / 4)
+    with pytest.raises(LabError, match="may be negative"):
+        prompt_transfer.weighted_average(prompts, [1, -1, 3])
+    with pytest.raises(LabError, match="2 weights"):
+        prompt_transfer.weighted_average(prompts, [1, 1])
+    with pytest.raises(LabError, match=r"shapes \[\(2, 3\), \(3, 3\)\]"):
+        prompt_transfer.weighted_average([prompts[0], torch.ones(3, 3)], [1, 1])
+
+
+def test_average_of_the_best_takes_k_and_leaves_opposites_out():
+    (a,) = draws((4, 6))
+    library = {"same": a, "opposite": -a}
+    torch.testing.assert_close(prompt_transfer.average_of_best(a, library, 1), a)
+    torch.testing.assert_close(prompt_transfer.average_of_best(a, library, 2), a)
+
+
+def test_steps_to_reach():
+    curve = [(10, 0.5), (20, 0.7), (30, 0.6)]
+    assert prompt_transfer.steps_to_reach(curve, 0.6) == 20
+    assert prompt_transfer.steps_to_reach(curve, 0.71) is None
+
+
+def test_a_mixture_learns_from_every_task_and_touches_the_prompt_only(tiny_backbone, tiny_task):
+    backbone = tiny_backbone("bert-encoder")
+    other = replace(tiny_task, name="other", prompts=tiny_task.prompts)
+    before = [p.clone() for p in backbone.model.parameters()]
+
+    def train(tasks, steps):
+        prompt = SoftPrompt.from_vocab(backbone, 3)
+        losses = prompt_transfer.fit_mixture(
+            backbone, prompt, tasks, steps=steps, batch_size=4, lr=0.05
+        )
+        assert len(losses) == steps
+        return prompt.weight.detach()
+
+    flipped = replace(
+        other,
+        splits={
+            **other.splits,
+            "train": tuple(replace(e, label=1 - e.label) for e in other.split("train")),
+        },
+    )
+    start = SoftPrompt.from_vocab(backbone, 3).weight
+    alone = train([tiny_task], 2)
+    assert not torch.equal(alone, start)
+    assert not torch.allclose(train([tiny_task, flipped], 2), train([tiny_task, other], 2))
+    torch.testing.assert_close(train([tiny_task, flipped], 1), train([tiny_task], 1))
+    assert all(torch.equal(a, b) for a, b in zip(before, backbone.model.parameters(), strict=True))
+
+
+# ---- ensembles ----
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "t5", "bert-encoder"])
+def test_one_batch_of_many_prompts_is_each_of_them_alone(tiny_backbone, tiny_task, family):
+    backbone = tiny_backbone(family)
+    model = PromptedModel.for_task(backbone, tiny_task)
+    prompts = [SoftPrompt.from_vocab(backbone, 3, seed=seed) for seed in range(3)]
+    examples = tiny_task.split("test")
+    found = prompt_transfer.ensemble_scores(model, prompts, examples)
+    alone = torch.stack([model.scores(prompt, examples) for prompt in prompts])
+    torch.testing.assert_close(found, alone, rtol=1e-4, atol=1e-4)
+
+
+def test_prompts_of_an_ensemble_have_one_length(tiny_backbone, tiny_task):
+    backbone = tiny_backbone("gpt2")
+    model = PromptedModel.for_task(backbone, tiny_task)
+    prompts = [SoftPrompt.from_vocab(backbone, length) for length in (2, 3)]
+    with pytest.raises(LabError, match=r"lengths \[2, 3\]"):
+        prompt_transfer.ensemble_scores(model, prompts, tiny_task.split("test"))
+
+
+def test_votes_against_counting():
+    scores = torch.randn(5, 200, 3, generator=torch.Generator().manual_seed(0))
+    chosen = scores.argmax(-1).T.tolist()
+    probability = np.exp(scores.double().numpy())
+    probability /= probability.sum(-1, keepdims=True)
+    mean = probability.mean(0)
+    for n, votes in enumerate(chosen):
+        counts = [votes.count(c) for c in range(3)]
+        best = [c for c in range(3) if counts[c] == max(counts)]
+        expected = max(best, key=lambda c: mean[n, c])
+        assert prompt_transfer.majority_vote(scores)[n] == expected
+    assert prompt_transfer.mean_vote(scores).tolist() == mean.argmax(-1).tolist()
+
+
+# ---- pre-training on plain text ----
+
+
+def editorials(sizes=(4, 3, 1, 5), skip=("1_2",)):
+    ids = [f"{d}_{n}" for d, size in enumerate(sizes) for n in range(1, size + 1)]
+    return [Example(i, {"text": f"sentence {i}"}, 0) for i in ids[::-1] if i not in skip]
+
+
+def place(text):
+    document, number = text.removeprefix("sentence ").split("_")
+    return int(document), int(number)
+
+
+def test_pairs_are_what_their_labels_say():
+    task = prompt_transfer.sentence_pairs(editorials(), 90, seed=1)
+    every = [e for split in task.splits.values() for e in split]
+    assert np.bincount([e.label for e in every]).tolist() == [30, 30, 30]
+    for example in every:
+        (d1, n1), (d2, n2) = map(place, example.fields.values())
+        truth = 2 if d1 != d2 else 0 if n2 == n1 + 1 else 1
+        assert example.label == truth and (truth != 1 or abs(n1 - n2) > 1)
+    again = prompt_transfer.sentence_pairs(editorials(), 90, seed=1)
+    assert again.splits == task.splits
+
+
+def test_one_choice_follows_and_the_others_come_from_elsewhere():
+    task = prompt_transfer.next_sentence_choices(editorials(), 40)
+    every = [e for split in task.splits.values() for e in split]
+    assert np.bincount([e.label for e in every]).tolist() == [10] * 4
+    for example in every:
+        document, number = place(example.fields["query"])
+        answers = [a.strip() for a in re.split(r"[A-D]\. ", example.fields["answers"])[1:]]
+        assert place(answers[example.label]) == (document, number + 1)
+        others = [place(a)[0] for i, a in enumerate(answers) if i != example.label]
+        assert len(answers) == 4 and document not in others
+
+
+def test_pseudo_labels_are_the_surest_predictions(tiny_backbone, tiny_task):
+    model = PromptedModel.for_task(tiny_backbone("gpt2"), tiny_task, soft=False)
+    examples = [e for split in tiny_task.splits.values() for e in split]
+    model = for_classes(model, tiny_task)
+    scores = model.scores(None, examples)
+    if len(set(scores.argmax(-1).tolist())) < 2:
+        pytest.skip("the tiny model says the same of all texts")
+    task = prompt_transfer.pseudo_labelled(model, examples, tiny_task.labels, share=0.5)
+    sureness = {e.id: row.softmax(-1).max().item() for e, row in zip(examples, scores, strict=True)}
+    label = {e.id: row.argmax().item() for e, row in zip(examples, scores, strict=True)}
+    kept = [e for split in task.splits.values() for e in split]
+    assert all(label[e.id] == e.label for e in kept)
+    for c in range(2):
+        own = sorted((s for i, s in sureness.items() if label[i] == c), reverse=True)
+        assert (
+            sorted((sureness[e.id] for e in kept if e.label == c), reverse=True)
+            == own[: round(len(own) / 2)]
+        )
+
+
+def test_ids_without_places_are_named():
+    with pytest.raises(LabError, match="'17' does not say its document"):
+        prompt_transfer.sentence_pairs([Example("17", {"text": "a"}, 0)], 3)
+    with pytest.raises(LabError, match="1 documents"):
+        prompt_transfer.sentence_pairs(editorials(sizes=(1,), skip=()), 3)
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "t5", "bert-encoder"])
+def test_every_readout_can_be_trained_on_the_made_tasks(tiny_backbone, family):
+    backbone = tiny_backbone(family)
+    for make in (prompt_transfer.sentence_pairs, prompt_transfer.next_sentence_choices):
+        task = make(editorials(), 12)
+        model = PromptedModel.for_task(backbone, task)
+        words = model.verbalizer.words
+        if family != "bert-encoder":  # the tiny vocabularies know few words
+            answers = ("great", "good", "bad", "terrible")[: len(words)]
+            model = model.with_changes(
+                verbalizer=Verbalizer(dict(zip(words, answers, strict=True)))
+            )
+        elif any("answer" in w for options in words.values() for w in options):
+            continue
+        prompt = SoftPrompt.from_vocab(backbone, 2)
+        fit(model, prompt, task, steps=1, batch_size=4)
