@@ -38,7 +38,7 @@ from labkit.core.prompted_model import PromptedModel, for_classes
 from labkit.core.tasks import TRAINED_ON, Example, Task, TaskPrompt, are_seen, split_examples
 from labkit.core.templates import Template
 from labkit.core.tuning import epoch_batches, targets
-from labkit.soft_prompt import PEFT_KEY, load_prompt
+from labkit.soft_prompt import PEFT_KEY, WEIGHTS, load_prompt
 
 # ---- prompts from files ----
 
@@ -456,16 +456,40 @@ def similarity_against_transfer(table: TransferTable, similarity: ArrayLike) -> 
 # ---- a start from other prompts (SPoT) ----
 
 
-def ranked(target: Tensor, library: Mapping[str, Tensor], metric: str = "cosine-mean") -> list[str]:
-    """Names of the library's prompts, the one most alike to ``target`` (P, D) first.
+def read_library(folder: str | Path) -> dict[str, Tensor]:
+    """Every saved prompt in a folder: name → (P, D).
+
+    Raises:
+        LabError: if there is none.
+    """
+    found = {
+        path.stem if path.is_file() else path.name: read_prompt(path)
+        for path in sorted(Path(folder).glob("*"))
+        if (path / WEIGHTS).is_file() or path.suffix in _ENDINGS
+    }
+    if not found:
+        raise LabError(
+            f"{folder} holds no saved prompts; give a folder of prompts, as `labkit transfer "
+            "matrix` leaves them beside its table"
+        )
+    return found
+
+
+def likeness(
+    target: Tensor,
+    library: Mapping[str, Tensor],
+    metric: str = "cosine-mean",
+    backbone: Backbone | None = None,
+) -> dict[str, float]:
+    """Similarity of each prompt of the library to ``target`` (P, D), the most alike first.
 
     SPoT's task embedding of the target is its own prompt after a few steps of training.
     """
     if not library:
         raise LabError("the library holds no prompts; give at least one source prompt")
-    alike = similarities([target, *library.values()], metric)[0, 1:]
-    order = np.argsort(-alike, kind="stable")
-    return [list(library)[index] for index in order]
+    alike = similarities([target, *library.values()], metric, backbone)[0, 1:]
+    found = dict(zip(library, alike.tolist(), strict=True))
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
 def weighted_average(prompts: Sequence[Tensor], weights: ArrayLike) -> Tensor:
@@ -490,14 +514,14 @@ def weighted_average(prompts: Sequence[Tensor], weights: ArrayLike) -> Tensor:
     return torch.einsum("n,npd->pd", share, torch.stack(list(prompts)).double()).float()
 
 
-def average_of_best(
-    target: Tensor, library: Mapping[str, Tensor], k: int, metric: str = "cosine-mean"
-) -> Tensor:
-    """Mean of the k most similar prompts, weighted by similarity (negative ones count as 0)."""
-    names = ranked(target, library, metric)[:k]
-    chosen = [library[name] for name in names]
-    alike = similarities([target, *chosen], metric)[0, 1:].clip(min=0)
-    return weighted_average(chosen, alike if alike.sum() > 0 else np.ones(len(chosen)))
+def weighted_start(library: Mapping[str, Tensor], alike: Mapping[str, float]) -> Tensor:
+    """Mean of the prompts named in ``alike``, weighted by their similarity to the target.
+
+    A negative similarity counts as 0; where none is positive, all count the same.
+    """
+    weights = np.array(list(alike.values())).clip(min=0)
+    chosen = [library[name] for name in alike]
+    return weighted_average(chosen, weights if weights.any() else np.ones(len(chosen)))
 
 
 def steps_to_reach(curve: Sequence[tuple[int, float]], value: float) -> int | None:

@@ -345,9 +345,28 @@ def test_labkit_transfer_similarity(tmp_path, capsys, tiny_folder, tiny_backbone
 def test_the_library_is_ranked_by_similarity():
     (target, far) = draws((4, 6), (4, 6))
     library = {"far": far, "copy": target.clone(), "near": target + 0.1 * far}
-    assert prompt_transfer.ranked(target, library)[:2] == ["copy", "near"]
+    found = prompt_transfer.likeness(target, library)
+    assert list(found)[:2] == ["copy", "near"]
+    for name, value in found.items():
+        assert value == pytest.approx(
+            by_definition("cosine-mean", target.double().numpy(), library[name].double().numpy())
+        )
     with pytest.raises(LabError, match="holds no prompts"):
-        prompt_transfer.ranked(target, {})
+        prompt_transfer.likeness(target, {})
+
+
+def test_a_library_is_a_folder_of_prompts(tmp_path, tiny_backbone):
+    with pytest.raises(LabError, match="holds no saved prompts"):
+        prompt_transfer.read_library(tmp_path)
+    (matrix,) = draws((3, 32))
+    np.savez(tmp_path / "a.npz", prompt=matrix.numpy())
+    words = Verbalizer({"negative": "terrible", "positive": "great"})
+    model = PromptedModel(tiny_backbone("gpt2"), "{soft}{text} It was {mask}", words)
+    save_prompt(tmp_path / "b-0.5", SoftPrompt(matrix), model)
+    (tmp_path / "notes.txt").write_text("no prompt")
+    found = prompt_transfer.read_library(tmp_path)
+    assert list(found) == ["a", "b-0.5"]
+    torch.testing.assert_close(found["a"], found["b-0.5"])
 
 
 def test_weighted_average_by_loops():
@@ -363,11 +382,15 @@ def test_weighted_average_by_loops():
         prompt_transfer.weighted_average([prompts[0], torch.ones(3, 3)], [1, 1])
 
 
-def test_average_of_the_best_takes_k_and_leaves_opposites_out():
-    (a,) = draws((4, 6))
-    library = {"same": a, "opposite": -a}
-    torch.testing.assert_close(prompt_transfer.average_of_best(a, library, 1), a)
-    torch.testing.assert_close(prompt_transfer.average_of_best(a, library, 2), a)
+def test_the_weighted_start_leaves_opposites_out():
+    a, b = draws((4, 6), (4, 6))
+    library = {"same": a, "opposite": -a, "other": b}
+    start = prompt_transfer.weighted_start(library, {"same": 0.9, "opposite": -1.0})
+    torch.testing.assert_close(start, a)
+    start = prompt_transfer.weighted_start(library, {"same": 0.75, "other": 0.25})
+    torch.testing.assert_close(start, 0.75 * a + 0.25 * b)
+    start = prompt_transfer.weighted_start(library, {"opposite": -1.0, "same": -0.5})
+    torch.testing.assert_close(start, torch.zeros(4, 6))
 
 
 def test_steps_to_reach():
