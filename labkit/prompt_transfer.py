@@ -705,6 +705,26 @@ def sentence_pairs(examples: Sequence[Example], count: int, seed: int = 0) -> Ta
     return _pretraining_task("sentence-pairs", made, PAIR_LABELS, prompts)
 
 
+def next_and_other(
+    whole: Mapping[str, Sequence[tuple[int, str]]], seed: int = 0
+) -> list[tuple[str, str, str]]:
+    """The smallest form of that task: every pair of neighbours as ``next``, and its first sentence
+    with one of another document as ``other``.
+
+    Args:
+        whole: document → (place, sentence) in order; places may leave gaps.
+    """
+    random = np.random.default_rng(seed)
+    made = []
+    for name, rows in whole.items():
+        elsewhere = [text for other, rest in whole.items() if other != name for _, text in rest]
+        for (place, first), (after, second) in itertools.pairwise(rows):
+            if after == place + 1:
+                wrong = elsewhere[random.integers(len(elsewhere))]
+                made += [(first, second, "next"), (first, wrong, "other")]
+    return made
+
+
 def next_sentence_choices(
     examples: Sequence[Example], count: int, seed: int = 0, choices: int = 4
 ) -> Task:
