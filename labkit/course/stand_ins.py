@@ -21,6 +21,12 @@ from labkit.core.errors import LabError
 from labkit.core.tasks import read_polarity_files
 from labkit.core.templates import Mask, Template, Words
 from labkit.course.answers import passed
+from labkit.prompt_transfer import (
+    cosine_of_means,
+    neuron_overlap,
+    next_and_other,
+    weighted_average,
+)
 
 
 def solved(name: str) -> Callable:
@@ -72,11 +78,20 @@ def _template_spread(right: np.ndarray) -> tuple[float, float]:
     return float(accuracies.std(ddof=1)), float(np.ptp(accuracies))
 
 
+def _average_start(prompts: list[Tensor], similarities: list[float], k: int) -> Tensor:
+    best = sorted(range(len(prompts)), key=lambda i: -similarities[i])[:k]
+    return weighted_average([prompts[i] for i in best], [similarities[i] for i in best])
+
+
 STAND_INS: dict[str, Callable] = {
     "clean": _clean,
     "fill": _fill,
     "label_ids": _label_ids,
     "score_batch": _score_batch,
     "template_spread": _template_spread,
+    "task_similarity": cosine_of_means,
+    "average_start": _average_start,
+    "overlap": neuron_overlap,
+    "next_pairs": next_and_other,
 }
 """``NAME`` of ``check_NAME`` → what the library puts in the answer's place."""

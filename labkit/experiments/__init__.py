@@ -3,7 +3,8 @@
 ``grid`` runs any of them row by row. The others hold the experiments, by subject: ``training``, how
 a prompt is trained; ``template_family``, P-Tuning from templates that differ in a word, and
 ``peft_rows``, other methods through PEFT beside it; ``order``, the order of virtual tokens (tables
-1–6); ``searches``, looking for a better one; ``glue_tables``, methods over GLUE (tables 7 and 8).
+1–6); ``searches``, looking for a better one; ``glue_tables``, methods over GLUE (tables 7 and 8);
+``transfer``, prompts that go from task to task.
 
 Usage::
 
@@ -29,6 +30,7 @@ from labkit.experiments import (
     searches,
     template_family,
     training,
+    transfer,
 )
 from labkit.experiments.glue_tables import gains, printed_gains
 from labkit.experiments.grid import (
@@ -54,7 +56,7 @@ __all__ = [
     "run",
 ]
 
-_SUBJECTS = (order, glue_tables, searches, training, template_family, peft_rows)
+_SUBJECTS = (order, glue_tables, searches, training, template_family, peft_rows, transfer)
 EXPERIMENTS = {each.name: each for subject in _SUBJECTS for each in subject.EXPERIMENTS}
 
 

@@ -117,6 +117,7 @@ class Experiment:
         report: the result as Markdown, default :func:`as_markdown`.
         work: arithmetic of a setting with one seed on a task, in FLOP, for an estimate.
         tasks: the task of each profile, where none is asked for.
+        covers: what to call many tasks in the file's name, where each row is about all of them.
     """
 
     name: str
@@ -127,6 +128,7 @@ class Experiment:
     report: Callable[[Mapping], str] | None = None
     work: Callable[[Setting, Task], float] | None = None
     tasks: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(PROFILES, TASK))
+    covers: str | None = None
 
 
 def run_grid(
@@ -155,7 +157,9 @@ def run_grid(
     )
     command += ",".join(dict.fromkeys(named_or_id))
     tasks = list(dict.fromkeys(setting.task or chosen.name for setting in settings))
-    if len(tasks) == 1:
+    if experiment.covers is not None:
+        tasks = [experiment.covers]
+    elif len(tasks) == 1:
         command += f" --task {chosen.name}"
     command += f" --seeds {','.join(map(str, seeds))}"
     file = Path(out) / f"{experiment.name}-{named}-{'+'.join(tasks)}.json"

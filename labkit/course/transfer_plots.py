@@ -1,0 +1,170 @@
+"""Figures of notebook 08: the table of transfer, likeness against transfer, starts and votes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import seaborn as sns
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch, Rectangle
+from numpy.typing import ArrayLike
+
+from labkit.course.style import (
+    BLUE,
+    DIVERGING,
+    GREY,
+    INK,
+    ORANGE,
+    PALETTE,
+    VERMILLION,
+    CourseFigure,
+    styled,
+)
+from labkit.prompt_transfer import TransferTable, kind_of
+
+BELOW = "outside lower center"
+
+
+@styled
+def transfer_map(table: TransferTable, control: str, title: str) -> CourseFigure:
+    """Sources down, targets across: accuracy as a number, its gain over a control as a colour.
+
+    Tasks of one kind stand together. A source's own task is framed; seen pairs are hatched, because
+    they prove little.
+
+    Args:
+        control: name of the control in ``table.controls`` that colours are measured from.
+    """
+    rows, columns = _by_kind(table.sources), _by_kind(table.targets)
+    mean, base = table.values.mean(0), table.controls[control].mean(0)
+    values = mean[np.ix_(rows, columns)]
+    points = 100 * (values - base[columns])
+    shown = np.vstack([base[columns], values])
+    colours = np.vstack([np.zeros(len(columns)), points])
+    fig = CourseFigure(1.9 + 0.36 * len(shown), title)
+    ax = fig.subplots()
+    most = np.abs(points).max()
+    sns.heatmap(
+        colours, ax=ax, cmap=DIVERGING, vmin=-most, vmax=most, annot=100 * shown, fmt=".0f",
+        annot_kws={"size": 9}, linewidths=0.6, cbar_kws={"pad": 0.015},
+        xticklabels=[table.targets[i] for i in columns],
+        yticklabels=[control, *(table.sources[i] for i in rows)],
+    )  # fmt: skip
+    ax.collections[0].colorbar.set_label(f"points above the {control}")
+    for y, row in enumerate(rows, start=1):
+        for x, column in enumerate(columns):
+            if table.same_task[row, column]:
+                ax.add_patch(
+                    Rectangle((x + 0.03, y + 0.04), 0.94, 0.92, fill=False, ec=INK, linewidth=2)
+                )
+            elif table.seen[row, column]:
+                ax.add_patch(
+                    Rectangle(
+                        (x, y), 1, 1, fill=False, hatch="///", ec=GREY, linewidth=0, alpha=0.55
+                    )
+                )
+    for line in _borders([table.targets[i] for i in columns]):
+        ax.axvline(line, color=INK, linewidth=1.4)
+    for line in [1, *(1 + border for border in _borders([table.sources[i] for i in rows]))]:
+        ax.axhline(line, color=INK, linewidth=1.4)
+    ax.set(xlabel="target: tested on (accuracy, %)", ylabel="source: trained on")
+    ax.tick_params(length=0)
+    ax.set_xticks(ax.get_xticks(), ax.get_xticklabels(), rotation=40, ha="right")
+    ax.set_yticks(ax.get_yticks(), ax.get_yticklabels(), rotation=0)
+    marks = [
+        Patch(fill=False, edgecolor=INK, linewidth=2, label="the source's own task"),
+        Patch(fill=False, edgecolor=GREY, hatch="///", linewidth=0, label="seen pair"),
+    ]
+    fig.legend(handles=marks, loc=BELOW, ncols=2)
+    return fig
+
+
+def _by_kind(names: Sequence[str]) -> list[int]:
+    kinds = list(dict.fromkeys(kind_of(name) for name in names))
+    return sorted(range(len(names)), key=lambda i: kinds.index(kind_of(names[i])))
+
+
+def _borders(names: Sequence[str]) -> list[int]:
+    """Where one kind ends and the next begins."""
+    return [i for i in range(1, len(names)) if kind_of(names[i - 1]) != kind_of(names[i])]
+
+
+@styled
+def likeness_dots(
+    table: TransferTable, panels: Mapping[str, ArrayLike], control: str, title: str
+) -> CourseFigure:
+    """Each dot a fair pair of tasks: how alike the prompts are, and what the source brought.
+
+    Args:
+        panels: what stands above a panel → similarities (S, T).
+    """
+    gain = 100 * (table.values.mean(0) - table.controls[control].mean(0))
+    fig = CourseFigure(3.7, title)
+    axes = np.atleast_1d(fig.subplots(1, len(panels), sharey=True))
+    groups = {"same kind": (table.same_kind, BLUE), "other kind": (~table.same_kind, ORANGE)}
+    for ax, (name, alike) in zip(axes, panels.items(), strict=True):
+        for label, (group, colour) in groups.items():
+            pairs = table.fair & group
+            ax.plot(np.asarray(alike)[pairs], gain[pairs], "o", color=colour, ms=5, alpha=0.75,
+                    mec="white", mew=0.4, label=label if ax is axes[0] else None)  # fmt: skip
+        ax.axhline(0, color=GREY, linewidth=1, linestyle="--")
+        ax.set(title=name, xlabel="similarity of the two prompts")
+        ax.grid(alpha=0.3)
+    axes[0].set_ylabel(f"points above the {control}")
+    fig.legend(loc=BELOW, ncols=2)
+    return fig
+
+
+@styled
+def start_curves(
+    curves: Mapping[str, Sequence[tuple[int, float]]],
+    title: str,
+    *,
+    goal: float,
+    goal_name: str,
+    ylabel: str,
+) -> CourseFigure:
+    """Scores while learning, one line per start, and the score that all of them are after."""
+    fig = CourseFigure(3.9, title)
+    ax = fig.subplots()
+    for i, (name, curve) in enumerate(curves.items()):
+        steps, values = zip(*curve, strict=True)
+        ax.plot(steps, values, "o-", color=PALETTE[i % len(PALETTE)], ms=4, lw=1.8, label=name)
+    ax.axhline(goal, color=INK, linestyle="--", linewidth=1.2)
+    handles, labels = ax.get_legend_handles_labels()
+    handles.append(Line2D([], [], color=INK, linestyle="--", linewidth=1.2))
+    ax.set(xlabel="steps of training on the target", ylabel=ylabel)
+    ax.grid(alpha=0.4)
+    fig.legend(handles, [*labels, goal_name], loc=BELOW, ncols=2)
+    return fig
+
+
+@styled
+def scores_with_intervals(
+    scores: Mapping[str, tuple[float, float, float]],
+    title: str,
+    *,
+    xlabel: str,
+    chance: float,
+    marked: Sequence[str] = (),
+) -> CourseFigure:
+    """One dot per name with its interval; marked names stand out.
+
+    Args:
+        scores: name → (value, low, high); chance: what a blind guess reaches.
+    """
+    fig = CourseFigure(1.2 + 0.34 * len(scores), title)
+    ax = fig.subplots()
+    for y, (name, (value, low, high)) in enumerate(scores.items()):
+        colour = BLUE if name in marked else GREY
+        ax.plot([low, high], [y, y], color=colour, linewidth=2)
+        ax.plot(value, y, "o", color=colour, ms=6)
+    ax.axvline(chance, color=VERMILLION, linestyle="--", linewidth=1.3)
+    ax.text(chance, -0.75, " majority class", color=VERMILLION, size=9, va="center")
+    ax.set_yticks(range(len(scores)), list(scores))
+    ax.set_ylim(len(scores) - 0.5, -1.1)
+    ax.set_xlabel(xlabel)
+    ax.tick_params(axis="y", length=0)
+    ax.grid(axis="x", alpha=0.4)
+    return fig

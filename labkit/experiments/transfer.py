@@ -1,0 +1,448 @@
+"""Transfer between tasks: what a prompt trained on one task does on every other.
+
+A row of ``transfer`` is a source task with one seed: its prompt is trained once and kept beside the
+table, then scored on every target with the target's own template and label words. Two rows are
+controls: the prompt as drawn (what every source was before training) and no virtual tokens at all.
+
+No source trains on a text that equals, contains or is contained in a text that some target is
+scored on. Pairs that still share a data set, or a task that the backbone itself was trained on, are
+marked ``seen``.
+
+``transfer-starts`` trains a target's prompt from several starts (SPoT): the plain one, and those
+made of the prompts that ``transfer`` kept in the same results folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from labkit.core import assets
+from labkit.core.errors import LabError
+from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.tasks import Task, load_task, without_overlap
+from labkit.core.tuning import fit
+from labkit.experiments.grid import Experiment, Place, Setting, file_name, short
+from labkit.experiments.order import shared_backbone
+from labkit.experiments.training import RECIPES, scores_of
+from labkit.prompt_transfer import (
+    TransferTable,
+    fit_mixture,
+    is_seen,
+    kind_difference,
+    likeness,
+    steps_to_reach,
+    weighted_start,
+)
+from labkit.soft_prompt import SoftPrompt, initialise, load_prompt, save_prompt
+
+TASKS = {
+    "encoder": (
+        "rt-polarity", "rte", "amazon-valence", "mrpc", "cr", "qnli",
+        "tweets-valence", "subj", "mpqa", "sst2", "editorials-valence", "mnli",
+    ),
+    "causal": ("rt-polarity", "mrpc", "amazon-valence", "rte", "tweets-valence", "subj", "cr"),
+}  # fmt: skip
+"""Sources and targets by readout, kinds alternating: a table that is stopped half way has both."""
+
+DEFAULT_DATA = ("rt-polarity", "amazon-valence", "tweets-valence", "editorials-valence")
+TRAINING_EXAMPLES, TEST_EXAMPLES = 2000, 500
+STEPS = {"encoder": 125, "causal": 100}
+"""Two epochs of 2,000 examples in batches of 32, or most of one in batches of 16."""
+
+UNTRAINED, NO_PROMPT = "untrained prompt", "no prompt"
+
+
+@dataclass(frozen=True)
+class TransferSetting(Setting):
+    """A source task, or a control; ``source`` is None for the controls."""
+
+    source: str | None = None
+    targets: tuple[str, ...] = ()
+
+
+def transfer_row(setting: TransferSetting, _task: Task, seed: int, place: Place) -> dict:
+    """The source's prompt, trained or taken where it is kept, scored on every target."""
+    backbone = shared_backbone(setting.backbone)
+    limit = place.limit or TEST_EXAMPLES
+    targets = {name: load_task(name) for name in setting.targets}
+    row = {
+        "setting": setting.name,
+        "seed": seed,
+        "backbone": setting.backbone,
+        "method": "prompt" if setting.source else setting.name,
+        "source": setting.source,
+        **asdict(setting.recipe),
+        "device": str(backbone.device),
+        "dtype": str(backbone.dtype).removeprefix("torch."),
+    }
+    prompt = None
+    if setting.name != NO_PROMPT:
+        prompt, made = _prompt(setting, targets, seed, limit, place)
+        row |= made
+    row["targets"] = {}
+    for index, (name, task) in enumerate(targets.items()):
+        place.tell(index, len(targets), f"scoring on {name}")
+        model = PromptedModel.for_task(backbone, task, soft=prompt is not None)
+        result = scores_of(evaluate(model, prompt, task, "test", limit=limit))
+        row["targets"][name] = result | {"seen": is_seen(setting.source, name, setting.backbone)}
+    values = [result["value"] for result in row["targets"].values()]
+    return row | {"value": float(np.mean(values)), "n": sum_of(row["targets"], "n")}
+
+
+def sum_of(results: Mapping[str, Mapping], key: str) -> int:
+    return sum(result[key] for result in results.values())
+
+
+def _prompt(
+    setting: TransferSetting, targets: Mapping[str, Task], seed: int, limit: int, place: Place
+) -> tuple[object, dict]:
+    backbone, recipe = shared_backbone(setting.backbone), setting.recipe
+    task = targets[setting.source or next(iter(targets))]
+    model = PromptedModel.for_task(backbone, task)
+    prompt = initialise(recipe.init, backbone, recipe.length, model.verbalizer, seed)
+    if setting.source is None:
+        return prompt, {}
+    kept = place.folder / f"{file_name(setting.source)}-seed{seed}"
+    if kept.is_dir():
+        prompt, card = load_prompt(kept)
+        return prompt, dict(card.scores)
+    examples, dropped = training_examples(task, targets.values(), limit, seed)
+    history = fit(
+        model,
+        prompt,
+        replace(task, splits={**task.splits, "train": examples}),
+        **recipe.fit_options(),
+        seed=seed,
+        on_step=lambda step, _loss, _value: place.tell(step, 2 * recipe.steps, f"step {step}"),
+    )
+    made = {
+        "train_n": len(examples),
+        "overlapping": dropped,
+        "loss": float(np.mean(history.losses[-20:])),
+        "seconds": round(history.seconds, 1),
+    }
+    save_prompt(kept, prompt, model, command=place.command, seed=seed, scores=made)
+    return prompt, made
+
+
+def training_examples(
+    task: Task, targets: Sequence[Task], limit: int, seed: int
+) -> tuple[tuple, int]:
+    """A sample of at most 2,000 training examples that no scored text overlaps with.
+
+    Returns:
+        The examples, and how many were passed over on the way.
+    """
+    scored = [example for target in targets for example in target.take("test", limit)]
+    drawn = task.take("train", 3 * TRAINING_EXAMPLES, seed=seed)
+    kept = {example.id for example in without_overlap(drawn, scored)}
+    examples = tuple(e for e in drawn if e.id in kept)[:TRAINING_EXAMPLES]
+    last = drawn.index(examples[-1]) + 1
+    return examples, last - len(examples)
+
+
+def table(result: Mapping) -> TransferTable:
+    """The rows of a result as arrays (seeds, sources, targets).
+
+    Only seeds that have every source; where none is whole yet, the sources that the first one has.
+    """
+    rows = result["rows"]
+    targets = list(rows[0]["targets"])
+    by_seed = {
+        seed: {r["setting"]: r["targets"] for r in rows if r["seed"] == seed}
+        for seed in dict.fromkeys(r["seed"] for r in rows)
+    }
+    most = max(by_seed.values(), key=len)
+    whole = [seed for seed, found in by_seed.items() if set(found) == set(most)]
+    sources = [name for name in targets if name in most]
+
+    def values(names: Sequence[str]) -> np.ndarray:
+        return np.array(
+            [[[by_seed[s][n][t]["value"] for t in targets] for n in names] for s in whole]
+        )
+
+    controls = {n: values([n])[:, 0] for n in (UNTRAINED, NO_PROMPT) if n in most}
+    first = rows[0]["targets"]
+    seen = np.array([[most[s][t]["seen"] for t in targets] for s in sources], dtype=bool)
+    majority = np.array([first[t]["majority"] for t in targets])
+    of_sources = values(sources).reshape(len(whole), len(sources), len(targets))
+    return TransferTable(
+        tuple(sources), tuple(targets), of_sources, controls, seen, majority, tuple(whole)
+    )
+
+
+def as_markdown(result: Mapping) -> str:
+    """Sources × targets, means over seeds; seen pairs in brackets."""
+    found = table(result)
+    lines = [
+        f"# {result['name']} ({result['task']})",
+        "",
+        f"`{result['command']}`, at most {TEST_EXAMPLES} test examples a task, "
+        f"seeds {', '.join(map(str, found.seeds))}",
+        "",
+        "| source | " + " | ".join(found.targets) + " |",
+        "|---" * (len(found.targets) + 1) + "|",
+    ]
+    for row, source in enumerate(found.sources):
+        values, seen = found.values[:, row].mean(0), found.seen[row]
+        cells = [f"({v:.3f})" if s else f"{v:.3f}" for v, s in zip(values, seen, strict=True)]
+        lines.append(f"| {source} | " + " | ".join(cells) + " |")
+    for name, values in found.controls.items():
+        lines.append(f"| *{name}* | " + " | ".join(f"{v:.3f}" for v in values.mean(0)) + " |")
+    lines.append("| *majority class* | " + " | ".join(f"{v:.3f}" for v in found.majority) + " |")
+    lines += ["", "In brackets: seen pairs, which share a data set or the backbone's own training."]
+    if len(found.sources) == len(found.targets):
+        said = kind_difference(found)
+        lines += [
+            "",
+            f"Same kind minus other kind, seen pairs left out: {said.value:+.3f} "
+            f"[{said.low:+.3f}, {said.high:+.3f}] points of accuracy over "
+            f"{said.targets} targets.",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def here(name: str) -> bool:
+    """Whether a task's data are on this machine."""
+    folder = assets.data_dir()
+    return name in DEFAULT_DATA or (folder is not None and (folder / name).is_dir())
+
+
+def _settings(backbone: str | None, profile: str) -> list[TransferSetting]:
+    name = backbone or "minilm"
+    readout = shared_backbone(name).readout
+    tasks = TASKS["causal" if readout == "causal" else "encoder"]
+    if profile == "small":
+        tasks = tuple(task for task in tasks if here(task))
+    recipe = replace(RECIPES[readout], steps=STEPS.get(readout, RECIPES[readout].steps))
+    make = [TransferSetting(task, name, recipe, source=task, targets=tasks) for task in tasks]
+    controls = [
+        TransferSetting(control, name, recipe, targets=tasks) for control in (UNTRAINED, NO_PROMPT)
+    ]
+    return [*controls, *make]
+
+
+# ---- transfer as a start (SPoT) ----
+
+START_TARGETS = {"encoder": ("rte", "cr", "tweets-valence", "mrpc"), "causal": ("cr", "rte")}
+STARTS = (
+    "vocabulary", "most alike", "vocabulary, longer", "random source", "average of 3",
+    "best zero-shot", "mixture of 3",
+)  # fmt: skip
+"""How a target's prompt begins. *Longer* trains twice the steps: what source and target had
+together. *Best zero-shot* tries every source on the target's validation sentences: the price of
+not guessing."""
+
+EMBEDDING_STEPS, EVALUATE_EVERY, VALIDATION = 25, 25, 200
+PLAIN, LONGER = STARTS[0], STARTS[2]
+
+
+@dataclass(frozen=True)
+class StartSetting(Setting):
+    """A target and how its prompt begins."""
+
+    start: str = PLAIN
+
+
+def start_row(setting: StartSetting, task: Task, seed: int, place: Place) -> dict:
+    """The target's prompt, trained from one start; its scores on validation as it learns."""
+    backbone = shared_backbone(setting.backbone)
+    model = PromptedModel.for_task(backbone, task)
+    prompt, sources = _start(setting, model, task, seed, place)
+    plain = setting.start in (PLAIN, LONGER)
+    before = evaluate(model, prompt, task, "validation", limit=VALIDATION)
+    history = fit(
+        model,
+        prompt,
+        task,
+        **setting.recipe.fit_options(),
+        seed=seed,
+        limit=TRAINING_EXAMPLES,
+        validation_limit=VALIDATION,
+        on_step=lambda step, _loss, _value: place.tell(step, setting.recipe.steps, f"step {step}"),
+    )
+    if setting.start == PLAIN:
+        save_prompt(_plain_folder(task.name, seed, place), prompt, model, seed=seed)
+    return {
+        "setting": setting.name,
+        "seed": seed,
+        "backbone": setting.backbone,
+        "task": task.name,
+        "method": "prompt",
+        "start": setting.start,
+        "sources": [] if plain else sources,
+        **asdict(setting.recipe),
+        "curve": [[0, before.value], *map(list, history.validation)],
+        "validation_n": before.n,
+        "best_step": history.best_step,
+        "seconds": round(history.seconds, 1),
+        **scores_of(evaluate(model, prompt, task, "test", limit=place.limit or TEST_EXAMPLES)),
+    }
+
+
+def _start(
+    setting: StartSetting, model: PromptedModel, task: Task, seed: int, place: Place
+) -> tuple[SoftPrompt, list[str]]:
+    """The prompt to begin with, and the sources that it comes from."""
+    recipe, backbone = setting.recipe, model.backbone
+    fresh = initialise(recipe.init, backbone, recipe.length, model.verbalizer, seed)
+    if setting.start in (PLAIN, LONGER):
+        return fresh, []
+    library = _library(setting.backbone, task.name, seed, place)
+    if setting.start == "random source":
+        name = list(library)[np.random.default_rng(seed).integers(len(library))]
+        return SoftPrompt(library[name]), [name]
+    if setting.start == "best zero-shot":
+        value = {
+            name: evaluate(model, SoftPrompt(p), task, "validation", limit=VALIDATION).value
+            for name, p in library.items()
+        }
+        name = max(value, key=value.get)
+        return SoftPrompt(library[name]), [name]
+    options = recipe.fit_options() | {"steps": EMBEDDING_STEPS, "evaluate_every": None}
+    fit(model, fresh, task, **options, seed=seed, limit=TRAINING_EXAMPLES)
+    target = fresh.weight.detach()
+    alike = likeness(target, library)
+    names = list(alike)
+    if setting.start == "most alike":
+        return SoftPrompt(library[names[0]]), names[:1]
+    if setting.start == "average of 3":
+        nearest = {name: alike[name] for name in names[:3]}
+        return SoftPrompt(weighted_start(library, nearest)), names[:3]
+    mixed = initialise(recipe.init, backbone, recipe.length, model.verbalizer, seed)
+    tasks = [_with_training_sample(load_task(name), task, seed) for name in names[:3]]
+    batches = {"steps": recipe.steps, "batch_size": recipe.batch_size, "lr": recipe.lr}
+    fit_mixture(backbone, mixed, tasks, **batches, seed=seed)
+    return mixed, names[:3]
+
+
+def _with_training_sample(source: Task, target: Task, seed: int) -> Task:
+    examples, _ = training_examples(source, [target], TEST_EXAMPLES, seed)
+    return replace(source, splits={**source.splits, "train": examples})
+
+
+def _plain_folder(task: str, seed: int, place: Place) -> Path:
+    return place.folder / f"{file_name(task)}-seed{seed}"
+
+
+def _library(backbone: str, target: str, seed: int, place: Place) -> dict[str, torch.Tensor]:
+    """The sources' prompts that ``labkit run transfer`` kept in the same results folder.
+
+    The target's own is left out, and those whose pair with it is seen.
+    """
+    folder = place.out / f"transfer-{short(backbone)}-tasks"
+    found = {
+        kept.name.removesuffix(f"-seed{seed}"): load_prompt(kept)[0].weight.detach()
+        for kept in sorted(folder.glob(f"*-seed{seed}"))
+    }
+    library = {
+        name: prompt
+        for name, prompt in found.items()
+        if name != target and not is_seen(name, target, backbone)
+    }
+    if not library:
+        raise LabError(
+            f"{folder} holds no source prompts of seed {seed} for {target}; make them with "
+            f"`labkit run transfer --backbone {short(backbone)} --seeds {seed}` into the same --out"
+        )
+    return library
+
+
+def reached(result: Mapping) -> list[dict]:
+    """For each target, seed and start: the steps to the plain prompt's final validation score.
+
+    ``steps`` is None where it is never reached; ``plain_steps`` is where the plain prompt itself
+    first was that good.
+    """
+    rows = result["rows"]
+    plain = {(r["task"], r["seed"]): r for r in rows if r["start"] == PLAIN}
+    found = []
+    for row in rows:
+        if row["start"] in (PLAIN, LONGER) or (row["task"], row["seed"]) not in plain:
+            continue
+        curve = plain[row["task"], row["seed"]]["curve"]
+        final = curve[-1][1]
+        found.append(
+            {
+                "task": row["task"],
+                "seed": row["seed"],
+                "start": row["start"],
+                "steps": steps_to_reach(row["curve"], final),
+                "plain_steps": steps_to_reach(curve, final),
+                "value": final,
+            }
+        )
+    return found
+
+
+def starts_as_markdown(result: Mapping) -> str:
+    """Targets × starts: test scores, and steps to the plain prompt's final validation score."""
+    rows = result["rows"]
+    tasks = list(dict.fromkeys(row["task"] for row in rows))
+    lines = [
+        f"# {result['name']} ({result['task']})",
+        "",
+        f"`{result['command']}`",
+        "",
+        "| start | " + " | ".join(tasks) + " |",
+        "|---" * (len(tasks) + 1) + "|",
+    ]
+    steps = reached(result)
+    for start in dict.fromkeys(row["start"] for row in rows):
+        cells = []
+        for task in tasks:
+            values = [r["value"] for r in rows if (r["start"], r["task"]) == (start, task)]
+            own = [s["steps"] for s in steps if (s["start"], s["task"]) == (start, task)]
+            told = f"{np.mean(values):.3f}" if values else "–"
+            said = ", ".join("never" if n is None else str(n) for n in own)
+            cells.append(told + (f" ({said})" if own else ""))
+        lines.append(f"| {start} | " + " | ".join(cells) + " |")
+    lines += ["", "In brackets, for each seed: steps to the plain prompt's last validation score."]
+    return "\n".join(lines) + "\n"
+
+
+def _start_settings(backbone: str | None, profile: str) -> list[StartSetting]:
+    name = backbone or "minilm"
+    readout = shared_backbone(name).readout
+    recipe = replace(
+        RECIPES[readout],
+        steps=STEPS.get(readout, RECIPES[readout].steps),
+        evaluate_every=EVALUATE_EVERY,
+    )
+    targets = START_TARGETS["causal" if readout == "causal" else "encoder"]
+    return [
+        StartSetting(
+            f"{target}, {start}",
+            name,
+            replace(recipe, steps=2 * recipe.steps) if start == LONGER else recipe,
+            task=target,
+            start=start,
+        )
+        for target in targets
+        if profile == "full" or here(target)
+        for start in STARTS
+    ]
+
+
+EXPERIMENTS = (
+    Experiment(
+        "transfer",
+        "every source's prompt on every target (TPT, figure 2), ours",
+        _settings,
+        transfer_row,
+        report=as_markdown,
+        covers="tasks",
+    ),
+    Experiment(
+        "transfer-starts",
+        "a target's prompt from several starts (SPoT, table 2), ours",
+        _start_settings,
+        start_row,
+        report=starts_as_markdown,
+    ),
+)

@@ -1,0 +1,143 @@
+"""The table of transfer: rows kept, overlaps gone, starts from what is kept."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from labkit import cli, experiments
+from labkit.core.errors import LabError
+from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.tasks import normalise
+from labkit.experiments import grid, transfer
+from labkit.soft_prompt import load_prompt
+
+TASKS = ("cr", "mpqa", "rte", "mrpc")
+SOURCES = 4
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch, tiny_task):
+    """Four tasks that are one tiny task with other sentences; two steps of training."""
+
+    def load(name):
+        words = {"cr": "great", "mpqa": "good", "rte": "bad", "mrpc": "slow"}[name]
+        splits = {
+            split: tuple(replace(e, fields={"text": f"{e.text} {words} {split}"}) for e in examples)
+            for split, examples in tiny_task.splits.items()
+        }
+        return replace(tiny_task, name=name, splits=splits)
+
+    for readout, recipe in experiments.RECIPES.items():
+        small = replace(recipe, steps=2, batch_size=4, length=3)
+        monkeypatch.setitem(transfer.RECIPES, readout, small)
+        monkeypatch.setitem(transfer.STEPS, readout, 2)
+    for readout in ("encoder", "causal"):
+        monkeypatch.setitem(transfer.TASKS, readout, TASKS)
+        monkeypatch.setitem(transfer.START_TARGETS, readout, ("cr",))
+    monkeypatch.setattr(transfer, "here", lambda name: True)
+    for name in ("EMBEDDING_STEPS", "EVALUATE_EVERY"):
+        monkeypatch.setattr(transfer, name, 1)
+    for module in (grid, transfer):
+        monkeypatch.setattr(module, "load_task", lambda name: load("cr" if "-" in name else name))
+    return load
+
+
+def run(name, folder, out, **options):
+    return experiments.run(name, backbone=str(folder), out=out, **options)
+
+
+def plain(result):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in result["rows"]]
+
+
+def test_every_source_is_scored_on_every_target(tiny_folder, tiny_backbone, tmp_path, quick):
+    folder = tiny_folder("bert-encoder")
+    result = run("transfer", folder, tmp_path, seeds=(0,))
+    assert [row["setting"] for row in result["rows"]] == ["untrained prompt", "no prompt", *TASKS]
+    (file,) = tmp_path.glob("transfer-*-tasks.json")
+    kept = file.with_suffix("")
+    row = result["rows"][2]
+    prompt, _ = load_prompt(kept / "cr-seed0")
+    backbone = tiny_backbone("bert-encoder")
+    for name in TASKS:
+        task = quick(name)
+        again = evaluate(PromptedModel.for_task(backbone, task), prompt, task)
+        assert row["targets"][name]["value"] == again.value
+    assert (file.with_suffix(".md")).read_text().count("\n| ") == 2 + len(TASKS) + 2
+
+
+def test_a_stopped_table_goes_on_row_by_row(tiny_folder, tmp_path):
+    folder = tiny_folder("bert-encoder")
+    whole = run("transfer", folder, tmp_path / "whole", seeds=(0,))
+
+    def stop(done, total, what):
+        if done >= 3:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run("transfer", folder, tmp_path / "cut", seeds=(0,), on_progress=stop)
+    (file,) = (tmp_path / "cut").glob("*.json")
+    assert len(json.loads(file.read_text())["rows"]) == 3
+    again = run("transfer", folder, tmp_path / "cut", seeds=(0,), resume=True)
+    assert plain(again) == plain(whole)
+    table = transfer.table(again)
+    assert table.values.shape == (1, SOURCES, SOURCES)
+    assert table.values[0, 1, 2] == again["rows"][3]["targets"]["rte"]["value"]
+
+
+def test_no_source_trains_on_what_a_target_is_scored_on(quick, tiny_task):
+    task, other = quick("cr"), quick("mpqa")
+    stolen = other.split("test")[0]
+    longer = replace(stolen, id="longer", fields={"text": f"Indeed: {stolen.text}, she said"})
+    pieces = replace(stolen, id="piece", fields={"text": " ".join(stolen.text.split()[1:])})
+    train = (stolen, longer, pieces, *task.split("train"))
+    leaking = replace(task, splits={**task.splits, "train": train})
+    kept, passed = transfer.training_examples(leaking, [task, other], 500, seed=0)
+    scored = [f" {normalise(e.text)} " for t in (task, other) for e in t.split("test")]
+    for example in kept:
+        text = f" {normalise(example.text)} "
+        assert not any(text in theirs or theirs in text for theirs in scored)
+    assert {e.id for e in kept}.isdisjoint({stolen.id, "longer", "piece"})
+    assert len(kept) + passed <= len(train)
+
+
+def test_starts_come_from_the_kept_prompts(tiny_folder, tmp_path):
+    folder = tiny_folder("bert-encoder")
+    with pytest.raises(LabError, match="labkit run transfer"):
+        run("transfer-starts", folder, tmp_path, seeds=(0,))
+    for file in tmp_path.glob("transfer-starts*"):
+        if file.is_file():
+            file.unlink()
+    run("transfer", folder, tmp_path, seeds=(0,))
+    result = run("transfer-starts", folder, tmp_path, seeds=(0,), resume=True)
+    by_start = {row["start"]: row for row in result["rows"]}
+    assert tuple(by_start) == transfer.STARTS
+    assert by_start["vocabulary"]["sources"] == [] and len(by_start["average of 3"]["sources"]) == 3
+    for start, row in by_start.items():
+        assert "cr" not in row["sources"]
+        steps = [step for step, _ in row["curve"]]
+        assert steps == list(range(5 if start == "vocabulary, longer" else 3))
+    told = transfer.reached(result)
+    assert {t["start"] for t in told} == set(transfer.STARTS) - {"vocabulary", "vocabulary, longer"}
+    final = by_start["vocabulary"]["curve"][-1][1]
+    for each in told:
+        good = [s for s, v in by_start[each["start"]]["curve"] if v >= final]
+        assert each["steps"] == (good[0] if good else None)
+
+
+def test_labkit_transfer_matrix(tiny_folder, tmp_path, capsys):
+    options = ["--backbone", str(tiny_folder("bert-encoder")), "--seeds", "0"]
+    with pytest.raises(SystemExit) as left:
+        cli.main(["transfer", "matrix", *options, "--out", str(tmp_path), "--json"])
+    told = json.loads(capsys.readouterr().out)
+    assert left.value.code == 0
+    assert told["sources"] == told["targets"] == list(TASKS)
+    assert np.shape(told["values"]) == (1, SOURCES, SOURCES)
+    assert set(told["controls"]) == {"untrained prompt", "no prompt"}
+    with pytest.raises(SystemExit) as left:
+        cli.main(["transfer", "matrix", *options, "--out", str(tmp_path)])
+    assert left.value.code == 2 and "--resume" in capsys.readouterr().err

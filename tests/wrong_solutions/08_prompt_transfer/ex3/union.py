@@ -1,0 +1,3 @@
+# hint: or by the union
+def overlap(a, b):
+    return ((a & b).sum() / (a | b).sum()).item()
