@@ -56,7 +56,7 @@ def test_losses_are_means_over_a_window_at_its_last_step():
 def test_a_member_shows_every_seed_and_names_the_best_method():
     right = {"hard": [[1, 0, 0, 0]], "free": [[1, 1, 1, 0], [1, 1, 1, 1]]}
     fig = family_plots.member_figure("a → b", right, {"free": LOSSES[0]}, 0.5)
-    assert fig.get_suptitle() == "a → b: highest with free, 0.875"
+    assert fig.get_suptitle() == "“a → b”: highest with free, 0.875"
     dots = [float(line.get_xdata()[0]) for line in fig.axes[0].lines if line.get_marker() == "o"]
     assert dots == pytest.approx([0.25, 0.75, 1.0])
 
@@ -64,6 +64,7 @@ def test_a_member_shows_every_seed_and_names_the_best_method():
 def test_parameters_stand_on_a_logarithmic_axis():
     ax = family_plots.parameter_bars(["few", "many"], [10, 10_000], [10, 20], "t").axes[0]
     assert ax.get_xscale() == "log"
+    assert "10,000" in {label.get_text() for label in ax.get_xticklabels()}
     assert [bar.get_width() for bar in ax.patches] == [10, 10_000]
     assert "10,000" in {text.get_text() for text in ax.texts}
     (kept,) = (line for line in ax.lines if line.get_marker() == "D")

@@ -104,7 +104,7 @@ def member_figure(
     """
     means = {method: float(np.mean(rows)) for method, rows in right.items()}
     best = max(means, key=means.__getitem__)
-    fig = CourseFigure(3.2, f"{member}: highest with {best}, {means[best]:.3f}")
+    fig = CourseFigure(3.2, f"“{member}”: highest with {best}, {means[best]:.3f}")
     bars, curves = fig.subplots(1, 2)
     for y, rows in enumerate(right.values()):
         for offset, row in zip(np.linspace(-0.2, 0.2, len(rows)) if len(rows) > 1 else [0], rows,
@@ -112,7 +112,11 @@ def member_figure(
             low, high = accuracy_interval(row)
             bars.plot([low, high], [y + offset] * 2, color=BLUE, linewidth=1.8)
             bars.plot(np.mean(row), y + offset, "o", color=BLUE, markersize=5)
-    bars.axvline(reference, color=VERMILLION, linestyle="--", linewidth=1.2)
+    bars.axvline(reference, color=GREY, linestyle="--", linewidth=1.2)
+    bars.text(
+        reference, 1.02, f"majority class {reference:.2f}", transform=bars.get_xaxis_transform(),
+        color=GREY, size=9,
+    )  # fmt: skip
     bars.set_yticks(range(len(right)), list(right))
     bars.set(xlabel="accuracy on test, 95 % interval (a line per seed)")
     bars.set_ylim(len(right) - 0.5, -0.5)
@@ -139,6 +143,7 @@ def parameter_bars(
             1.01, y, f"{count:,}", transform=ax.get_yaxis_transform(), va="center_baseline", size=9
         )
     ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
     ax.set_yticks(places, list(methods))
     ax.set(xlabel="parameters (logarithmic axis)", ylim=(len(methods) - 0.5, -0.5))
     ax.tick_params(axis="y", length=0)
