@@ -42,7 +42,7 @@ def transfer_map(table: TransferTable, control: str, title: str) -> CourseFigure
     points = 100 * (values - base[columns])
     shown = np.vstack([base[columns], values])
     colours = np.vstack([np.zeros(len(columns)), points])
-    fig = CourseFigure(1.9 + 0.36 * len(shown), title)
+    fig = CourseFigure(1.9 + 0.36 * max(len(shown), 8), title)
     ax = fig.subplots()
     most = np.abs(points).max()
     sns.heatmap(
@@ -126,7 +126,7 @@ def start_curves(
     ylabel: str,
 ) -> CourseFigure:
     """Scores while learning, one line per start, and the score that all of them are after."""
-    fig = CourseFigure(3.9, title)
+    fig = CourseFigure(4.4, title)
     ax = fig.subplots()
     for i, (name, curve) in enumerate(curves.items()):
         steps, values = zip(*curve, strict=True)

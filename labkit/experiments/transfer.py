@@ -42,8 +42,8 @@ from labkit.soft_prompt import SoftPrompt, initialise, load_prompt, save_prompt
 
 TASKS = {
     "encoder": (
-        "rt-polarity", "rte", "amazon-valence", "mrpc", "cr", "qnli",
-        "tweets-valence", "subj", "mpqa", "sst2", "editorials-valence", "mnli",
+        "rt-polarity", "rte", "cr", "amazon-valence", "tweets-valence", "subj",
+        "mpqa", "mrpc", "sst2", "editorials-valence", "qnli", "mnli",
     ),
     "causal": ("rt-polarity", "mrpc", "amazon-valence", "rte", "tweets-valence", "subj", "cr"),
 }  # fmt: skip

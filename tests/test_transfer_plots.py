@@ -1,0 +1,54 @@
+"""Figures of notebook 08 show the numbers that they were given."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from labkit.course import transfer_plots
+from labkit.prompt_transfer import TransferTable
+
+NAMES = ("cr", "rte", "mpqa")
+
+
+def small_table() -> TransferTable:
+    values = np.array([[[0.8, 0.5, 0.7], [0.4, 0.6, 0.5], [0.75, 0.5, 0.9]]])
+    seen = np.zeros((3, 3), dtype=bool)
+    seen[0, 1] = True
+    controls = {"untrained prompt": np.full((1, 3), 0.55)}
+    return TransferTable(NAMES, NAMES, values, controls, seen, np.full(3, 0.5), (0,))
+
+
+def test_the_map_holds_every_accuracy_with_kinds_together():
+    figure = transfer_plots.transfer_map(small_table(), "untrained prompt", "Title")
+    ax = figure.axes[0]
+    assert [t.get_text() for t in ax.get_xticklabels()] == ["cr", "mpqa", "rte"]
+    assert [t.get_text() for t in ax.get_yticklabels()] == ["untrained prompt", "cr", "mpqa", "rte"]
+    written = [t.get_text() for t in ax.texts]
+    assert written[3:] == ["80", "70", "50", "75", "90", "50", "40", "50", "60"]
+    framed = [p for p in ax.patches if p.get_hatch() is None]
+    hatched = [p for p in ax.patches if p.get_hatch()]
+    assert [int(p.get_x()) for p in framed] == [0, 1, 2]
+    assert [(p.get_x(), p.get_y()) for p in hatched] == [(2, 1)]
+
+
+def test_every_fair_pair_is_a_dot():
+    alike = np.arange(9.0).reshape(3, 3)
+    figure = transfer_plots.likeness_dots(
+        small_table(), {"cosine": alike}, "untrained prompt", "Title"
+    )
+    same, other = (line.get_xydata() for line in figure.axes[0].lines[:2])
+    np.testing.assert_allclose(same, [[2, 15], [6, 20]])
+    np.testing.assert_allclose(other, [[3, -15], [5, -5], [7, -5]])
+
+
+def test_starts_and_votes():
+    figure = transfer_plots.start_curves(
+        {"plain": [(0, 0.5), (10, 0.7)]}, "Title", goal=0.7, goal_name="goal", ylabel="accuracy"
+    )
+    np.testing.assert_allclose(figure.axes[0].lines[0].get_xydata(), [[0, 0.5], [10, 0.7]])
+    votes = {"one": (0.6, 0.5, 0.7), "vote": (0.8, 0.7, 0.9)}
+    figure = transfer_plots.scores_with_intervals(
+        votes, "Title", xlabel="accuracy", chance=0.5, marked=("vote",)
+    )
+    lines = [line.get_xdata() for line in figure.axes[0].lines]
+    assert [list(np.atleast_1d(x)) for x in lines[:4]] == [[0.5, 0.7], [0.6], [0.7, 0.9], [0.8]]
