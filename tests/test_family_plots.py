@@ -53,10 +53,10 @@ def test_losses_are_means_over_a_window_at_its_last_step():
     assert thick.get_ydata().tolist() == pytest.approx([7.5, 6.5, 5.5])
 
 
-def test_a_member_shows_every_seed_and_names_the_best_method():
+def test_a_member_shows_every_seed_and_tells_the_means():
     right = {"hard": [[1, 0, 0, 0]], "free": [[1, 1, 1, 0], [1, 1, 1, 1]]}
     fig = family_plots.member_figure("a → b", right, {"free": LOSSES[0]}, 0.5)
-    assert fig.get_suptitle() == "“a → b”: highest with free, 0.875"
+    assert fig.get_suptitle() == "“a → b”: hard 0.250, free 0.875"
     dots = [float(line.get_xdata()[0]) for line in fig.axes[0].lines if line.get_marker() == "o"]
     assert dots == pytest.approx([0.25, 0.75, 1.0])
 

@@ -102,9 +102,8 @@ def member_figure(
         losses: trained method → (S, steps).
         reference: the majority class's accuracy.
     """
-    means = {method: float(np.mean(rows)) for method, rows in right.items()}
-    best = max(means, key=means.__getitem__)
-    fig = CourseFigure(3.2, f"“{member}”: highest with {best}, {means[best]:.3f}")
+    means = ", ".join(f"{method} {np.mean(rows):.3f}" for method, rows in right.items())
+    fig = CourseFigure(3.2, f"“{member}”: {means}")
     bars, curves = fig.subplots(1, 2)
     for y, rows in enumerate(right.values()):
         for offset, row in zip(np.linspace(-0.2, 0.2, len(rows)) if len(rows) > 1 else [0], rows,
