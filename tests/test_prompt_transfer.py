@@ -543,3 +543,43 @@ def test_every_readout_can_be_trained_on_the_made_tasks(tiny_backbone, family):
             continue
         prompt = SoftPrompt.from_vocab(backbone, 2)
         fit(model, prompt, task, steps=1, batch_size=4)
+
+
+def test_labkit_transfer_retrieve_and_pretrain(tmp_path, capsys, tiny_folder, tiny_backbone):
+    folder, backbone = tiny_folder("bert-encoder"), tiny_backbone("bert-encoder")
+    words = Verbalizer({"negative": "terrible", "positive": "great"})
+    model = PromptedModel(backbone, "{soft}{text}", words)
+    library = {f"source{seed}": SoftPrompt.from_vocab(backbone, 3, seed) for seed in range(3)}
+    for name, prompt in library.items():
+        save_prompt(tmp_path / "library" / name, prompt, model)
+
+    def run(*words):
+        with pytest.raises(SystemExit) as left:
+            cli.main(["transfer", *words, "--backbone", str(folder), "--json"])
+        said = capsys.readouterr()
+        return left.value.code, said.err if left.value.code else json.loads(said.out)
+
+    where = ["--library", str(tmp_path / "library"), "--out", str(tmp_path / "start")]
+    retrieve = ["retrieve", "--task", "rt-polarity", "--steps", "1", "--limit", "8", *where]
+    code, told = run(*retrieve)
+    assert code == 0 and told["sources"] == list(told["similarity"])[:1]
+    assert list(told["similarity"].values()) == sorted(told["similarity"].values(), reverse=True)
+    best = library[told["sources"][0]].weight
+    torch.testing.assert_close(read_prompt(tmp_path / "start"), best.detach())
+    code, told = run(*retrieve, "--strategy", "average", "--k", "2")
+    weights = [max(told["similarity"][name], 0) for name in told["sources"]]
+    chosen = [library[name].weight.detach() for name in told["sources"]]
+    expected = sum(w * p for w, p in zip(weights, chosen, strict=True)) / sum(weights)
+    torch.testing.assert_close(read_prompt(tmp_path / "start"), expected)
+    code, said = run(*retrieve, "--strategy", "worst")
+    assert code == 2 and "best or average" in said
+
+    for form in ("pairs", "single"):
+        out = str(tmp_path / form)
+        made = ["--form", form, "--examples", "60", "--length", "3", "--steps", "1", "--out", out]
+        code, told = run("pretrain", *made)
+        assert code == 0, told
+        assert told["form"] == form and told["steps"] == 1 and 0 <= told["value"] <= 1
+        assert read_prompt(out).shape == (3, 32)
+    code, said = run("pretrain", "--form", "song", "--out", str(tmp_path / "x"))
+    assert code == 2 and "pairs, choice or single" in said
