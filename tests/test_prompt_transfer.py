@@ -15,6 +15,7 @@ from safetensors.torch import save_file
 from scipy import stats
 
 from labkit import cli, prompt_transfer
+from labkit.core import assets
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel, for_classes
 from labkit.core.tasks import Example
@@ -545,6 +546,7 @@ def test_every_readout_can_be_trained_on_the_made_tasks(tiny_backbone, family):
         fit(model, prompt, task, steps=1, batch_size=4)
 
 
+@pytest.mark.skipif(not assets.is_ready(assets.ASSETS["vader"]), reason="run `labkit assets fetch`")
 def test_labkit_transfer_retrieve_and_pretrain(tmp_path, capsys, tiny_folder, tiny_backbone):
     folder, backbone = tiny_folder("bert-encoder"), tiny_backbone("bert-encoder")
     words = Verbalizer({"negative": "terrible", "positive": "great"})

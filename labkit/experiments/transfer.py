@@ -201,8 +201,8 @@ def as_markdown(result: Mapping) -> str:
         lines += [
             "",
             f"Same kind minus other kind, seen pairs left out: {said.value:+.3f} "
-            f"[{said.low:+.3f}, {said.high:+.3f}] points of accuracy over "
-            f"{said.targets} targets.",
+            f"[{said.low:+.3f}, {said.high:+.3f}] in accuracy over {said.targets} targets "
+            "(the interval is for other targets of these sources).",
         ]
     return "\n".join(lines) + "\n"
 
