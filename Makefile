@@ -1,6 +1,8 @@
 ## make lab     set up .venv once, fetch the default models and data, open JupyterLab
 ## make test    the same set-up, then every check: style, layers, unit tests, notebooks
 ## make masters  run the notebooks and store them with their outputs (after a change to them)
+## make test-browser   JupyterLab in a headless Chromium (apt-get install chromium chromium-driver)
+## make site    the executed course as pages under build/site/, to read with the network off
 ## make run     run every notebook without a window; pages land in build/
 ## make lint    style and layers only
 ## make lock    take the newest allowed releases and write requirements.lock anew
@@ -13,7 +15,7 @@ VENV  := .venv
 PY    := $(VENV)/bin/python
 STAMP := $(VENV)/installed-in
 
-.PHONY: help lab test run masters lint lock clean assets
+.PHONY: help lab test test-browser site run masters lint lock clean assets
 .NOTPARALLEL:
 
 help:
@@ -50,7 +52,7 @@ assets: $(STAMP)
 	@$(PY) -m labkit assets fetch
 
 # The notebook's kernel is "python3": the environment's own goes before one of the user's account.
-lab run masters test: export JUPYTER_PREFER_ENV_PATH := 1
+lab run masters test test-browser: export JUPYTER_PREFER_ENV_PATH := 1
 
 # The address, and not the file, is what is opened: so the printed one leads to the notebook too,
 # and the file browser shows the whole course.
@@ -81,6 +83,18 @@ test: assets lint
 	@OMP_NUM_THREADS=1 $(PY) -m pytest $(SIDE_BY_SIDE) --dist loadscope \
 		--nbval --nbval-current-env --nbval-cell-timeout=600 notebooks
 
+# Minutes long. ONLY=quick is the part that CI runs; what went wrong is seen in build/browser/.
+test-browser: export LABKIT_PROFILE := small
+test-browser: assets
+	@$(PY) -c 'import latex2mathml, selenium' 2>/dev/null || $(PY) -m pip install \
+		--disable-pip-version-check -c requirements.lock -e ".[test,browser,site]"
+	@$(PY) -m pytest tests/browser -m "browser$(if $(ONLY), and $(ONLY))"
+
+site: $(STAMP)
+	@$(PY) -c 'import latex2mathml' 2>/dev/null || $(PY) -m pip install \
+		--disable-pip-version-check -c requirements.lock -e ".[test,site]"
+	@$(PY) -m labkit.course.site build/site
+
 # A notebook that fails does not keep the others from being run; the masters are not written to.
 run: assets
 	@failed=; \
@@ -99,7 +113,7 @@ masters: assets
 lock:
 	@mkdir -p build && grep '^torch==' requirements.lock > build/torch.lock
 	@$(call make_venv,build/lock)
-	build/lock/bin/python -m pip install --disable-pip-version-check -c build/torch.lock -e ".[test]"
+	build/lock/bin/python -m pip install --disable-pip-version-check -c build/torch.lock -e ".[test,browser,site]"
 	@{ grep '^#' requirements.lock; \
 	   build/lock/bin/python -m pip freeze --all --exclude pip --exclude-editable \
 	   | sed 's/+.*//' | grep -viE '^(nvidia|cuda|triton)'; } > build/requirements.lock
