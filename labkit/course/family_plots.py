@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike
 
 from labkit.core.statistics import accuracy_interval
 from labkit.course.style import (
+    BELOW,
     BLUE,
     GREEN,
     GREY,
@@ -22,7 +23,6 @@ from labkit.course.style import (
     styled,
 )
 
-BELOW = "outside lower center"
 WINDOW = 10
 """Steps over which values are averaged for the eye."""
 

@@ -7,9 +7,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from labkit.core.statistics import Difference
-from labkit.course.style import BLUE, GREY, PURPLE, CourseFigure, styled
-
-BELOW = "outside lower center"
+from labkit.course.style import BELOW, BLUE, GREY, PURPLE, CourseFigure, styled
 
 
 @styled

@@ -13,6 +13,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from labkit.course.style import (
+    BELOW,
     BLUE,
     DIVERGING,
     GREY,
@@ -25,7 +26,6 @@ from labkit.course.style import (
 )
 
 WHITE_TO_BLUE = LinearSegmentedColormap.from_list("white-blue", ["#FFFFFF", BLUE])
-BELOW = "outside lower center"
 MOST_TICKS = 10
 
 

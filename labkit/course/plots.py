@@ -24,6 +24,7 @@ from numpy.typing import ArrayLike, NDArray
 from labkit.core.statistics import accuracy_interval, mean_interval
 from labkit.course.data_flow import data_flow
 from labkit.course.style import (
+    BELOW,
     BLUE,
     DIVERGING,
     GREEN,
@@ -55,7 +56,6 @@ __all__ = [
 
 CODE_FONT = "DejaVu Sans Mono"
 DASHED = {"fill": False, "edgecolor": INK, "linestyle": (0, (3, 2)), "linewidth": 1}
-BELOW = "outside lower center"  # where a legend covers no data
 
 
 @styled

@@ -68,6 +68,10 @@ STYLE: dict[str, Any] = {
 }
 
 
+BELOW = "outside lower center"
+"""Where a legend covers no data."""
+
+
 class CourseFigure(Figure):
     """A figure of the course's width with its finding as title, above everything else."""
 

@@ -11,6 +11,7 @@ from matplotlib.patches import Patch, Rectangle
 from numpy.typing import ArrayLike
 
 from labkit.course.style import (
+    BELOW,
     BLUE,
     DIVERGING,
     GREY,
@@ -22,8 +23,6 @@ from labkit.course.style import (
     styled,
 )
 from labkit.prompt_transfer import TransferTable, kind_of
-
-BELOW = "outside lower center"
 
 
 @styled

@@ -19,7 +19,7 @@ from labkit.core.statistics import Difference, mean_interval, paired_difference
 from labkit.core.tasks import GLUE, SPLITS, TRAINED_ON, Task
 from labkit.core.tuning import fit
 from labkit.experiments import order
-from labkit.experiments.grid import Experiment, Place, Setting, file_name, short
+from labkit.experiments.grid import Experiment, Place, Setting, cells, file_name, from_digits, short
 from labkit.experiments.training import FINE_TUNING, scores_of
 from labkit.glue import METHODS, PRINTED, SORTING, budget_of, mean_over_tasks, sort_prompt
 
@@ -117,18 +117,18 @@ def methods_as_markdown(result: Mapping) -> str:
         "",
         f"`{result['command']}`",
         "",
-        _cells(["method", *tasks, "mean [95 % over seeds]"]),
-        _cells(["---"] * (len(tasks) + 2)),
+        cells(["method", *tasks, "mean [95 % over seeds]"]),
+        cells(["---"] * (len(tasks) + 2)),
     ]
     for method in METHODS:
         values = by_task(result, method)
         if values:
-            lines.append(_cells([method, *(_mean_of(values.get(t)) for t in tasks), _mean(values)]))
+            lines.append(cells([method, *(_mean_of(values.get(t)) for t in tasks), _mean(values)]))
     lines += ["", *_notes(result), "", "The paper's rows, per cent, T5-base:", ""]
-    lines += [_cells(["method", *tasks, "mean as printed"]), _cells(["---"] * (len(tasks) + 2))]
+    lines += [cells(["method", *tasks, "mean as printed"]), cells(["---"] * (len(tasks) + 2))]
     for name, method in PRINTED.items():
         its = row(printed(8), name)
-        lines.append(_cells([method, *(its[task] for task in tasks), its["mean"]]))
+        lines.append(cells([method, *(its[task] for task in tasks), its["mean"]]))
     return "\n".join(lines) + "\n"
 
 
@@ -161,10 +161,7 @@ def gains(result: Mapping, method: str, against: str = "prompt") -> dict[str, Di
 
 def _difference(pairs: Sequence[tuple[Mapping, Mapping]]) -> Difference:
     if all("correct" in row for pair in pairs for row in pair):
-        a, b = (
-            [[c == "1" for c in row["correct"]] for row in rows]
-            for rows in zip(*pairs, strict=True)
-        )
+        a, b = ([from_digits(row["correct"]) for row in rows] for rows in zip(*pairs, strict=True))
         return paired_difference(a, b)
     by_seed = [a["value"] - b["value"] for a, b in pairs]
     ends = mean_interval(by_seed) if len(by_seed) > 1 else (math.nan, math.nan)
@@ -201,10 +198,6 @@ def _notes(result: Mapping) -> list[str]:
     return notes
 
 
-def _cells(cells: Sequence[object]) -> str:
-    return "| " + " | ".join(map(str, cells)) + " |"
-
-
 # ---- table 7 ----
 
 
@@ -232,11 +225,11 @@ def _data(backbone: str | None, profile: str) -> list[Setting]:
 def data_as_markdown(result: Mapping) -> str:
     """Counts here, and the paper's in thousands."""
     head = ["task", *SPLITS, *(f"paper: {split} (k)" for split in (*SPLITS, "total"))]
-    lines = [f"# {result['name']}", "", f"`{result['command']}`", "", _cells(head)]
-    lines.append(_cells(["---"] * len(head)))
+    lines = [f"# {result['name']}", "", f"`{result['command']}`", "", cells(head)]
+    lines.append(cells(["---"] * len(head)))
     for each in result["rows"]:
         own = [each[split] for split in SPLITS]
-        lines.append(_cells([each["task"], *own, *each["paper"].values()]))
+        lines.append(cells([each["task"], *own, *each["paper"].values()]))
     return "\n".join(lines) + "\n"
 
 

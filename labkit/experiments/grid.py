@@ -13,13 +13,14 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from labkit.core import statistics
 from labkit.core.backbones import has_bf16
@@ -315,7 +316,7 @@ def _pairs(
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Correctness (seeds, N) of both settings, for the seeds that have both."""
     right = {
-        (row["setting"], row["seed"]): np.array([c == "1" for c in row["correct"]])
+        (row["setting"], row["seed"]): from_digits(row["correct"])
         for row in rows
         if "correct" in row
     }
@@ -326,6 +327,24 @@ def _pairs(
         np.stack([right[better, seed] for seed in seeds]),
         np.stack([right[worse, seed] for seed in seeds]),
     )
+
+
+# ---- what stands in rows and reports ----
+
+
+def as_digits(right: Iterable) -> str:
+    """Right or wrong answers (N,) as a row keeps them: a string of 0 and 1."""
+    return "".join("01"[int(r)] for r in right)
+
+
+def from_digits(text: str) -> NDArray[np.bool_]:
+    """The answers back: (N,)."""
+    return np.array([digit == "1" for digit in text])
+
+
+def cells(values: Iterable) -> str:
+    """A line of a Markdown table."""
+    return "| " + " | ".join(map(str, values)) + " |"
 
 
 # ---- result files ----

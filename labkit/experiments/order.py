@@ -26,7 +26,7 @@ from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
 from labkit.core.statistics import Difference, difference_of_scores, flip_rate
 from labkit.core.tasks import Task
 from labkit.core.tuning import fit
-from labkit.experiments.grid import Experiment, Place, Recipe, Setting, file_name, short
+from labkit.experiments.grid import Experiment, Place, Recipe, Setting, cells, file_name, short
 from labkit.experiments.training import LESTER, RECIPES, scores_of
 from labkit.shuffle_probe import NAMED, Orders, Probe, Shuffle, probe_order
 from labkit.soft_prompt import SoftPrompt, initialise, load_prompt, save_prompt
@@ -302,8 +302,8 @@ def as_markdown(result: Mapping) -> str:
         "",
         f"`{result['command']}`",
         "",
-        _cells(HEADINGS),
-        _cells(["---"] * len(HEADINGS)),
+        cells(HEADINGS),
+        cells(["---"] * len(HEADINGS)),
     ]
     lines += [_line(row) for row in result["rows"]]
     lines += _paper_lines(result)
@@ -323,10 +323,10 @@ def _line(row: Mapping) -> str:
     if not row["learns"]:
         blind = "" if row["majority"] is None else f", majority class {row['majority']:.3f}"
         start = [row["setting"], row["seed"], row["n"], 0, interval]
-        return _cells([*start, f"does not learn{blind}", *[""] * 10])
+        return cells([*start, f"does not learn{blind}", *[""] * 10])
     beyond = row.get("significant")
     no_positions = row.get("no_positions")
-    return _cells(
+    return cells(
         [
             row["setting"],
             row["seed"],
@@ -354,10 +354,6 @@ def _signed(values: Sequence[float]) -> str:
     return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*values)
 
 
-def _cells(cells: Sequence[object]) -> str:
-    return "| " + " | ".join(map(str, cells)) + " |"
-
-
 def _paper_lines(result: Mapping) -> list[str]:
     """The printed table, in per cent as printed."""
     number = result["name"].removeprefix("table")
@@ -367,7 +363,7 @@ def _paper_lines(result: Mapping) -> list[str]:
     rows = [["paper", *COLUMNS], ["---"] * (len(COLUMNS) + 1)]
     for row in table["rows"]:
         rows.append([_row_name(row), *(row.get(column, "–") for column in COLUMNS)])
-    return ["", f"The paper's own rows (per cent; {table['title']}):", "", *map(_cells, rows)]
+    return ["", f"The paper's own rows (per cent; {table['title']}):", "", *map(cells, rows)]
 
 
 # ---- the tables ----

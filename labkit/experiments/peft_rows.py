@@ -29,7 +29,7 @@ from labkit.core.tasks import Task
 from labkit.core.templates import Verbalizer
 from labkit.core.tuning import epoch_batches
 from labkit.experiments import template_family
-from labkit.experiments.grid import Experiment, Place, Recipe, Setting
+from labkit.experiments.grid import Experiment, Place, Recipe, Setting, as_digits
 from labkit.experiments.parameters import RANK
 
 EVALUATION_BATCH = 16
@@ -130,7 +130,7 @@ def peft_row(setting: PeftSetting, task: Task, seed: int, place: Place) -> dict:
         "ci95": list(statistics.accuracy_interval(right)),
         "n": len(right),
         "majority": task.majority("test"),
-        "correct": "".join("01"[r] for r in right),
+        "correct": as_digits(right),
     }
 
 

@@ -29,7 +29,15 @@ from labkit.core.statistics import Difference
 from labkit.core.tasks import Task
 from labkit.core.templates import Verbalizer
 from labkit.core.tuning import fit
-from labkit.experiments.grid import Experiment, Place, Recipe, Setting, file_name
+from labkit.experiments.grid import (
+    Experiment,
+    Place,
+    Recipe,
+    Setting,
+    as_digits,
+    file_name,
+    from_digits,
+)
 from labkit.experiments.training import scores_of
 from labkit.p_tuning import PromptEncoder, lay_virtual_tokens
 
@@ -94,7 +102,7 @@ def family_row(setting: FamilySetting, task: Task, seed: int, place: Place) -> d
         result = evaluate(model, None, task, limit=limit)
         calibrated = (result.scores - result.scores.mean(0)).argmax(-1) == result.targets
         text = {"template": model.template.text, "learns": False}
-        return row | text | scores_of(result) | {"calibrated": _as_digits(calibrated)}
+        return row | text | scores_of(result) | {"calibrated": as_digits(calibrated)}
     model, prompt = lay_virtual_tokens(model)
     if setting.method == "encoder":
         prompt = PromptEncoder.from_prompt(prompt, seed=seed)
@@ -126,10 +134,6 @@ def family_row(setting: FamilySetting, task: Task, seed: int, place: Place) -> d
 @lru_cache(maxsize=1)
 def _backbone(name: str) -> Backbone:
     return load_backbone(name)
-
-
-def _as_digits(right: NDArray) -> str:
-    return "".join("01"[int(r)] for r in right)
 
 
 def _settings(backbone: str | None, profile: str) -> list[FamilySetting]:
@@ -183,12 +187,12 @@ class Family:
         )
         hard = {r["member"]: r for r in result["rows"] if r["method"] == "hard"}
         right = {
-            "hard": np.array([[_digits(hard[m]["correct"]) for m in members]]),
-            "calibrated": np.array([[_digits(hard[m]["calibrated"]) for m in members]]),
+            "hard": np.array([[from_digits(hard[m]["correct"]) for m in members]]),
+            "calibrated": np.array([[from_digits(hard[m]["calibrated"]) for m in members]]),
         }
         cells = {x: [[rows[x, m, s] for m in members] for s in seeds] for x in trained}
         right |= {
-            method: np.array([[_digits(row["correct"]) for row in line] for line in lines])
+            method: np.array([[from_digits(row["correct"]) for row in line] for line in lines])
             for method, lines in cells.items()
         }
         losses = {
@@ -250,10 +254,6 @@ class Family:
 
 def _spread(accuracy: NDArray) -> float:
     return float(accuracy.std(axis=1, ddof=1).mean())
-
-
-def _digits(text: str) -> NDArray[np.bool_]:
-    return np.array([digit == "1" for digit in text])
 
 
 def family_as_markdown(result: Mapping) -> str:

@@ -31,6 +31,7 @@ from labkit.experiments.grid import (
     Place,
     Recipe,
     Setting,
+    as_digits,
     file_name,
     short,
 )
@@ -185,7 +186,7 @@ def scores_of(result: Evaluation) -> dict:
         "majority": result.majority,
     }
     if result.metric == "accuracy":
-        scores["correct"] = "".join("01"[int(right)] for right in result.correct)
+        scores["correct"] = as_digits(result.correct)
     return scores
 
 
