@@ -169,7 +169,7 @@ def evaluate(
         result = prompted_model.evaluate(model, module, data, split, limit=limit, progress=update)
     scores = _scores(result)
     lines = [frozen.describe(), f"template {model.template.text!r}", *_lines(scores)]
-    about = {"backbone": backbone, "task": data.name, "split": split, **_device(frozen)}
+    about = {"backbone": backbone, "task": data.name, "split": split, **frozen.where()}
     _show({**scores, "seconds": result.seconds, **about}, lines, as_json)
 
 
@@ -255,7 +255,7 @@ def tune(
         *result["warnings"],
         f"saved in {out}",
     ]
-    about = {"backbone": backbone, "task": data.name, "split": "test", **_device(frozen)}
+    about = {"backbone": backbone, "task": data.name, "split": "test", **frozen.where()}
     _show({**result, "out": str(out), "command": command, **about}, lines, as_json)
 
 
@@ -321,7 +321,7 @@ def probe(
             )
         without = prompted_model.evaluate(bare, module, data, split, limit=limit)
     told = {**result.summary(), "no_positions": without.value}
-    about = {"backbone": frozen.name, "task": data.name, "split": split, **_device(frozen)}
+    about = {"backbone": frozen.name, "task": data.name, "split": split, **frozen.where()}
     _show({**told, **about}, _probe_lines(told, shuffle, orders), as_json)
 
 
@@ -1112,10 +1112,6 @@ def _probe_lines(told: Mapping[str, Any], shuffle: Shuffle, orders: str | None) 
             f"{beyond['better']} better; {told['flip_rate']:.1%} of the predictions flip"
         )
     return lines
-
-
-def _device(backbone: Backbone) -> dict[str, str]:
-    return {"device": str(backbone.device), "dtype": str(backbone.dtype).removeprefix("torch.")}
 
 
 def _table(result: Mapping[str, object]) -> list[str]:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from labkit import experiments
+from labkit.core.backbones import load_backbone
 from labkit.core.engines import LocalEngine
 from labkit.core.paper_tables import printed
 from labkit.core.prompted_model import PromptedModel, evaluate
@@ -147,9 +148,10 @@ def test_the_noise_floor_compares_precisions(run, monkeypatch):
     import torch
 
     monkeypatch.setattr(order, "has_bf16", lambda device: True)
-    inner = order.load_backbone
     monkeypatch.setattr(
-        order, "load_backbone", lambda name, dtype=None: inner(name, dtype=dtype or torch.bfloat16)
+        order,
+        "shared_backbone",
+        lambda name, dtype=None: load_backbone(name, dtype=dtype or torch.bfloat16),
     )
     (row,) = run({"single": {}})["rows"]
     assert row["dtype"] == "bfloat16"

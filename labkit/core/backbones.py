@@ -110,6 +110,10 @@ class Backbone(nn.Module):
     def dtype(self) -> torch.dtype:
         return self.model.dtype
 
+    def where(self) -> dict[str, str]:
+        """Device and precision, as result rows name them."""
+        return {"device": str(self.device), "dtype": str(self.dtype).removeprefix("torch.")}
+
     def embed(self, ids: Tensor) -> Tensor:
         """Rows of the word-embedding table: (…) ids → (…, D)."""
         return self.model.get_input_embeddings()(ids)

@@ -20,7 +20,7 @@ from labkit.core.tasks import GLUE, SPLITS, TRAINED_ON, Task
 from labkit.core.tuning import fit
 from labkit.experiments import order
 from labkit.experiments.grid import Experiment, Place, Setting, cells, file_name, from_digits, short
-from labkit.experiments.training import FINE_TUNING, scores_of
+from labkit.experiments.training import FINE_TUNING, scores_of, shared_backbone
 from labkit.glue import METHODS, PRINTED, SORTING, budget_of, mean_over_tasks, sort_prompt
 
 TEST_EXAMPLES = {"small": 1000, "full": 1_000_000}
@@ -48,7 +48,7 @@ def glue_row(setting: GlueSetting, task: Task, seed: int, place: Place) -> dict:
     }
     if setting.method == "fine-tuning":
         return row | _fine_tuned(setting, task, seed, limit, place)
-    model = PromptedModel.for_task(order.shared_backbone(setting.backbone), task)
+    model = PromptedModel.for_task(shared_backbone(setting.backbone), task)
     prompt = order.trained_prompt(setting, model, task, seed, place)
     gate = evaluate(model, prompt, task, "validation", limit=order.GATE_EXAMPLES)
     row |= {"past_gate": order.learns(gate), "validation": gate.value, "validation_n": gate.n}

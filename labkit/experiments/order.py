@@ -20,14 +20,14 @@ from dataclasses import asdict, dataclass, replace
 
 import torch
 
-from labkit.core.backbones import Backbone, has_bf16, load_backbone
+from labkit.core.backbones import has_bf16
 from labkit.core.paper_tables import printed as printed_table
 from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
 from labkit.core.statistics import Difference, difference_of_scores, flip_rate
 from labkit.core.tasks import Task
 from labkit.core.tuning import fit
 from labkit.experiments.grid import Experiment, Place, Recipe, Setting, cells, file_name, short
-from labkit.experiments.training import LESTER, RECIPES, scores_of
+from labkit.experiments.training import LESTER, RECIPES, scores_of, shared_backbone
 from labkit.shuffle_probe import NAMED, Orders, Probe, Shuffle, probe_order
 from labkit.soft_prompt import SoftPrompt, initialise, load_prompt, save_prompt
 
@@ -105,8 +105,7 @@ def order_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dic
         "validation": gate.value,
         "validation_n": gate.n,
         "learns": learns(gate),
-        "device": str(backbone.device),
-        "dtype": str(backbone.dtype).removeprefix("torch."),
+        **backbone.where(),
     }
     limit = place.limit or TEST_EXAMPLES[setting.profile]
     plain = evaluate(model, prompt, task, "test", limit=limit)
@@ -214,11 +213,6 @@ def _same_probe(setting: OrderSetting, name: str, place: Place) -> dict | None:
                 row = {**row, "setting": setting.name, "paper": setting.paper}
                 return row | ({"verdict": _verdicts(row)} if row["learns"] else {})
     return None
-
-
-@functools.lru_cache(maxsize=2)  # the rows of a table share their model
-def shared_backbone(name: str, dtype: torch.dtype | None = None) -> Backbone:
-    return load_backbone(name, dtype=dtype)
 
 
 def learns(gate: Evaluation) -> bool:

@@ -20,7 +20,7 @@ from labkit.experiments.grid import (
     Place,
     short,
 )
-from labkit.experiments.training import scores_of
+from labkit.experiments.training import scores_of, shared_backbone
 from labkit.lstm_sorter import BUDGET, search
 from labkit.shuffle_probe import Shuffle
 from labkit.soft_prompt import SoftPrompt, load_prompt
@@ -65,8 +65,7 @@ def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> d
         "method": setting.method,
         "positions": setting.enhanced,
         "start": setting.start,
-        "device": str(model.backbone.device),
-        "dtype": str(model.backbone.dtype).removeprefix("torch."),
+        **model.backbone.where(),
     }
     if setting.method is None:
         return row | {"order": start} | scores_of(evaluate(model, given, task, limit=place.limit))
@@ -100,7 +99,7 @@ def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> d
 
 def _prompt(setting: SearchSetting, task: Task, place: Place) -> tuple[PromptedModel, SoftPrompt]:
     """The course's own prompt for this model and task, or one trained for this table."""
-    backbone = order.shared_backbone(setting.backbone)
+    backbone = shared_backbone(setting.backbone)
     kept = PROMPTS / f"{short(setting.backbone)}-{task.name}"
     if setting.recipe.length == LENGTH and kept.is_dir():
         prompt, card = load_prompt(kept)
@@ -112,7 +111,7 @@ def _prompt(setting: SearchSetting, task: Task, place: Place) -> tuple[PromptedM
 def _settings(backbone: str | None, profile: str) -> list[SearchSetting]:
     name = backbone or ("google-t5/t5-base" if profile == "full" else "minilm")
     recipe = order.recipe_for(name, profile, 100 if profile == "full" else LENGTH)
-    budget = BUDGET if profile == "full" else BUDGETS.get(order.shared_backbone(name).readout)
+    budget = BUDGET if profile == "full" else BUDGETS.get(shared_backbone(name).readout)
 
     def line(label: str, method: str | None, **more: object) -> SearchSetting:
         own = {"budget": budget or BUDGET, **more}

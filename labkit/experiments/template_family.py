@@ -17,13 +17,11 @@ from __future__ import annotations
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from labkit.core import statistics
-from labkit.core.backbones import Backbone, load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import Difference
 from labkit.core.tasks import Task
@@ -38,7 +36,7 @@ from labkit.experiments.grid import (
     file_name,
     from_digits,
 )
-from labkit.experiments.training import scores_of
+from labkit.experiments.training import scores_of, shared_backbone
 from labkit.p_tuning import PromptEncoder, lay_virtual_tokens
 
 BASE = "Here is a movie review: {text}\nThe sentiment is: {mask}"
@@ -89,7 +87,9 @@ def family_row(setting: FamilySetting, task: Task, seed: int, place: Place) -> d
     A hard prompt has no seeds: its row says ``learns: False``, so that it is run once, and carries
     ``calibrated``, the examples that are right after batch calibration.
     """
-    model = PromptedModel(_backbone(setting.backbone), TEMPLATES[setting.member], Verbalizer(WORDS))
+    model = PromptedModel(
+        shared_backbone(setting.backbone), TEMPLATES[setting.member], Verbalizer(WORDS)
+    )
     row = {
         "setting": setting.name,
         "seed": seed,
@@ -125,15 +125,9 @@ def family_row(setting: FamilySetting, task: Task, seed: int, place: Place) -> d
         "trained": sum(p.numel() for p in prompt.parameters() if p.requires_grad),
         "losses": [round(loss, 4) for loss in history.losses],
         "seconds": round(history.seconds, 1),
-        "device": str(model.backbone.device),
-        "dtype": str(model.backbone.dtype).removeprefix("torch."),
+        **model.backbone.where(),
     }
     return row | made | scores_of(result)
-
-
-@lru_cache(maxsize=1)
-def _backbone(name: str) -> Backbone:
-    return load_backbone(name)
 
 
 def _settings(backbone: str | None, profile: str) -> list[FamilySetting]:

@@ -8,6 +8,7 @@ checkpoints (``full`` profile, from the Hub, or ``backbone`` with a folder).
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import time
@@ -114,8 +115,10 @@ def _trained(
     tuning_weights = setting.method == "fine-tuning"
     if setting.adaptation:
         backbone = adapted(setting.backbone, setting.adaptation, seed)
+    elif tuning_weights:
+        backbone = load_backbone(setting.backbone, trainable=True)
     else:
-        backbone = load_backbone(setting.backbone, trainable=tuning_weights)
+        backbone = shared_backbone(setting.backbone)
     model = PromptedModel.for_task(backbone, task, soft=not tuning_weights)
     model.sentinel = model.sentinel or setting.sentinel
     prompt = None
@@ -143,8 +146,7 @@ def _trained(
             "loss": float(np.mean(history.losses[-20:])) if history.losses else None,
             "best_step": history.best_step,
             "seconds": round(history.seconds, 1),
-            "device": str(backbone.device),
-            "dtype": str(backbone.dtype).removeprefix("torch."),
+            **backbone.where(),
         },
     )
 
@@ -154,7 +156,7 @@ def _hard(
 ) -> tuple[PromptedModel, None, Evaluation, dict]:
     """The best cell of the course's grid on validation, calibrations and examples included."""
     started = time.perf_counter()
-    backbone = load_backbone(setting.backbone)
+    backbone = shared_backbone(setting.backbone)
     templates, verbalizers = sentiment_grid(backbone.readout, task, seed)
     grid = score_grid(backbone, task, templates, verbalizers, "validation", VALIDATION_SENTENCES)
     cell = grid.best()
@@ -170,10 +172,15 @@ def _hard(
             "validation": float(grid.correct(cell).mean()),
             "validation_n": len(grid.targets),
             "seconds": round(time.perf_counter() - started, 1),
-            "device": str(backbone.device),
-            "dtype": str(backbone.dtype).removeprefix("torch."),
+            **backbone.where(),
         },
     )
+
+
+@functools.lru_cache(maxsize=2)  # the rows of a table share their model
+def shared_backbone(name: str, dtype: torch.dtype | None = None) -> Backbone:
+    """A frozen backbone, loaded once for all rows of this process."""
+    return load_backbone(name, dtype=dtype)
 
 
 def scores_of(result: Evaluation) -> dict:
@@ -264,7 +271,7 @@ def _same_row(setting: TrainingSetting, task: str, seed: int, place: Place) -> d
 def _recipe(backbone: str, profile: str) -> Recipe:
     if profile == "full":
         return LESTER
-    return RECIPES[load_backbone(backbone).readout]
+    return RECIPES[shared_backbone(backbone).readout]
 
 
 def _length_settings(backbone: str | None, profile: str) -> list[TrainingSetting]:

@@ -27,8 +27,7 @@ from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import Task, load_task, without_overlap
 from labkit.core.tuning import fit
 from labkit.experiments.grid import Experiment, Place, Setting, file_name, short
-from labkit.experiments.order import shared_backbone
-from labkit.experiments.training import RECIPES, scores_of
+from labkit.experiments.training import RECIPES, scores_of, shared_backbone
 from labkit.prompt_transfer import (
     TransferTable,
     fit_mixture,
@@ -77,8 +76,7 @@ def transfer_row(setting: TransferSetting, _task: Task, seed: int, place: Place)
         "method": "prompt" if setting.source else setting.name,
         "source": setting.source,
         **asdict(setting.recipe),
-        "device": str(backbone.device),
-        "dtype": str(backbone.dtype).removeprefix("torch."),
+        **backbone.where(),
     }
     prompt = None
     if setting.name != NO_PROMPT:
