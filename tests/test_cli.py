@@ -19,6 +19,8 @@ import torch
 
 from conftest import ROOT
 from labkit import benchmarks, cli, experiments, shuffle_probe
+from labkit.cli.folders import RUN_FOLDER
+from labkit.cli.options import command_line, read_verbalizer
 from labkit.core import assets, prompted_model, tuning
 from labkit.core.engines import Engine
 from labkit.core.errors import LabError
@@ -333,7 +335,7 @@ def test_interrupted_run_goes_on_to_the_same_prompt(
     assert "--resume" in line
     assert lab(*tuning_films, "--out", out, "--resume").code == 0
     assert weights(out) == weights(trained)
-    assert not (out / cli.RUN_FOLDER).exists()
+    assert not (out / RUN_FOLDER).exists()
 
 
 def test_run_that_was_interrupted_is_not_trampled_on(
@@ -380,7 +382,7 @@ def test_run_that_never_began_leaves_no_trace(
     assert_refused(lab(*tuning_films, "--lr", 0, "--out", copy_of_trained), "lr=0")
     assert_refused(lab(*tuning_films, "--lr", 0, "--out", tmp_path / "new"), "lr=0")
     assert weights(copy_of_trained) == weights(trained)
-    assert not (copy_of_trained / cli.RUN_FOLDER).exists()
+    assert not (copy_of_trained / RUN_FOLDER).exists()
     assert not (tmp_path / "new").exists()
 
 
@@ -754,18 +756,18 @@ def test_bench_passes_its_options_on(
 
 
 def test_verbalizer_line() -> None:
-    assert cli.read_verbalizer(None) is None
-    assert cli.read_verbalizer("neg=a bad film|awful, pos = great") == {
+    assert read_verbalizer(None) is None
+    assert read_verbalizer("neg=a bad film|awful, pos = great") == {
         "neg": ("a bad film", "awful"),
         "pos": ("great",),
     }
     with pytest.raises(LabError, match="neg=bad"):
-        cli.read_verbalizer("neg=awful,neg=bad")
+        read_verbalizer("neg=awful,neg=bad")
 
 
 def test_recorded_command_is_a_command_without_folders_of_this_machine(tmp_path: Path) -> None:
     options = {"backbone": str(tmp_path / "model"), "template": "{text} It's", "limit": None}
-    command = cli.command_line("tune", {**options, "batch_size": 4, "out": tmp_path / "a/p"})
+    command = command_line("tune", {**options, "batch_size": 4, "out": tmp_path / "a/p"})
     assert command == (
         """labkit tune --backbone model --template '{text} It'"'"'s' --batch-size 4 --out p"""
     )

@@ -1,0 +1,142 @@
+"""`labkit doctor`, `assets`, `assignments` and `grade`: the course on a machine and in a class."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labkit.cli.options import Json
+from labkit.cli.output import progress, show, verb
+
+app = typer.Typer()
+assets_app = typer.Typer(help="The default models and data, fetched once.")
+assignments_app = typer.Typer(help="The students' skeletons, made from notebooks/.")
+app.add_typer(assets_app, name="assets")
+app.add_typer(assignments_app, name="assignments")
+
+Names = Annotated[list[str] | None, typer.Argument(help="default: all of them")]
+CourseFolder = Annotated[Path, typer.Option("--root", help="the course's folder")]
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Check versions, device, assets, kernel and disk, and say how to fix what is wrong."""
+    with verb(as_json):
+        from labkit.doctor import examine
+
+        checks = examine()
+    ok = all(check.ok for check in checks)
+    lines = [f"[{'ok' if c.ok else 'fail'}] {c.name}: {c.found}" + c.advice() for c in checks]
+    show({"ok": ok, "checks": [check._asdict() for check in checks]}, lines, as_json)
+    raise typer.Exit(0 if ok else 1)
+
+
+@assets_app.command("fetch")
+def assets_fetch(names: Names = None, as_json: Json = False) -> None:
+    """Bring what is missing or damaged; an interrupted download goes on where it stopped."""
+    again = "stopped; `labkit assets fetch` goes on from there"
+    with verb(as_json, again), progress("fetching") as update:
+        from labkit.core import assets
+
+        assets.fetch(names, lambda what, done, total: update(done, total, what))
+        states = assets.verify(names)
+    _show_assets(states, as_json)
+
+
+@assets_app.command("verify")
+def assets_verify(names: Names = None, as_json: Json = False) -> None:
+    """Compare the checksums of what is in the cache; exit code 1 if something is not whole."""
+    with verb(as_json):
+        from labkit.core import assets
+
+        states = assets.verify(names)
+    _show_assets(states, as_json)
+    raise typer.Exit(0 if set(states.values()) == {"ok"} else 1)
+
+
+@assets_app.command("list")
+def assets_list(as_json: Json = False) -> None:
+    """Name the default models and data, with size, licence and whether they are here."""
+    with verb(as_json):
+        from labkit.core import assets
+
+        known = assets.ASSETS.values()
+        states = {a.name: "fetched" if assets.is_ready(a) else "missing" for a in known}
+    _show_assets(states, as_json)
+
+
+def _show_assets(states: Mapping[str, str], as_json: bool) -> None:
+    from labkit.core.assets import ASSETS
+
+    rows = [
+        {
+            "name": name,
+            "state": state,
+            "version": ASSETS[name].version,
+            "size": ASSETS[name].size,
+            "licence": ASSETS[name].licence,
+            "about": ASSETS[name].about,
+        }
+        for name, state in states.items()
+    ]
+    lines = [
+        f"{row['name']:<9}{row['state']:<9}{row['size'] / 1e6:>6.1f} MB  {row['licence']:<11}"
+        f"{row['about']}"
+        for row in rows
+    ]
+    show({"assets": rows}, lines, as_json)
+
+
+@assignments_app.command("build")
+def assignments_build(root: CourseFolder = Path(), as_json: Json = False) -> None:
+    """Write assignments/ anew from notebooks/."""
+    with verb(as_json):
+        from labkit.course import assignments
+
+        files = [str(path) for path in assignments.build(root)]
+    show({"files": files}, files, as_json)
+
+
+@assignments_app.command("check")
+def assignments_check(root: CourseFolder = Path(), as_json: Json = False) -> None:
+    """Prove that the skeletons are current, empty and marked rightly; exit code 1 if not."""
+    with verb(as_json), progress("checking") as update:
+        from labkit.course import assignments
+
+        found = list(assignments.check(root, lambda name: update(0, None, name)))
+    ok = all(finding.ok for finding in found)
+    lines = [line for finding in found for line in finding.lines()]
+    show({"ok": ok, "findings": [finding._asdict() for finding in found]}, lines, as_json)
+    raise typer.Exit(0 if ok else 1)
+
+
+@app.command()
+def grade(
+    folder: Annotated[Path, typer.Argument(help="holds a folder for each student")],
+    root: CourseFolder = Path(),
+    out: Annotated[Path, typer.Option(help="folder for gradebook and tables")] = Path("marks"),
+    cell_seconds: Annotated[float, typer.Option(min=1, help="for one cell")] = 60,
+    notebook_seconds: Annotated[float, typer.Option(min=1, help="for one notebook")] = 300,
+    memory_gb: Annotated[float, typer.Option(min=1, help="for one notebook")] = 6,
+    as_json: Json = False,
+) -> None:
+    """Mark every student's notebooks: marks.csv and marks.md, with the checks' hints."""
+    again = f"stopped; the same command goes over all of them again, into {out}"
+    with verb(as_json, again), progress("marking") as update:
+        from labkit.course import grading
+        from labkit.course.sandbox import Limits
+
+        limits = Limits(cell_seconds, notebook_seconds, round(memory_gb * 2**30))
+        report = grading.grade(folder, root, out, limits, update)
+    rows = [mark._asdict() for mark in report.marks]
+    lines = [
+        f"{student}: {points:g} of {most:g}" + (f", {by_hand} to mark by hand" if by_hand else "")
+        for student, (points, most, by_hand) in report.totals().items()
+    ]
+    if not report.isolated:
+        lines.append("not isolated: this system can't shut a process in; see docs/instructor.md")
+    result = {"marks": rows, "isolated": report.isolated, "out": str(out)}
+    show(result, [*lines, f"in {out}: marks.csv, marks.md and the gradebook"], as_json)

@@ -1,0 +1,86 @@
+"""Folders that verbs write to: nothing of the user's is lost, and a stopped run can go on."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+from labkit.core.errors import LabError
+
+RUN_FOLDER = ".run"
+"""Inside the folder of a prompt that is being trained: the state to resume from."""
+
+
+@contextlib.contextmanager
+def run_folder(out: Path, command: str, resume: bool) -> Iterator[Path]:
+    """``<out>/.run`` for the state of a run; saving the finished prompt replaces it.
+
+    Raises:
+        LabError: if ``out`` can't be written, holds other files (they would be lost), or holds a
+            run that is not finished and not the one to resume.
+    """
+    folder, started = out / RUN_FOLDER, out / RUN_FOLDER / "command.txt"
+    state = folder / "state.pt"
+    check_replaceable(out)
+    if state.is_file():
+        with writing(out):
+            earlier = started.read_text(encoding="utf-8") if started.is_file() else "another run"
+        if not resume:
+            raise LabError(
+                f"{out} holds a run that was interrupted; continue it with --resume, choose "
+                f"another --out, or delete {folder}"
+            )
+        if earlier != command:
+            raise LabError(
+                f"{out} holds a run started as `{earlier}`; resume with the same options, or "
+                "choose another --out"
+            )
+    with writing(out):
+        folder.mkdir(parents=True, exist_ok=True)
+        started.write_text(command, encoding="utf-8")
+    try:
+        yield folder
+    finally:
+        if not state.is_file():  # nothing to resume from: leave no trace
+            shutil.rmtree(folder, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                out.rmdir()  # only if it is empty
+
+
+def check_replaceable(out: Path) -> None:
+    from labkit.soft_prompt import CARD, CONFIG, WEIGHTS
+
+    here = Path.cwd()
+    if out.resolve() in (here, *here.parents):
+        raise LabError(f"--out {out} is the folder you stand in, or around it; name one inside it")
+    if out.is_dir():
+        others = {file.name for file in out.iterdir()} - {CARD, CONFIG, WEIGHTS, RUN_FOLDER}
+        if others:
+            raise LabError(
+                f"--out {out} holds other files ({', '.join(sorted(others)[:3])}); choose a folder "
+                "of the prompt's own"
+            )
+
+
+def check_writable(folder: Path) -> None:
+    """Before hours of work, and without making anything."""
+    from labkit.doctor import nearest_existing
+
+    with writing(folder), tempfile.TemporaryFile(dir=nearest_existing(folder)):
+        pass
+
+
+@contextlib.contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise LabError(
+            f"{folder} can't be written ({reason}); make room or choose another --out"
+        ) from error

@@ -1,0 +1,131 @@
+"""What the verbs share in reading their options; a wrong one is a `LabError` that names it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from labkit.core.errors import LabError
+
+if TYPE_CHECKING:
+    from labkit.core.backbones import Backbone
+    from labkit.core.engines import Engine
+    from labkit.core.prompted_model import PromptedModel
+    from labkit.core.tasks import Task
+    from labkit.soft_prompt import PromptCard
+
+BackboneName = Annotated[
+    str, typer.Option("--backbone", help="smollm2, minilm, a Hub id, or a folder")
+]
+TaskName = Annotated[
+    str, typer.Option("--task", help="rt-polarity, sst2, ..., or a folder with train.jsonl")
+]
+TemplateLine = Annotated[
+    str | None,
+    typer.Option(
+        "--template",
+        help="such as '{soft}{text} It was {mask}'; \\n is a new line. Default: the task's own",
+    ),
+]
+Words = Annotated[
+    str | None,
+    typer.Option(
+        "--verbalizer",
+        help="label words, as 'negative=terrible|awful,positive=great'. Default: the task's own",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+Length = Annotated[int, typer.Option("--length", min=1, help="virtual tokens")]
+
+
+def read_verbalizer(line: str | None) -> dict[str, tuple[str, ...]] | None:
+    """``negative=terrible|awful,positive=great`` as class → words; None stays None."""
+    if line is None:
+        return None
+    words: dict[str, tuple[str, ...]] = {}
+    for part in line.split(","):
+        label, equals, options = (piece.strip() for piece in part.partition("="))
+        if not equals or not label or label in words:
+            raise LabError(
+                f"--verbalizer {line!r}: {part.strip()!r} is not one class with its words; write "
+                "'negative=terrible|awful,positive=great'"
+            )
+        words[label] = tuple(word.strip() for word in options.split("|"))
+    return words
+
+
+def read_seeds(line: str) -> tuple[int, ...]:
+    """``0,1,2`` as numbers."""
+    parts = [part.strip() for part in line.split(",")]
+    if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
+        raise LabError(f"--seeds {line!r} are not distinct whole numbers; write them as 0,1,2")
+    return tuple(int(part) for part in parts)
+
+
+def read_range(line: str | None) -> tuple[int, int] | None:
+    """``0-50`` as first and last; None stays None."""
+    if line is None:
+        return None
+    first, dash, last = line.partition("-")
+    if not (dash and first.isdecimal() and last.isdecimal()):
+        raise LabError(f"--fixed {line!r} is no range; write first-last, such as 0-50")
+    return int(first), int(last)
+
+
+def read_profile(name: str | None) -> str | None:
+    if name not in (None, "small", "full"):
+        raise LabError(f"--profile {name!r} is not a profile; choose small or full")
+    return name
+
+
+def read_engine(
+    name: str, address: str | None, workers: int | None, threads: int | None, gpus: float
+) -> Engine:
+    from labkit.core.engines import LocalEngine, RayEngine
+
+    if name == "local":
+        if address is not None:
+            raise LabError("--address is for --engine ray")
+        return LocalEngine(workers, threads)
+    if name != "ray":
+        raise LabError(f"--engine {name!r} is unknown; choose local or ray")
+    return RayEngine(address, threads or 1, gpus)
+
+
+def model_for(
+    backbone: Backbone,
+    task: Task,
+    template: str | None,
+    words: Mapping[str, tuple[str, ...]] | None,
+    *,
+    soft: bool,
+    card: PromptCard | None = None,
+) -> PromptedModel:
+    """What is given goes before what was saved with the prompt, and that before the task's own."""
+    from labkit.core.prompted_model import PromptedModel
+    from labkit.core.templates import Template, Verbalizer
+
+    line = None if template is None else Template(template.replace("\\n", "\n"))
+    verbalizer = None if words is None else Verbalizer(words)
+    if line is not None and verbalizer is not None and card is None:
+        return PromptedModel(backbone, line, verbalizer)
+    own = card.model(backbone) if card else PromptedModel.for_task(backbone, task, soft=soft)
+    changes: dict[str, object] = {} if verbalizer is None else {"verbalizer": verbalizer}
+    if line is not None:
+        changes |= {"template": line, "sentinel": None}  # whether it has one is the template's word
+    return own.with_changes(**changes)
+
+
+def command_line(verb: str, options: Mapping[str, object]) -> str:
+    """The command that does the same again; of a folder only its name, so that nothing of this
+    machine is in it."""
+    words = ["labkit", verb]
+    for name, value in options.items():
+        if value is not None:
+            is_path = isinstance(value, Path) or Path(str(value)).is_absolute()
+            words += [f"--{name.replace('_', '-')}", Path(value).name if is_path else str(value)]
+    return shlex.join(words)

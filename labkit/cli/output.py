@@ -1,0 +1,113 @@
+"""What the verbs print: results on standard output, progress and errors on standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import math
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from labkit.core.errors import LabError
+
+if TYPE_CHECKING:
+    from labkit.core.prompted_model import Evaluation
+
+WRONG_INPUT, INTERRUPTED = 2, 130
+
+Update = Callable[..., None]
+"""Called with (done, total, text): moves the progress bar."""
+
+AGAIN = "stopped; the same command with --resume keeps the finished rows and runs the others"
+
+
+@contextlib.contextmanager
+def verb(as_json: bool, interrupted: str = "stopped") -> Iterator[None]:
+    """Errors as one line and an exit code; with ``--json`` no library can write to stdout."""
+    try:
+        with contextlib.redirect_stdout(sys.stderr) if as_json else contextlib.nullcontext():
+            yield
+    except LabError as error:
+        complain(f"error: {error}")
+        raise typer.Exit(WRONG_INPUT) from error
+    except KeyboardInterrupt as error:
+        complain(interrupted)
+        raise typer.Exit(INTERRUPTED) from error
+
+
+@contextlib.contextmanager
+def progress(text: str) -> Iterator[Update]:
+    """A bar with the time left on stderr, if that is a terminal."""
+    from rich import progress
+    from rich.console import Console
+
+    bar = progress.Progress(
+        progress.TextColumn("{task.description}", markup=False),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TimeRemainingColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        refresh_per_second=4,
+        disable=not sys.stderr.isatty(),
+    )
+    with bar:
+        task = bar.add_task(text, total=None)
+
+        def update(done: int, total: int | None, text: str | None = None) -> None:
+            bar.update(task, completed=done, total=total, description=text)
+
+        yield update
+
+
+def complain(text: object) -> None:
+    print(" ".join(str(text).split()), file=sys.stderr)
+
+
+def show(result: Mapping[str, Any], lines: Sequence[str], as_json: bool) -> None:
+    print(json.dumps(_finite(result), ensure_ascii=False) if as_json else "\n".join(lines))
+
+
+def _finite(value: object) -> object:
+    """The same without NaN and infinity, which JSON does not have."""
+    if isinstance(value, Mapping):
+        return {key: _finite(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(inner) for inner in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
+
+
+def as_row(result: Evaluation) -> dict[str, Any]:
+    return {
+        "metric": result.metric,
+        "value": result.value,
+        "ci95": list(result.ci95),
+        "majority": result.majority,
+        "n": result.n,
+        "shortened": result.shortened,
+    }
+
+
+def score_lines(scores: Mapping[str, Any]) -> list[str]:
+    low, high = scores["ci95"]
+    blind = scores["majority"]
+    against = "" if blind is None else f", majority class {blind:.3f}"
+    lines = [
+        f"{scores['metric']} {scores['value']:.3f} [{low:.3f}, {high:.3f}] "
+        f"(n = {scores['n']}{against})"
+    ]
+    if scores["shortened"]:
+        lines.append(f"{scores['shortened']} of {scores['n']} texts were shortened to fit")
+    return lines
+
+
+def table_lines(result: Mapping[str, object]) -> list[str]:
+    return [
+        f"{key:<22}{value:.3f}" if isinstance(value, float) else f"{key:<22}{value}"
+        for key, value in result.items()
+    ]

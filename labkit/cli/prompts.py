@@ -1,0 +1,389 @@
+"""`labkit evaluate`, `tune`, `probe` and `sort`: one prompt, trained, scored and ordered."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from labkit.cli.folders import RUN_FOLDER, check_replaceable, check_writable, run_folder, writing
+from labkit.cli.options import (
+    BackboneName,
+    Json,
+    Length,
+    TaskName,
+    TemplateLine,
+    Words,
+    command_line,
+    model_for,
+    read_range,
+    read_verbalizer,
+)
+from labkit.cli.output import Update, as_row, progress, score_lines, show, verb
+from labkit.core.errors import LabError
+
+if TYPE_CHECKING:
+    from labkit.core.prompted_model import PromptedModel
+    from labkit.core.tasks import Task
+    from labkit.shuffle_probe import Orders, Shuffle
+    from labkit.soft_prompt import PromptCard, SoftPrompt
+
+app = typer.Typer()
+
+
+@app.command()
+def evaluate(
+    backbone: BackboneName,
+    task: TaskName,
+    template: TemplateLine = None,
+    verbalizer: Words = None,
+    prompt: Annotated[Path | None, typer.Option(help="folder of a saved soft prompt")] = None,
+    split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
+    limit: Annotated[int | None, typer.Option(min=1, help="score a sample of that many")] = None,
+    as_json: Json = False,
+) -> None:
+    """Score a hard prompt, or a saved soft prompt, with its 95 % interval."""
+    with verb(as_json), progress("scoring") as update:
+        from labkit.core import prompted_model
+        from labkit.core.backbones import load_backbone
+        from labkit.core.tasks import load_task
+        from labkit.soft_prompt import load_for
+
+        data = load_task(task)
+        words = read_verbalizer(verbalizer)
+        frozen = load_backbone(backbone)
+        module, card = (None, None) if prompt is None else load_for(frozen, prompt)
+        model = model_for(frozen, data, template, words, soft=prompt is not None, card=card)
+        result = prompted_model.evaluate(model, module, data, split, limit=limit, progress=update)
+    scores = as_row(result)
+    lines = [frozen.describe(), f"template {model.template.text!r}", *score_lines(scores)]
+    about = {"backbone": backbone, "task": data.name, "split": split, **frozen.where()}
+    show({**scores, "seconds": result.seconds, **about}, lines, as_json)
+
+
+@app.command()
+def tune(
+    backbone: BackboneName,
+    task: TaskName,
+    out: Annotated[Path, typer.Option(help="folder for the prompt")],
+    template: TemplateLine = None,
+    verbalizer: Words = None,
+    length: Length = 20,
+    steps: Annotated[int | None, typer.Option(min=1)] = None,
+    batch_size: Annotated[int | None, typer.Option(min=1)] = None,
+    init: Annotated[str, typer.Option(help="uniform, vocab, labels or text:...")] = "vocab",
+    encoder: Annotated[
+        str | None, typer.Option(help="P-Tuning: lstm or mlp writes the virtual tokens")
+    ] = None,
+    lr: Annotated[float | None, typer.Option(help="learning rate")] = None,
+    optimizer: Annotated[str | None, typer.Option(help="adam, adamw or adafactor")] = None,
+    schedule: Annotated[str | None, typer.Option(help="constant, linear or cosine")] = None,
+    warmup: Annotated[int | None, typer.Option(min=0, help="steps until lr is reached")] = None,
+    clip: Annotated[float | None, typer.Option(help="largest norm of the gradient")] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    limit: Annotated[int | None, typer.Option(min=1, help="train on a sample of that many")] = None,
+    evaluate_every: Annotated[
+        int | None, typer.Option(min=1, help="steps between validations; the best one is kept")
+    ] = None,
+    patience: Annotated[
+        int | None, typer.Option(min=1, help="validations without a new best before stopping")
+    ] = None,
+    resume: Annotated[bool, typer.Option(help="go on with an interrupted run")] = False,
+    as_json: Json = False,
+) -> None:
+    """Train a soft prompt, score it on test, and save it in PEFT's format.
+
+    What is not given follows the recipe for the backbone's readout.
+    """
+    again = "stopped; the same command with --resume goes on from the last saved step"
+    with verb(as_json, again), progress("preparing") as update:
+        from labkit.core.backbones import load_backbone
+        from labkit.core.tasks import load_task
+        from labkit.experiments import RECIPES
+        from labkit.p_tuning import PromptEncoder
+        from labkit.soft_prompt import initialise
+
+        data = load_task(task)
+        words = read_verbalizer(verbalizer)
+        frozen = load_backbone(backbone)
+        given = {
+            "steps": steps,
+            "batch_size": batch_size,
+            "lr": lr,
+            "optimizer": optimizer,
+            "schedule": schedule,
+            "warmup": warmup,
+            "clip": clip,
+            "evaluate_every": evaluate_every,
+        }
+        settings = {
+            **RECIPES[frozen.readout].fit_options(),
+            **{name: value for name, value in given.items() if value is not None},
+            "seed": seed,
+            "limit": limit,
+            "patience": patience,
+        }
+        what = {"backbone": backbone, "task": task, "template": template, "verbalizer": verbalizer}
+        command = command_line(
+            "tune",
+            {**what, "length": length, "init": init, "encoder": encoder, **settings, "out": out},
+        )
+        model = model_for(frozen, data, template, words, soft=True)
+        prompt = initialise(init, frozen, length, model.verbalizer, seed)
+        if encoder is not None:
+            prompt = PromptEncoder.from_prompt(prompt, encoder, seed=seed)
+        result = _finished(out, command) if resume else None
+        if result is None:
+            result = _train(model, prompt, data, settings, command, out, resume, update)
+    lines = [
+        frozen.describe(),
+        f"template {model.template.text!r}, {length} virtual tokens",
+        f"{result['steps']} steps in {result['seconds']:.0f} s, kept step {result['best_step']}",
+        *score_lines(result),
+        *result["warnings"],
+        f"saved in {out}",
+    ]
+    about = {"backbone": backbone, "task": data.name, "split": "test", **frozen.where()}
+    show({**result, "out": str(out), "command": command, **about}, lines, as_json)
+
+
+def _train(
+    model: PromptedModel,
+    prompt: SoftPrompt,
+    task: Task,
+    settings: Mapping[str, Any],
+    command: str,
+    out: Path,
+    resume: bool,
+    update: Update,
+) -> dict[str, Any]:
+    """Train, score on test and save: the scores, and how the training went."""
+    from labkit.core.prompted_model import evaluate
+    from labkit.core.tuning import fit
+    from labkit.soft_prompt import save_prompt
+
+    def on_step(done: int, loss: float, _validation: float | None) -> None:
+        update(done, settings["steps"], f"training, loss {loss:.3f}")
+
+    with run_folder(out, command, resume) as run:
+        history = fit(
+            model, prompt, task, **settings, checkpoint=run, resume=resume, on_step=on_step
+        )
+        update(0, None, "scoring on test")
+        result = {
+            **as_row(evaluate(model, prompt, task, "test", progress=update)),
+            "steps": history.steps,
+            "best_step": history.best_step,
+            "loss": history.losses[-1],
+            "seconds": round(history.seconds, 2),
+        }
+        with writing(out):
+            warnings = save_prompt(
+                out, prompt, model, command=command, seed=settings["seed"], scores=result
+            )
+    return {**result, "warnings": warnings}
+
+
+def _finished(out: Path, command: str) -> dict[str, Any] | None:
+    """What `labkit tune` reported for the prompt in ``out``, if this command has made it."""
+    from labkit.soft_prompt import CARD, load_prompt
+
+    if (out / RUN_FOLDER).is_dir() or not (out / CARD).is_file():
+        return None
+    _, card = load_prompt(out)
+    return {**card.scores, "warnings": []} if card.command == command else None
+
+
+@app.command()
+def probe(
+    prompt: Annotated[Path, typer.Option(help="folder of a saved soft prompt")],
+    backbone: Annotated[
+        str | None, typer.Option(help="default: the one that the prompt was trained for")
+    ] = None,
+    task: TaskName = "rt-polarity",
+    permutations: Annotated[int, typer.Option(min=1, help="orders to score")] = 200,
+    unit: Annotated[int, typer.Option(min=1, help="virtual tokens that stay together")] = 1,
+    fixed: Annotated[
+        str | None, typer.Option(help="first-last virtual token kept in place, such as 0-0")
+    ] = None,
+    orders: Annotated[
+        str | None, typer.Option(help="instead: reversal, rotations or swaps")
+    ] = None,
+    no_positions: Annotated[
+        bool, typer.Option("--no-positions", help="virtual tokens without positions")
+    ] = False,
+    split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
+    limit: Annotated[int, typer.Option(min=8, help="examples to score each order on")] = 256,
+    seed: Annotated[int, typer.Option(min=0, help="of the orders")] = 0,
+    out: Annotated[Path | None, typer.Option(help="folder for the prediction matrix")] = None,
+    resume: Annotated[bool, typer.Option(help="go on with a stopped probe in --out")] = False,
+    as_json: Json = False,
+) -> None:
+    """Score a prompt in many orders of its virtual tokens."""
+    again = "stopped"
+    if out is not None:
+        again += "; the same command with --resume keeps the orders that were scored"
+    with verb(as_json, again), progress("probing") as update:
+        from labkit import shuffle_probe
+        from labkit.core import prompted_model
+        from labkit.core.backbones import load_backbone
+        from labkit.core.tasks import load_task
+        from labkit.soft_prompt import load_for, load_prompt
+
+        if resume and out is None:
+            raise LabError("--resume needs the --out folder of the probe to continue")
+        shuffle = shuffle_probe.Shuffle(unit, read_range(fixed))
+        card = load_prompt(prompt)[1]
+        if backbone is None and card is None:
+            raise LabError(f"{prompt} does not say its backbone; name it with --backbone")
+        data = load_task(task)
+        frozen = load_backbone(backbone or card.backbone)
+        module, card = load_for(frozen, prompt)
+        model = model_for(frozen, data, None, None, soft=True, card=card)
+        chosen = _orders(shuffle, orders, len(module()), permutations, seed)
+        bare = model.with_changes(positions=False)
+        with writing(out) if out is not None else contextlib.nullcontext():
+            result = shuffle_probe.probe_order(
+                bare if no_positions else model,
+                module,
+                data,
+                chosen,
+                split,
+                limit=limit,
+                out=out,
+                resume=resume,
+                progress=update,
+            )
+        without = prompted_model.evaluate(bare, module, data, split, limit=limit)
+    told = {**result.summary(), "no_positions": without.value}
+    about = {"backbone": frozen.name, "task": data.name, "split": split, **frozen.where()}
+    show({**told, **about}, _probe_lines(told, shuffle, orders), as_json)
+
+
+def _orders(
+    shuffle: Shuffle, named: str | None, length: int, permutations: int, seed: int
+) -> Orders:
+    from labkit.shuffle_probe import NAMED
+
+    if named is None:
+        return shuffle.draw(length, permutations, seed)
+    if named not in NAMED:
+        raise LabError(f"--orders {named!r} is unknown; choose {', '.join(NAMED)}")
+    return NAMED[named](length)
+
+
+def _probe_lines(told: Mapping[str, Any], shuffle: Shuffle, orders: str | None) -> list[str]:
+    low, high = told["ci95"]
+    lines = [
+        f"{told['permutations']} orders: {orders or shuffle}",
+        f"trained order   {told['metric']} {told['baseline']:.3f} [{low:.3f}, {high:.3f}] "
+        f"(n = {told['n']}), without positions {told['no_positions']:.3f}",
+        f"other orders    worst {told['worst']:.3f}, mean {told['mean']:.3f}, best "
+        f"{told['best']:.3f}; {told['worse']} worse, {told['better']} better, "
+        f"{told['equal']} equal",
+        "random order minus trained     {:+.3f} [{:+.3f}, {:+.3f}]".format(
+            *told["mean_difference"]
+        ),
+        f"best order, where chosen {told['best_chosen']:+.3f}, on the other half "
+        "{:+.3f} [{:+.3f}, {:+.3f}]".format(*told["best_held_out"]),
+        f"share of the variance between orders that is sampling noise: {told['noise_share']:.2f}",
+    ]
+    if "significant" in told:
+        beyond = told["significant"]
+        lines.append(
+            f"beyond chance (McNemar, false-discovery rate 5 %): {beyond['worse']} worse, "
+            f"{beyond['better']} better; {told['flip_rate']:.1%} of the predictions flip"
+        )
+    return lines
+
+
+@app.command()
+def sort(
+    prompt: Annotated[Path, typer.Option(help="folder of a saved soft prompt")],
+    out: Annotated[Path, typer.Option(help="folder for the sorted prompt")],
+    method: Annotated[
+        str, typer.Option(help="swap, lstm, lstm-printed, lstm-taught, random or sinkhorn")
+    ] = "swap",
+    positions: Annotated[
+        bool, typer.Option("--positions", help="position enhancement for the lstm sorter")
+    ] = False,
+    budget: Annotated[
+        int | None, typer.Option(min=1, help="sentences through the model; default: 57,600")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    backbone: Annotated[str | None, typer.Option(help="default: the prompt's own")] = None,
+    task: Annotated[str | None, typer.Option(help="default: what it was trained on")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="report on a sample of that many")
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Look for a better order of a prompt's virtual tokens: chosen on train, reported on test."""
+    with verb(as_json), progress("sorting") as update:
+        from labkit import lstm_sorter
+        from labkit.core.backbones import load_backbone
+        from labkit.core.tasks import load_task
+        from labkit.soft_prompt import SoftPrompt, load_for, load_prompt, save_prompt
+
+        _, card = load_prompt(prompt)
+        if out.resolve() == prompt.resolve():
+            raise LabError(f"--out {out} is the prompt to be sorted; choose another folder")
+        check_replaceable(out)
+        check_writable(out)
+        backbone = backbone or (card and card.backbone)
+        task = task or (card and _trained_on(card))
+        if not backbone or not task:
+            raise LabError(
+                f"{prompt} does not say its backbone and task; name them with --backbone and --task"
+            )
+        data = load_task(task)
+        frozen = load_backbone(backbone)
+        module, card = load_for(frozen, prompt)
+        model = model_for(frozen, data, None, None, soft=True, card=card)
+        settings = {
+            "method": method,
+            "budget": lstm_sorter.BUDGET if budget is None else budget,
+            "seed": seed,
+            "positions": positions,
+            "limit": limit,
+        }
+        result = lstm_sorter.search(model, module, data, **settings, on_progress=update)
+        scores = {
+            "before": result.before.value,
+            "after": result.after.value,
+            "order": list(result.order),
+            "is_permutation": result.is_permutation,
+            "forward_passes": result.forward_passes,
+            "seconds": round(result.seconds, 2),
+            "loss_before": result.found.loss_before,
+            "loss": result.found.loss,
+        }
+        what = {"prompt": prompt, "backbone": backbone, "task": task, **settings}
+        flags = " --positions" if what.pop("positions") else ""
+        command = command_line("sort", {**what, "out": out}) + flags
+        ordered = SoftPrompt(module().detach()[scores["order"]])
+        with writing(out):
+            warnings = save_prompt(out, ordered, model, command=command, seed=seed, scores=scores)
+    lines = [
+        frozen.describe(),
+        f"before {result.before}",
+        f"after  {result.after}",
+        f"loss on training sentences {scores['loss_before']:.3f} → {scores['loss']:.3f}, "
+        f"{scores['forward_passes']:,} forward passes, {scores['seconds']:.0f} s",
+        f"order {' '.join(map(str, scores['order']))}",
+        *([] if result.is_permutation else ["not a permutation: virtual tokens repeat"]),
+        *warnings,
+        f"saved in {out}",
+    ]
+    about = {"metric": result.after.metric, "ci95": list(result.after.ci95), "n": result.after.n}
+    show({**scores, **about, "method": method, "out": str(out), "command": command}, lines, as_json)
+
+
+def _trained_on(card: PromptCard) -> str | None:
+    """The task in the command that made the prompt."""
+    words = shlex.split(card.command)
+    return words[words.index("--task") + 1] if "--task" in words[:-1] else None

@@ -1,0 +1,132 @@
+"""`labkit run`, `audit` and `bench`: tables of the paper, its own audit, and speed."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labkit.cli.folders import check_writable, writing
+from labkit.cli.options import BackboneName, Json, Length, read_engine, read_profile, read_seeds
+from labkit.cli.output import AGAIN, complain, progress, show, table_lines, verb
+
+app = typer.Typer()
+bench_app = typer.Typer(help="labkit against PEFT: same model, texts and prompt, in one run.")
+app.add_typer(bench_app, name="bench")
+
+
+@app.command()
+def run(
+    name: Annotated[str, typer.Argument(help="an experiment; a wrong name lists them all")],
+    profile: Annotated[
+        str | None, typer.Option(help="small or full; default: LABKIT_PROFILE, else small")
+    ] = None,
+    backbone: Annotated[str | None, typer.Option(help="instead of the experiment's own")] = None,
+    task: Annotated[str | None, typer.Option(help="instead of the experiment's own")] = None,
+    seeds: Annotated[str | None, typer.Option(help="such as 0,1,2")] = None,
+    out: Annotated[Path, typer.Option(help="folder for the results")] = Path("results"),
+    resume: Annotated[bool, typer.Option(help="keep the finished rows, run the others")] = False,
+    engine: Annotated[str, typer.Option(help="local, or ray for a cluster")] = "local",
+    address: Annotated[str | None, typer.Option(help="of a running Ray cluster")] = None,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="rows at once; default: what this machine has room for"),
+    ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="threads of a row; default: the cores shared out")
+    ] = None,
+    gpus: Annotated[float, typer.Option(min=0, help="GPUs of a row on the cluster")] = 0.0,
+    as_json: Json = False,
+) -> None:
+    """Run a named experiment: a table of the paper, row by row."""
+    with verb(as_json, AGAIN), progress(name) as update:
+        chosen = {} if seeds is None else {"seeds": read_seeds(seeds)}
+        check_writable(out)
+        from labkit import experiments
+        from labkit.core import assets
+        from labkit.course.plots import result_figure
+
+        size = read_profile(profile) or assets.profile()
+        if size == "full":
+            estimate = experiments.estimate(name, backbone=backbone, task=task, **chosen)
+            complain(estimate)
+        with writing(out):
+            result = experiments.run(
+                name,
+                profile=size,
+                backbone=backbone,
+                task=task,
+                out=out,
+                resume=resume,
+                on_progress=update,
+                engine=read_engine(engine, address, workers, threads, gpus),
+                **chosen,
+            )
+            figure = result_figure(result)
+            if figure is not None:
+                (out / f"{result['file']}.png").write_bytes(figure.png())
+        table = experiments.markdown(result)
+    show(result, [table.rstrip(), "", f"in {out}"], as_json)
+
+
+@app.command()
+def audit(as_json: Json = False) -> None:
+    """Compute what in the paper's own tables, text and equations does not add up."""
+    with verb(as_json):
+        from labkit.course import paper
+
+        findings = paper.audit()
+    show({"findings": [asdict(f) for f in findings]}, paper.as_lines(findings), as_json)
+
+
+@bench_app.command("tune")
+def bench_tune(
+    backbone: BackboneName = "smollm2", length: Length = 20, as_json: Json = False
+) -> None:
+    """Training steps per second."""
+    with verb(as_json), progress("training") as update:
+        from labkit import benchmarks
+
+        result = benchmarks.bench_tune(backbone=backbone, length=length, on_progress=update)
+    show(result, table_lines(result), as_json)
+
+
+@bench_app.command("evaluate")
+def bench_evaluate(
+    backbone: BackboneName = "smollm2",
+    length: Length = 20,
+    limit: Annotated[int, typer.Option(min=1, help="sentences to score")] = 128,
+    as_json: Json = False,
+) -> None:
+    """Seconds to score sentences, and whether the predictions agree."""
+    with verb(as_json), progress("scoring") as update:
+        from labkit import benchmarks
+
+        result = benchmarks.bench_evaluate(
+            backbone=backbone, length=length, limit=limit, on_progress=update
+        )
+    show(result, table_lines(result), as_json)
+
+
+@bench_app.command("probe")
+def bench_probe(
+    backbone: BackboneName = "smollm2",
+    length: Length = 20,
+    limit: Annotated[int, typer.Option(min=1, help="sentences to score")] = 128,
+    permutations: Annotated[int, typer.Option(min=2, help="orders to score")] = 2,
+    as_json: Json = False,
+) -> None:
+    """Permutations per second, and how time and memory grow with them and with the examples."""
+    with verb(as_json), progress("probing") as update:
+        from labkit import benchmarks
+
+        result = benchmarks.bench_probe(
+            backbone=backbone,
+            length=length,
+            limit=limit,
+            permutations=permutations,
+            on_progress=update,
+        )
+    show(result, table_lines(result), as_json)
