@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from pathlib import Path
 
 import nbformat
@@ -14,6 +15,24 @@ from labkit.course import translation
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TRANSLATED = sorted((ROOT / "docs/zh").glob("*.md"))
+
+CODE = re.compile(r"`[^`\n]+`")
+EQUATION = re.compile(r"\$\$.+?\$\$|\$[^$\n]+\$", re.DOTALL)
+
+# What a text has in common with its translation, once code and equations are out of the way.
+COMMON = {
+    "heading": re.compile(r"^#+ (?:\d+)?", re.MULTILINE),
+    "fold": re.compile(r"</?(?:details|summary)>"),
+    "link": re.compile(r"(?<=\]\()[^)\s]+(?=\))|https?://[^\s)）>，。]+"),
+    "item": re.compile(r"^ *(?:-|\d+\.) ", re.MULTILINE),
+    "table cell": re.compile(r"\|"),
+    "emphasis": re.compile(r"\*+"),
+    "difficulty": re.compile(r"[●○]+"),
+    "number": re.compile(r"\d[\d.,]*\d"),  # of two digits or more: "five" may become 5
+}
+
+# Half-width punctuation at a Chinese character, and Chinese and Latin without a space between.
+CRAMPED = re.compile(r"[\u4e00-\u9fff][\w,.;:?!()`$]|[\w,.;:?!()`$][\u4e00-\u9fff]", re.ASCII)
 
 
 def table_rows(text: str, header: str) -> list[list[str]]:
@@ -39,21 +58,120 @@ def test_glossary_holds_the_terms_of_every_notebook_and_no_others() -> None:
     assert listed == sorted(listed, key=lambda row: row[0].lower())
 
 
+def differences(english: str, chinese: str) -> list[str]:
+    """What a translation added, lost or changed that no language changes; and bad typography."""
+
+    def parts(text: str) -> dict[str, Counter[str]]:
+        bare = EQUATION.sub(" ", CODE.sub(" ", text))
+        found = {"code": CODE.findall(text), "equation": EQUATION.findall(CODE.sub(" ", text))}
+        found |= {kind: pattern.findall(bare) for kind, pattern in COMMON.items()}
+        return {kind: Counter(each) for kind, each in found.items()}
+
+    wanted, found = parts(english), parts(chinese)
+    lines = [f"{k}: {dict(wanted[k] - found[k])} lost" for k in wanted if wanted[k] - found[k]]
+    lines += [f"{k}: {dict(found[k] - wanted[k])} added" for k in wanted if found[k] - wanted[k]]
+    prose = re.sub(r"\]\([^)]*\)", "", EQUATION.sub("$ $", CODE.sub("` `", chinese)))
+    lines += [f"typography: {pair}" for pair in CRAMPED.findall(prose)]
+    if not re.search(r"[\u4e00-\u9fff]", chinese):
+        lines.append("not Chinese")
+    return lines
+
+
+def test_the_first_two_notebooks_are_translated() -> None:
+    assert {"01_hard_prompt", "02_soft_prompt"} <= {path.stem for path in TRANSLATED}
+
+
 @pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.stem)
 def test_translation_is_of_the_english_that_stands_there_now(path: Path) -> None:
     notebook = nbformat.read(ROOT / "notebooks" / f"{path.stem}.ipynb", as_version=4)
-    assert translation.stale(notebook, translation.read(path)) == []
+    cells = translation.read(path)
+    assert translation.stale(notebook, cells) == []
+    assert list(cells) == [c.id for c in notebook.cells if c.cell_type == "markdown"]
 
 
 @pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.stem)
-def test_translation_is_chinese_and_keeps_equations_and_code(path: Path) -> None:
+def test_translation_keeps_what_is_not_language(path: Path) -> None:
     notebook = nbformat.read(ROOT / "notebooks" / f"{path.stem}.ipynb", as_version=4)
     english = {cell.id: cell.source for cell in notebook.cells}
     for name, (_, text) in translation.read(path).items():
-        assert re.search(r"[\u4e00-\u9fff]", text), f"{name} is not Chinese"
-        for kept in (r"\$\$.+?\$\$", r"<details>", r"^#+ "):
-            found, wanted = (len(re.findall(kept, t, re.M | re.S)) for t in (text, english[name]))
-            assert found == wanted, f"{name}: {found} of {kept}, the English has {wanted}"
+        assert differences(english[name], text) == [], name
+
+
+@pytest.mark.parametrize("path", TRANSLATED, ids=lambda path: path.stem)
+def test_translation_uses_the_words_of_its_term_table(path: Path) -> None:
+    notebook = nbformat.read(ROOT / "notebooks" / f"{path.stem}.ipynb", as_version=4)
+    terms = [
+        row[:2]
+        for cell in notebook.cells
+        for row in table_rows(cell.source, "| English | 中文 | here |")
+    ]
+    cells = translation.read(path).values()
+    rows = [r[:2] for c in cells for r in table_rows(c.text, "| English | 中文 | 在本课中 |")]
+    assert terms
+    assert rows == terms
+
+
+ENGLISH = """\
+## See $p$ and `q`
+
+**Goal:** 0.79 of [them](https://example.org/a), *not* all. **Difficulty** ●○
+
+| a | b |
+|---|---|
+
+- one
+
+<details><summary>Hint 1</summary>
+
+$$ x^2 $$
+</details>"""
+CHINESE = """\
+## 看 $p$ 和 `q`
+
+**目标**：[它们](https://example.org/a)的 0.79 倍，*不是*全部。**难度** ●○
+
+| 甲 | 乙 |
+|---|---|
+
+- 一
+
+<details><summary>点拨 1</summary>
+
+$$ x^2 $$
+</details>"""
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "kind"),
+    [
+        ("## 看", "看", "heading"),
+        ("$p$", "$P$", "equation"),
+        ("$$ x^2 $$", "", "equation"),
+        ("`q`", "`r`", "code"),
+        ("0.79", "0.97", "number"),
+        ("/a)", "/b)", "link"),
+        ("[它们](https://example.org/a)", "它们", "link"),
+        ("*不是*", "不是", "emphasis"),
+        ("●○", "●●", "difficulty"),
+        ("| 乙 ", "", "table cell"),
+        ("- 一", "一", "item"),
+        ("</details>", "", "fold"),
+        ("<summary>点拨 1</summary>", "", "fold"),
+        ("，", ",", "typography"),
+        ("的 0", "的0", "typography"),
+        ("看 $", "看$", "typography"),
+        ("和 `", "和`", "typography"),
+    ],
+)
+def test_a_change_that_is_not_language_is_seen(right: str, wrong: str, kind: str) -> None:
+    assert differences(ENGLISH, CHINESE) == []
+    assert right in CHINESE
+    seen = differences(ENGLISH, CHINESE.replace(right, wrong, 1))
+    assert kind in {line.partition(":")[0] for line in seen}
+
+
+def test_english_left_as_it_is_is_no_translation() -> None:
+    assert "not Chinese" in differences(ENGLISH, ENGLISH)
 
 
 def test_changed_missing_and_lost_cells_are_reported(tmp_path: Path) -> None:

@@ -1,8 +1,8 @@
 """The executed course as pages to read: `python -m labkit.course.site FOLDER` (make site).
 
-Every page stands alone: figures and style are in it, equations are MathML, and the search is one
-small script over a file of the course's own text. So the folder opens from the file system, with
-the network off.
+Every page stands alone: figures and style are in it, equations are MathML, and one small script
+searches a file of the course's own text and unfolds the Chinese. So the folder opens from the file
+system, with the network off.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ math[display=block] { margin: 14px 0; }
 .c1 { color: #60707a; font-style: italic; } .mi, .mf { color: #0060a0; } .nf { color: #6b2fa0; }
 """
 
-SEARCH = """\
+SCRIPT = """\
 const box = document.getElementById("search"), found = document.getElementById("found");
 box.addEventListener("input", () => {
   const words = box.value.toLowerCase().split(/\\s+/).filter(Boolean);
@@ -66,6 +66,14 @@ box.addEventListener("input", () => {
   }
   found.append(hits.length ? list : "Nothing found.");
 });
+
+const unfold = document.getElementById("zh");
+if (unfold) {
+  const texts = [...document.querySelectorAll("details.zh")];
+  const all = (open) => texts.forEach((text) => { text.open = open; });
+  unfold.addEventListener("click", () => all(!texts.every((text) => text.open)));
+  if (location.hash === "#zh") all(true);
+}
 """
 
 PAGE = """<!DOCTYPE html>
@@ -87,6 +95,9 @@ PAGE = """<!DOCTYPE html>
 </body>
 </html>
 """
+
+# Above a page whose text cells have their translation folded below them.
+UNFOLD = '<p><button id="zh" lang="zh">展开／收起全部中文</button></p>\n'
 
 # What mathematics must not be looked for in: code, and tags with their attributes.
 _VERBATIM = re.compile(r"(<pre.*?</pre>|<code.*?</code>|<[^>]+>)", re.DOTALL)
@@ -123,19 +134,24 @@ def build(folder: Path, root: Path = ROOT) -> list[Path]:
         body = "\n".join(_cell(cell, chinese) for cell in notebook.cells)
         skeleton = root / "assignments" / path.name
         link = ""
+        if chinese:
+            body = UNFOLD + body
+            link += f'<p><a href="{path.stem}.html#zh" lang="zh">附中文</a></p>'
         if skeleton.exists():
             (folder / "assignments").mkdir(exist_ok=True)
             shutil.copyfile(skeleton, folder / "assignments" / path.name)
-            link = f'<p><a href="assignments/{path.name}">with exercises to solve</a></p>'
+            link += f'<p><a href="assignments/{path.name}">with exercises to solve</a></p>'
         page = folder / f"{path.stem}.html"
         pages.append(_write(page, title, body))
         contents.append(f'<h3><a href="{page.name}">{title}</a></h3>\n{render(claim)}{link}')
         texts += [(f"{page.name}#{c.id}", title, _plain(c.source)) for c in notebook.cells]
+        texts += [(f"{page.name}#zh-{name}", title, _plain(c.text)) for name, c in chinese.items()]
     pages.append(_write(folder / "index.html", "Soft Prompt Lab", _index(contents)))
     glossary = (root / "docs/glossary.md").read_text("utf-8")
     pages.append(_write(folder / "glossary.html", "Terms 术语", render(glossary)))
-    (folder / "course.js").write_text(f"const COURSE = {json.dumps(texts, ensure_ascii=False)};\n")
-    (folder / "search.js").write_text(SEARCH)
+    course = f"const COURSE = {json.dumps(texts, ensure_ascii=False)};\n"
+    (folder / "course.js").write_text(course, "utf-8")
+    (folder / "search.js").write_text(SCRIPT, "utf-8")
     return pages
 
 
@@ -186,7 +202,8 @@ def _cell(cell: NotebookNode, chinese: dict[str, translation.Cell]) -> str:
     if cell.cell_type == "markdown":
         inner = render(cell.source)
         if cell.id in chinese:
-            text = render(chinese[cell.id].text)
+            # a link to an element within a fold opens the fold
+            text = f'<div id="zh-{cell.id}">{render(chinese[cell.id].text)}</div>'
             inner += f'<details class="zh" lang="zh"><summary>中文</summary>{text}</details>'
     else:
         outputs = "\n".join(map(_output, cell.outputs))

@@ -18,7 +18,7 @@ from selenium.webdriver.common.by import By
 from browser import lab
 from conftest import ROOT
 from labkit.core.errors import LabError
-from labkit.course import site
+from labkit.course import site, translation
 
 pytestmark = [pytest.mark.browser, pytest.mark.quick]
 
@@ -76,6 +76,21 @@ def test_every_notebook_has_a_page_of_its_cells(folder: Path) -> None:
         assert set(ids) <= Page(page).ids
 
 
+def test_translated_cells_have_their_chinese_below_the_english(folder: Path) -> None:
+    translated = sorted((ROOT / "docs/zh").glob("*.md"))
+    assert translated
+    for path in translated:
+        page = folder / f"{path.stem}.html"
+        assert {f"zh-{name}" for name in translation.read(path)} < Page(page).ids
+        assert f"{page.name}#zh" in Page(folder / "index.html").links
+        sections = page.read_text("utf-8").split("<section ")
+        folds = [part for part in sections if '<details class="zh"' in part]
+        assert len(folds) == len(translation.read(path))
+        for fold in folds:
+            english, chinese = fold.split('<details class="zh"')
+            assert english.count("<math") == chinese.count("<math")
+
+
 def test_pages_are_small_and_load_nothing_from_elsewhere(folder: Path) -> None:
     for path in folder.glob("*.html"):
         assert path.stat().st_size <= PAGE_BYTES, path.name
@@ -127,3 +142,24 @@ def test_search_finds_a_cell_from_the_file_system(driver: webdriver.Chrome, fold
     box = driver.find_element(By.ID, "search")
     box.send_keys("zzzz")
     assert driver.find_element(By.ID, "found").text == "Nothing found."
+
+
+def test_chinese_unfolds_at_once_and_a_hit_unfolds_its_own(
+    driver: webdriver.Chrome, folder: Path
+) -> None:
+    def folds() -> int:
+        return len(driver.find_elements(By.CSS_SELECTOR, "details.zh[open]"))
+
+    number = len(translation.read(ROOT / "docs/zh/01_hard_prompt.md"))
+    driver.get((folder / "01_hard_prompt.html").as_uri())
+    assert folds() == 0
+    driver.find_element(By.ID, "zh").click()
+    assert folds() == number
+    driver.find_element(By.ID, "zh").click()
+    assert folds() == 0
+    driver.find_element(By.ID, "search").send_keys("硬币")
+    driver.find_element(By.CSS_SELECTOR, "#found a").click()
+    lab.wait_until(lambda: folds() == 1, 20, "the fold of the hit")
+    driver.get((folder / "index.html").as_uri())
+    driver.find_element(By.LINK_TEXT, "附中文").click()
+    lab.wait_until(lambda: folds() == number, 20, "the page with its Chinese unfolded")
