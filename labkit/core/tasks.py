@@ -2,7 +2,7 @@
 
 The default data need no account and no network (``data/README.md`` says more of each):
 
-- ``rt-polarity``, the handout's data set (Pang and Lee 2005), 10,601 sentences of movie reviews;
+- ``rt-polarity``, the course's data set (Pang and Lee 2005), 10,601 sentences of movie reviews;
 - ``movie-valence``, ``amazon-valence``, ``editorials-valence``, ``tweets-valence`` (Hutto and
   Gilbert 2014): the sign of a mean human rating, or the rating itself with ``as_regression=True``.
 
