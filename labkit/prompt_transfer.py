@@ -35,7 +35,15 @@ from labkit.core import scoring, statistics
 from labkit.core.backbones import Backbone, Batch
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel, for_classes
-from labkit.core.tasks import TRAINED_ON, Example, Task, TaskPrompt, are_seen, split_examples
+from labkit.core.tasks import (
+    TRAINED_ON,
+    Example,
+    Task,
+    TaskPrompt,
+    are_seen,
+    load_task,
+    split_examples,
+)
 from labkit.core.templates import Template
 from labkit.core.tuning import epoch_batches, targets
 from labkit.soft_prompt import PEFT_KEY, WEIGHTS, load_prompt
@@ -784,6 +792,32 @@ def pseudo_labelled(
         )
     prompt = TaskPrompt(model.template.without_soft().text, model.verbalizer.words)
     return _pretraining_task("pseudo-labels", made, labels, {model.backbone.readout: prompt})
+
+
+FORMS = ("pairs", "choice", "single")
+
+
+def pretraining_task(form: str, backbone: Backbone, count: int, seed: int = 0) -> Task:
+    """One of PPT's three tasks, made from the editorials, which nobody had to label for it.
+
+    Args:
+        form: ``pairs`` (:func:`sentence_pairs`), ``choice`` (:func:`next_sentence_choices`) or
+            ``single`` (:func:`pseudo_labelled`, by the backbone's own hard prompt).
+        count: examples to make; of ``single`` the surest half is kept.
+
+    Raises:
+        LabError: for another form.
+    """
+    if form not in FORMS:
+        raise LabError(f"form {form!r} is unknown; choose pairs, choice or single")
+    text = load_task("editorials-valence", as_regression=True).split("train")
+    if form == "pairs":
+        return sentence_pairs(text, count, seed)
+    if form == "choice":
+        return next_sentence_choices(text, count, seed)
+    plain = load_task("editorials-valence")
+    hard = PromptedModel.for_task(backbone, plain, soft=False)
+    return pseudo_labelled(hard, text[:count], plain.labels)
 
 
 _LETTERS = ("A", "B", "C", "D", "E", "F")

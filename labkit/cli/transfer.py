@@ -174,25 +174,14 @@ def transfer_pretrain(
         from labkit import prompt_transfer
         from labkit.core.backbones import load_backbone
         from labkit.core.prompted_model import evaluate
-        from labkit.core.tasks import load_task
         from labkit.core.tuning import fit
         from labkit.experiments import RECIPES
         from labkit.soft_prompt import initialise, save_prompt
 
-        if form not in ("pairs", "choice", "single"):
-            raise LabError(f"--form {form!r} is unknown; choose pairs, choice or single")
         check_replaceable(out)
         check_writable(out)
         frozen = load_backbone(backbone)
-        text = load_task("editorials-valence", as_regression=True).split("train")
-        if form == "single":
-            plain = load_task("editorials-valence")
-            hard = model_for(frozen, plain, None, None, soft=False)
-            data = prompt_transfer.pseudo_labelled(hard, text[:examples], plain.labels)
-        elif form == "pairs":
-            data = prompt_transfer.sentence_pairs(text, examples, seed)
-        else:
-            data = prompt_transfer.next_sentence_choices(text, examples, seed)
+        data = prompt_transfer.pretraining_task(form, frozen, examples, seed)
         model = model_for(frozen, data, None, None, soft=True)
         recipe = RECIPES[frozen.readout]
         prompt = initialise(recipe.init, frozen, length, model.verbalizer, seed)

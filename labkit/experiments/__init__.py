@@ -4,7 +4,8 @@
 a prompt is trained; ``template_family``, P-Tuning from templates that differ in a word, and
 ``peft_rows``, other methods through PEFT beside it; ``order``, the order of virtual tokens (tables
 1–6); ``searches``, looking for a better one; ``glue_tables``, methods over GLUE (tables 7 and 8);
-``transfer``, prompts that go from task to task.
+``transfer``, prompts that go from task to task; ``few_shot``, with few examples, from a pre-trained
+prompt too; ``domain_shift``, with other kinds of text.
 
 Usage::
 
@@ -23,6 +24,8 @@ import numpy as np
 from labkit.core.engines import Engine, LocalEngine
 from labkit.core.errors import LabError
 from labkit.experiments import (
+    domain_shift,
+    few_shot,
     glue_tables,
     grid,
     order,
@@ -56,7 +59,17 @@ __all__ = [
     "run",
 ]
 
-_SUBJECTS = (order, glue_tables, searches, training, template_family, peft_rows, transfer)
+_SUBJECTS = (
+    order,
+    glue_tables,
+    searches,
+    training,
+    template_family,
+    peft_rows,
+    transfer,
+    few_shot,
+    domain_shift,
+)
 EXPERIMENTS = {each.name: each for subject in _SUBJECTS for each in subject.EXPERIMENTS}
 
 

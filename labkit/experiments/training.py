@@ -90,7 +90,7 @@ def training_row(setting: TrainingSetting, task: Task, seed: int, place: Place) 
     if same is not None:
         return same
     checkpoint = place.folder / f"{file_name(setting.name)}-seed{seed}.run"
-    act = _hard if setting.method == "hard" else _trained
+    act = _hard if setting.method == "hard" else trained
     model, prompt, result, made = act(setting, task, seed, place.limit, checkpoint)
     row = {
         "setting": setting.name,
@@ -107,7 +107,7 @@ def training_row(setting: TrainingSetting, task: Task, seed: int, place: Place) 
     return row
 
 
-def _trained(
+def trained(
     setting: TrainingSetting, task: Task, seed: int, limit: int | None, checkpoint: Path | None
 ) -> tuple[PromptedModel, nn.Module | None, Evaluation, dict]:
     """A prompt or a backbone trained by the setting's recipe (or a prompt left as drawn)."""

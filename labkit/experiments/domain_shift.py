@@ -1,0 +1,119 @@
+"""Domain shift: trained on film reviews, scored on other domains (Lester et al. 2021, section 5).
+
+A row is a method with one seed. A prompt, or the backbone's own weights, is trained on the task
+asked for and scored on the same question in every other domain, with that domain's template and
+label words. No training text equals, contains or is contained in a text that is scored.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.statistics import Difference, paired_difference
+from labkit.core.tasks import Task, load_task, without_overlap
+from labkit.experiments.grid import Experiment, Place, cells, file_name, from_digits
+from labkit.experiments.training import (
+    FINE_TUNING,
+    RECIPES,
+    TrainingSetting,
+    scores_of,
+    shared_backbone,
+    trained,
+)
+from labkit.experiments.transfer import here
+from labkit.prompt_transfer import is_seen
+
+DOMAINS = ("amazon-valence", "tweets-valence", "editorials-valence", "cr")
+METHODS = ("prompt", "fine-tuning")
+TEST_EXAMPLES = 1000
+
+
+def shift_row(setting: TrainingSetting, task: Task, seed: int, place: Place) -> dict:
+    """Train at home; score at home and in every other domain that is on this machine."""
+    limit = place.limit or TEST_EXAMPLES
+    domains = {name: load_task(name) for name in DOMAINS if here(name)}
+    tested = [e for each in (task, *domains.values()) for e in each.take("test", limit)]
+    fair = tuple(without_overlap(task.split("train"), tested))
+    home = replace(task, splits={**task.splits, "train": fair})
+    checkpoint = place.folder / f"{file_name(setting.name)}-seed{seed}.run"
+    model, prompt, result, made = trained(setting, home, seed, limit, checkpoint)
+    targets = {task.name: scores_of(result) | {"seen": False}}
+    for index, (name, domain) in enumerate(domains.items()):
+        place.tell(index, len(domains), f"scoring on {name}")
+        there = PromptedModel.for_task(model.backbone, domain, soft=prompt is not None)
+        found = scores_of(evaluate(there, prompt, domain, "test", limit=limit))
+        targets[name] = found | {"seen": is_seen(task.name, name, setting.backbone)}
+    shutil.rmtree(checkpoint, ignore_errors=True)
+    return {
+        "setting": setting.name,
+        "seed": seed,
+        "backbone": setting.backbone,
+        "task": task.name,
+        "method": setting.method,
+        "train_n": len(fair),
+        **made,
+        "targets": targets,
+        **scores_of(result),
+    }
+
+
+def shifts(result: Mapping) -> dict[str, Difference]:
+    """Prompt minus fine-tuning on every target: paired, over the seeds that have both."""
+    right = {(row["method"], row["seed"]): row["targets"] for row in result["rows"]}
+    seeds = [seed for method, seed in right if method == METHODS[0] and (METHODS[1], seed) in right]
+    if not seeds:
+        return {}
+    return {
+        target: paired_difference(
+            *(
+                np.stack([from_digits(right[method, seed][target]["correct"]) for seed in seeds])
+                for method in METHODS
+            )
+        )
+        for target in right[METHODS[0], seeds[0]]
+    }
+
+
+def shift_as_markdown(result: Mapping) -> str:
+    """Methods × targets, means over seeds, and the paired difference below."""
+    targets = list(result["rows"][0]["targets"])
+    lines = [
+        f"# {result['name']} ({result['task']})",
+        "",
+        f"`{result['command']}`",
+        "",
+        cells(["trained", *targets]),
+        cells(["---"] * (len(targets) + 1)),
+    ]
+    for method in METHODS:
+        own = [row["targets"] for row in result["rows"] if row["method"] == method]
+        if own:
+            means = [np.mean([scores[target]["value"] for scores in own]) for target in targets]
+            lines.append(cells([f"{method}, {len(own)} seeds", *(f"{m:.3f}" for m in means)]))
+    found = shifts(result)
+    if found:
+        told = [f"{d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}]" for d in found.values()]
+        lines.append(cells(["prompt − fine-tuning [95 %]", *told]))
+    return "\n".join(lines) + "\n"
+
+
+def _settings(backbone: str | None, profile: str) -> list[TrainingSetting]:
+    name = backbone or "minilm"
+    recipes = {"prompt": RECIPES[shared_backbone(name).readout], "fine-tuning": FINE_TUNING}
+    return [TrainingSetting(method, name, recipes[method], method=method) for method in METHODS]
+
+
+EXPERIMENTS = (
+    Experiment(
+        "domain-shift",
+        "film reviews to other domains: a prompt against fine-tuning (Lester, section 5)",
+        _settings,
+        shift_row,
+        report=shift_as_markdown,
+    ),
+)

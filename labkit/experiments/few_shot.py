@@ -1,0 +1,178 @@
+"""Few examples: fine-tuning, prompts, and prompts pre-trained on plain text (PPT).
+
+Gu et al. 2022, figure 1 and table 2. A row is a method with n training examples and one draw of
+them; as many again choose the best step. A *hybrid* prompt has words of the template beside its
+virtual tokens. A *pre-trained* one was first trained on sentences of the editorials with the labels
+that the model itself is surest of, PPT's task for single sentences: one such prompt for all draws.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+
+from labkit.core.backbones import Backbone, load_backbone
+from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.tasks import Task
+from labkit.core.templates import Template
+from labkit.core.tuning import fit
+from labkit.experiments.grid import Experiment, Place, Setting, cells
+from labkit.experiments.training import FINE_TUNING, RECIPES, scores_of, shared_backbone
+from labkit.prompt_transfer import pretraining_task
+from labkit.soft_prompt import SoftPrompt, initialise, load_prompt, save_prompt
+
+SIZES = (8, 32, 128, 16, 64, 256)
+"""Training examples; every other size first, so that a stopped run has the whole range."""
+
+PLAIN, HYBRID = "prompt", "hybrid prompt"
+PRETRAINED, PRETRAINED_HYBRID = "pre-trained prompt", "pre-trained hybrid prompt"
+METHODS = ("fine-tuning", PLAIN, HYBRID, PRETRAINED, PRETRAINED_HYBRID)
+
+TEMPLATES = {
+    "causal": ("{soft}{text} {mask}", "{soft}{text} It was {mask}"),
+    "mlm": ("{soft}{text} {mask}", "{soft}{text} It was {mask}."),
+    "seq2seq": ("{soft}{text}", "{soft}sentiment of the review: {text}"),
+    "encoder": ("{soft}{text}", "{soft}a film review says: {text}"),
+}
+"""By readout: virtual tokens alone, and with words beside them."""
+
+STEPS, BATCH, EVALUATE_EVERY = 100, 8, 10
+TEST_EXAMPLES = 500
+PRETRAINING_EXAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class FewShotSetting(Setting):
+    """A method with a number of training examples."""
+
+    method: str = PLAIN
+    examples: int = 32
+
+
+def few_shot_row(setting: FewShotSetting, task: Task, seed: int, place: Place) -> dict:
+    """Train on the examples that the seed draws, choose the step on as many others."""
+    few = draw(task, setting.examples, seed)
+    model = _model(setting, few)
+    prompt = None if setting.method == "fine-tuning" else _start(setting, model, seed, place)
+    history = fit(
+        model,
+        prompt,
+        few,
+        **setting.recipe.fit_options(),
+        seed=seed,
+        on_step=lambda step, *_: place.tell(step, setting.recipe.steps, f"training {step}"),
+    )
+    result = evaluate(model, prompt, task, limit=place.limit or TEST_EXAMPLES)
+    return {
+        "setting": setting.name,
+        "seed": seed,
+        "backbone": setting.backbone,
+        "method": setting.method,
+        "examples": setting.examples,
+        **asdict(setting.recipe),
+        "template": model.template.text,
+        "best_step": history.best_step,
+        "seconds": round(history.seconds, 1),
+        **model.backbone.where(),
+        **scores_of(result),
+    }
+
+
+def draw(task: Task, count: int, seed: int) -> Task:
+    """The task with ``count`` examples to train on and as many others to choose by."""
+    drawn = task.take("train", 2 * count, seed=seed)
+    return replace(
+        task, splits={**task.splits, "train": drawn[:count], "validation": drawn[count:]}
+    )
+
+
+def _model(setting: FewShotSetting, task: Task) -> PromptedModel:
+    if setting.method == "fine-tuning":
+        backbone = load_backbone(setting.backbone, trainable=True)
+        return PromptedModel.for_task(backbone, task, soft=False)
+    backbone = shared_backbone(setting.backbone)
+    text = TEMPLATES[backbone.readout][setting.method in (HYBRID, PRETRAINED_HYBRID)]
+    return PromptedModel.for_task(backbone, task).with_changes(template=Template(text))
+
+
+def _start(setting: FewShotSetting, model: PromptedModel, seed: int, place: Place) -> SoftPrompt:
+    if setting.method in (PRETRAINED, PRETRAINED_HYBRID):
+        return _pretrained(setting, model.backbone, place)
+    recipe = setting.recipe
+    return initialise(recipe.init, model.backbone, recipe.length, model.verbalizer, seed)
+
+
+def _pretrained(setting: FewShotSetting, backbone: Backbone, place: Place) -> SoftPrompt:
+    """The pre-trained prompt, trained once and kept beside the table."""
+    kept = place.folder / "pre-trained"
+    if kept.is_dir():
+        return load_prompt(kept)[0]
+    data = pretraining_task("single", backbone, PRETRAINING_EXAMPLES)
+    model = PromptedModel.for_task(backbone, data)
+    recipe = replace(RECIPES[backbone.readout], length=setting.recipe.length)
+    prompt = initialise(recipe.init, backbone, recipe.length, model.verbalizer, 0)
+    fit(model, prompt, data, **recipe.fit_options())
+    save_prompt(kept, prompt, model, command=place.command, seed=0)
+    return load_prompt(kept)[0]
+
+
+def table(result: Mapping) -> dict[str, dict[int, list[float]]]:
+    """Method → training examples → the score of every draw."""
+    found: dict[str, dict[int, list[float]]] = {}
+    for row in result["rows"]:
+        found.setdefault(row["method"], {}).setdefault(row["examples"], []).append(row["value"])
+    return {method: dict(sorted(sizes.items())) for method, sizes in found.items()}
+
+
+def few_shot_as_markdown(result: Mapping) -> str:
+    """Methods × training examples: mean over draws, and their standard deviation."""
+    sizes = sorted({row["examples"] for row in result["rows"]})
+    lines = [
+        f"# {result['name']} ({result['task']})",
+        "",
+        f"`{result['command']}`, mean over draws ± their standard deviation",
+        "",
+        cells(["training examples", *sizes]),
+        cells(["---"] * (len(sizes) + 1)),
+    ]
+    for method, found in table(result).items():
+        lines.append(cells([method, *(_mean_and_spread(found.get(size, [])) for size in sizes)]))
+    return "\n".join(lines) + "\n"
+
+
+def _mean_and_spread(values: list[float]) -> str:
+    if not values:
+        return "–"
+    spread = f" ± {np.std(values, ddof=1):.3f}" if len(values) > 1 else ""
+    return f"{np.mean(values):.3f}{spread}"
+
+
+def _settings(backbone: str | None, profile: str) -> list[FewShotSetting]:
+    name = backbone or "minilm"
+    few = {"steps": STEPS, "batch_size": BATCH, "evaluate_every": EVALUATE_EVERY}
+    prompt = replace(RECIPES[shared_backbone(name).readout], **few)
+    weights = replace(FINE_TUNING, **few)
+    return [
+        FewShotSetting(
+            f"{method}, {size} examples",
+            name,
+            weights if method == "fine-tuning" else prompt,
+            method=method,
+            examples=size,
+        )
+        for size in SIZES
+        for method in METHODS
+    ]
+
+
+EXPERIMENTS = (
+    Experiment(
+        "few-shot",
+        "8 to 256 examples: fine-tuning, prompts, pre-trained prompts (PPT, figure 1)",
+        _settings,
+        few_shot_row,
+        report=few_shot_as_markdown,
+    ),
+)

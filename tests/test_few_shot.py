@@ -1,0 +1,87 @@
+"""Few examples: what a draw holds, one pre-trained start for all, the table by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from labkit import experiments
+from labkit.experiments import few_shot, grid, training
+from labkit.experiments.few_shot import HYBRID, METHODS, PLAIN, PRETRAINED, PRETRAINED_HYBRID
+from labkit.soft_prompt import load_prompt
+
+SIZES = (2, 4)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch, tiny_task):
+    for readout, recipe in experiments.RECIPES.items():
+        monkeypatch.setitem(experiments.RECIPES, readout, replace(recipe, length=3, steps=2))
+    monkeypatch.setattr(few_shot, "SIZES", SIZES)
+    monkeypatch.setattr(few_shot, "STEPS", 2)
+    monkeypatch.setattr(few_shot, "EVALUATE_EVERY", 1)
+    monkeypatch.setattr(few_shot, "pretraining_task", lambda *given: tiny_task)
+    for module in (grid, training):
+        monkeypatch.setattr(module, "load_task", lambda name: tiny_task)
+
+
+@pytest.fixture
+def result(tiny_folder, tmp_path):
+    folder = str(tiny_folder("bert-encoder"))
+    return experiments.run("few-shot", backbone=folder, seeds=(0, 1), out=tmp_path)
+
+
+def test_a_draw_trains_and_chooses_on_different_examples(tiny_task):
+    few = few_shot.draw(tiny_task, 8, seed=0)
+    train, validation = ({e.id for e in few.split(part)} for part in ("train", "validation"))
+    assert len(train) == len(validation) == 8 and not train & validation
+    assert train | validation <= {e.id for e in tiny_task.split("train")}
+    assert few.split("test") == tiny_task.split("test")
+    assert few_shot.draw(tiny_task, 8, seed=1).split("train") != few.split("train")
+
+
+def test_every_method_with_every_size_and_draw(result):
+    made = {(row["method"], row["examples"], row["seed"]) for row in result["rows"]}
+    assert made == {(m, n, s) for m in METHODS for n in SIZES for s in (0, 1)}
+    words = {row["method"]: row["template"] for row in result["rows"]}
+    assert "review" in words[HYBRID] and "review" in words[PRETRAINED_HYBRID]
+    assert words[PLAIN] == words[PRETRAINED] == "{soft}{text}"
+    assert "{soft}" not in words["fine-tuning"]
+
+
+def test_pre_trained_prompts_start_from_the_one_that_was_kept(
+    result, tiny_folder, tmp_path, monkeypatch
+):
+    (kept,) = tmp_path.glob("few-shot-*/pre-trained")
+    vectors, starts = load_prompt(kept)[0]().detach(), []
+    inner = few_shot.fit
+
+    def spy(model, prompt, task, **options):
+        starts.append(prompt().detach().clone())
+        return inner(model, prompt, task, **options)
+
+    monkeypatch.setattr(few_shot, "fit", spy)
+    monkeypatch.setattr(few_shot, "METHODS", (PRETRAINED,))
+    folder = str(tiny_folder("bert-encoder"))
+    experiments.run("few-shot", backbone=folder, seeds=(0, 1, 2), out=tmp_path, resume=True)
+    assert len(starts) == len(SIZES), "the third draw only, and no second pre-training"
+    assert all((start == vectors).all() for start in starts)
+
+
+def test_the_table_is_mean_and_spread_over_draws(result):
+    draws = [
+        row["value"]
+        for row in result["rows"]
+        if row["method"] == PLAIN and row["examples"] == SIZES[1]
+    ]
+    assert few_shot.table(result)[PLAIN] == {
+        SIZES[0]: few_shot.table(result)[PLAIN][SIZES[0]],
+        SIZES[1]: draws,
+    }
+    (line,) = (
+        each for each in experiments.markdown(result).splitlines() if each.startswith(f"| {PLAIN} ")
+    )
+    spread = abs(draws[0] - draws[1]) / np.sqrt(2)
+    assert line.endswith(f"{sum(draws) / 2:.3f} ± {spread:.3f} |")
