@@ -98,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Check versions, device, assets, kernel and disk, and say how to fix what is wrong."""
+    """Check packages, device, assets, network, disk and Jupyter; say how to fix what is wrong."""
     with _verb(as_json):
         from labkit.doctor import examine
 
