@@ -8,6 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
+from labkit.core import scoring
+from labkit.core.encoding import Encoded
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.tasks import Example
 from labkit.course.data_flow import Piece
@@ -45,6 +47,35 @@ def trace(
         (sequence,) = model.encode([_example(model, text)], vectors)
         ids = torch.tensor([sequence.ids], device=model.backbone.device)  # (1, T)
         fed = model.backbone.embed_batch(ids, vectors)[0].float().cpu().numpy()  # (T, D)
+    pieces = _pieces(model, sequence)
+    if model.backbone.readout == "causal":
+        pieces.append(("?", None, "mask"))
+        fed = np.vstack([fed, np.full((1, fed.shape[1]), np.nan)])
+    return pieces, fed, probabilities(model, prompt, text)
+
+
+def answer_attention(
+    model: PromptedModel, prompt: nn.Module | None, text: str
+) -> tuple[list[Piece], np.ndarray]:
+    """What the answer slot looks at while it answers on one text.
+
+    Returns:
+        T triples (piece, id, kind), and the share of its attention that goes to each of them,
+        (layers, heads, T). A causal model answers from its last place, which is then of the kind
+        it always is: mostly a word of the template.
+
+    Raises:
+        LabError: for a model that does not answer in a slot of its input (encoder, seq2seq).
+    """
+    with torch.no_grad():
+        vectors = model.vectors(prompt)
+    (sequence,) = model.encode([_example(model, text)], vectors)
+    batch = scoring.collate([sequence], model.backbone.device)
+    shares = model.backbone.answer_attention(batch, vectors)[0]  # (layers, heads, T)
+    return _pieces(model, sequence), shares.cpu().numpy()
+
+
+def _pieces(model: PromptedModel, sequence: Encoded) -> list[Piece]:
     tokenizer = model.backbone.tokenizer
     pieces: list[Piece] = []
     for place, number in enumerate(sequence.ids):
@@ -55,7 +86,4 @@ def trace(
             pieces.append((tokenizer.decode([number]), number, "mask" if answer else "special"))
         else:
             pieces.append((tokenizer.decode([number]), number, "word"))
-    if model.backbone.readout == "causal":
-        pieces.append(("?", None, "mask"))
-        fed = np.vstack([fed, np.full((1, fed.shape[1]), np.nan)])
-    return pieces, fed, probabilities(model, prompt, text)
+    return pieces
