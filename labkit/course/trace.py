@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -54,15 +55,20 @@ def trace(
     return pieces, fed, probabilities(model, prompt, text)
 
 
-def answer_attention(
-    model: PromptedModel, prompt: nn.Module | None, text: str
-) -> tuple[list[Piece], np.ndarray]:
-    """What the answer slot looks at while it answers on one text.
+class AnswerAttention(NamedTuple):
+    """What the answer slot looks at while a model answers on one text.
 
-    Returns:
-        T triples (piece, id, kind), and the share of its attention that goes to each of them,
-        (layers, heads, T). A causal model answers from its last place, which is then of the kind
-        it always is: mostly a word of the template.
+    ``pieces``: T triples (piece, id, kind). ``answer``: the slot's place among them; of a causal
+    model the last, mostly a word of the template. ``shares``: (layers, heads, T), each head's 1.
+    """
+
+    pieces: list[Piece]
+    answer: int
+    shares: np.ndarray
+
+
+def answer_attention(model: PromptedModel, prompt: nn.Module | None, text: str) -> AnswerAttention:
+    """The answer slot's attention on one text, in every layer and head.
 
     Raises:
         LabError: for a model that does not answer in a slot of its input (encoder, seq2seq).
@@ -72,7 +78,7 @@ def answer_attention(
     (sequence,) = model.encode([_example(model, text)], vectors)
     batch = scoring.collate([sequence], model.backbone.device)
     shares = model.backbone.answer_attention(batch, vectors)[0]  # (layers, heads, T)
-    return _pieces(model, sequence), shares.cpu().numpy()
+    return AnswerAttention(_pieces(model, sequence), sequence.answer, shares.cpu().numpy())
 
 
 def _pieces(model: PromptedModel, sequence: Encoded) -> list[Piece]:
