@@ -2,6 +2,7 @@
 ## make test    the same set-up, then every check: style, layers, unit tests, notebooks
 ## make masters  run the notebooks and store them with their outputs (after a change to them)
 ## make test-browser   JupyterLab in a headless Chromium (apt-get install chromium chromium-driver)
+## make test-versions  the unit tests with the lowest and the newest packages allowed (long)
 ## make site    the executed course as pages under build/site/, to read with the network off
 ## make run     run every notebook without a window; pages land in build/
 ## make lint    style and layers only
@@ -15,7 +16,7 @@ VENV  := .venv
 PY    := $(VENV)/bin/python
 STAMP := $(VENV)/installed-in
 
-.PHONY: help lab test test-browser site run masters lint lock clean assets
+.PHONY: help lab test test-browser test-versions site run masters lint lock clean assets
 .NOTPARALLEL:
 
 help:
@@ -89,6 +90,10 @@ test-browser: assets
 	@$(PY) -c 'import latex2mathml, selenium' 2>/dev/null || $(PY) -m pip install \
 		--disable-pip-version-check -c requirements.lock -e ".[test,browser,site]"
 	@$(PY) -m pytest tests/browser -m "browser$(if $(ONLY), and $(ONLY))"
+
+# Half an hour; one part with ONLY=lowest or ONLY=newest. With a PYTHON, the newest run on that one.
+test-versions: assets
+	@$(PY) tests/versions.py $(if $(ONLY),--only $(ONLY)) $(if $(PYTHON),--python "$(PYTHON)")
 
 site: $(STAMP)
 	@$(PY) -c 'import latex2mathml' 2>/dev/null || $(PY) -m pip install \

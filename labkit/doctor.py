@@ -6,7 +6,9 @@ Every check is a function that returns what it found; none of them changes anyth
 from __future__ import annotations
 
 import importlib
+import json
 import platform
+import re
 import shutil
 import sys
 import tempfile
@@ -14,8 +16,10 @@ from collections.abc import Callable
 from importlib import metadata
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import urlsplit
 
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from labkit.core import assets
 from labkit.core.errors import LabError
@@ -23,8 +27,11 @@ from labkit.core.errors import LabError
 DISTRIBUTION = "soft-prompt-lab"
 MODEL_PACKAGES = ("torch", "transformers", "peft")
 SPARE_BYTES = 200_000_000
+LAST_PORT = 65_535
 UNPACKED = 4
 """Room that an asset needs while it is fetched and unpacked, in multiples of its download."""
+NETWORK_PATIENCE_S = 5
+WIDGETS_IN_LAB = "@jupyter-widgets/jupyterlab-manager/package.json"
 
 
 class Check(NamedTuple):
@@ -54,7 +61,7 @@ def check_python() -> Check:
 def check_package(name: str) -> Check:
     """Installed, and of a version that pyproject.toml allows."""
     wanted = _requirements()[name]
-    fix = f'run: {Path(sys.executable).name} -m pip install "{name}{wanted.specifier}"'
+    fix = f'run: {_pip()} install "{name}{wanted.specifier}"'
     try:
         version = metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -125,15 +132,51 @@ def check_disk() -> Check:
     return Check("disk", free >= needed, found, fix)
 
 
+def check_network() -> Check:
+    """Only before the first set-up; afterwards nothing needs a network."""
+    missing = [asset for asset in assets.ASSETS.values() if not assets.is_ready(asset)]
+    if not missing:
+        return Check("network", True, "not needed: all assets are here")
+    address = assets.file_url(missing[0], NETWORK_PATIENCE_S)
+    return Check("network", True, f"assets can be fetched from {urlsplit(address).hostname}")
+
+
 def check_widgets() -> Check:
-    """JupyterLab draws widgets only if their front end is in the same environment."""
+    """Widgets are two halves, in Python and in JupyterLab, and both must fit."""
     version = importlib.import_module("ipywidgets").__version__
+    wanted = _requirements("ipywidgets")["jupyterlab-widgets"]
+    fix = f'run: {_pip()} install --force-reinstall --no-deps "{wanted}"'
     try:
         front_end = metadata.version("jupyterlab_widgets")
     except metadata.PackageNotFoundError:
-        fix = "run: python -m pip install --force-reinstall ipywidgets"
         return Check("widgets", False, f"ipywidgets {version} without jupyterlab_widgets", fix)
-    return Check("widgets", True, f"ipywidgets {version}, jupyterlab_widgets {front_end}")
+    found = f"ipywidgets {version}, jupyterlab_widgets {front_end}"
+    if not wanted.specifier.contains(front_end, prereleases=True):
+        return Check("widgets", False, f"{found}, which don't fit", fix)
+    file = _widgets_in_lab()
+    if file is None:
+        return Check("widgets", False, f"{found}, but not where JupyterLab looks", fix)
+    lab = metadata.version("jupyterlab")
+    if not drawn_by(lab, file):
+        if not file.is_relative_to(sys.prefix):
+            fix = f"delete {file.parent}, or start Jupyter with JUPYTER_PREFER_ENV_PATH=1"
+        return Check("widgets", False, f"{file.parent} is not for JupyterLab {lab}", fix)
+    return Check("widgets", True, found)
+
+
+def _widgets_in_lab() -> Path | None:
+    """The widgets' front end that JupyterLab will load: the first one on its path."""
+    from jupyter_core.paths import jupyter_path
+
+    files = (Path(folder) / WIDGETS_IN_LAB for folder in jupyter_path("labextensions"))
+    return next((file for file in files if file.is_file()), None)
+
+
+def drawn_by(lab: str, package_json: Path) -> bool:
+    """Whether a front end was built for this major version of JupyterLab."""
+    needs = json.loads(package_json.read_text("utf-8")).get("dependencies", {})
+    majors = re.findall(r"\^(\d+)", needs.get("@jupyterlab/application", ""))  # ^3.0.0 || ^4.0.0
+    return lab.partition(".")[0] in majors
 
 
 def check_kernel() -> Check:
@@ -151,6 +194,44 @@ def check_kernel() -> Check:
     return Check("kernel", runs_here(spec.argv[0]), f"python3 runs {spec.argv[0]}", fix)
 
 
+def check_port() -> Check:
+    """Where `make lab` will listen; a taken port is a trouble only if no other one may be tried."""
+    from jupyter_server.serverapp import ServerApp
+
+    server = ServerApp()
+    server.load_config_file()
+    wanted = server.port
+    tried = range(wanted, min(wanted + server.port_retries, LAST_PORT) + 1)
+    free = next((port for port in tried if is_free(port, server.ip)), None)
+    if free == wanted:
+        return Check("port", True, f"{wanted} is free")
+    if free is not None:
+        found = f"{wanted} is taken, so `make lab` takes {free}: open the address that it prints"
+        return Check("port", True, found)
+    fix = (
+        "end what listens there (`jupyter server list` names Jupyter's own), or set "
+        "JUPYTER_PORT to another one"
+    )
+    return Check("port", False, f"{_span(tried)} taken", fix)
+
+
+def is_free(port: int, ip: str) -> bool:
+    """Asked in the way in which Jupyter asks."""
+    from tornado.netutil import bind_sockets
+
+    try:
+        sockets = bind_sockets(port, ip)
+    except OSError:
+        return False
+    for opened in sockets:
+        opened.close()
+    return True
+
+
+def _span(ports: range) -> str:
+    return f"{ports[0]} is" if len(ports) == 1 else f"{ports[0]} to {ports[-1]} are"
+
+
 def runs_here(program: str) -> bool:
     """Whether a kernel's program is this Python. A bare ``python`` is: Jupyter replaces it."""
     path = Path(program)
@@ -166,26 +247,35 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "packages": check_packages,
     "device": check_device,
     "assets": check_assets,
+    "network": check_network,
     "cache": check_cache,
     "disk": check_disk,
     "widgets": check_widgets,
     "kernel": check_kernel,
+    "port": check_port,
 }
 
 
 def _safely(name: str, check: Callable[[], Check]) -> Check:
     try:
         return check()
-    except (ImportError, OSError, LabError, metadata.PackageNotFoundError) as error:
-        fix = "install the project anew: python -m pip install -e ."
+    except LabError as error:  # its line says what is wrong, and behind that what mends it
+        found, _, fix = str(error).partition("; ")
+        return Check(name, False, found, fix)
+    except (ImportError, OSError) as error:
+        fix = f"install the project anew: {_pip()} install -e ."
         return Check(name, False, " ".join(str(error).split()), fix)
 
 
-def _requirements() -> dict[str, Requirement]:
-    """What the project needs without its extras, by name."""
-    lines = metadata.requires(DISTRIBUTION) or []
+def _pip() -> str:
+    return f"{Path(sys.executable).name} -m pip"
+
+
+def _requirements(distribution: str = DISTRIBUTION) -> dict[str, Requirement]:
+    """What a distribution needs without its extras, by normalised name."""
+    lines = metadata.requires(distribution) or []
     wanted = [Requirement(line) for line in lines if "extra ==" not in line]
-    return {requirement.name: requirement for requirement in wanted}
+    return {canonicalize_name(requirement.name): requirement for requirement in wanted}
 
 
 def nearest_existing(folder: Path) -> Path:

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 import plain
+from labkit.core import scoring
 from labkit.core.backbones import load_backbone, mean_pooled
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel
@@ -255,6 +256,79 @@ def test_a_model_without_a_table_of_positions_says_so(tiny_backbone, monkeypatch
     monkeypatch.delattr(backbone.model.base_model.embeddings, "position_embeddings")
     with pytest.raises(LabError, match="no table of positions"):
         backbone.with_positions(False)
+
+
+# ---- the answer slot's attention ----
+
+
+def eager(family, folder) -> transformers.PreTrainedModel:
+    kind = {"bert": "MaskedLM", "roberta": "MaskedLM"}.get(family, "CausalLM")
+    model = getattr(transformers, f"AutoModelFor{kind}")
+    return model.from_pretrained(folder, attn_implementation="eager").eval()
+
+
+@pytest.mark.parametrize("soft", [False, True])
+@pytest.mark.parametrize("family", ["bert", "roberta", "gpt2", "llama"])
+def test_attention_of_the_answer_slot_is_hugging_faces(
+    tiny_backbone, tiny_folder, tiny_task, family, soft
+):
+    """Texts padded to one length here; one at a time, without a mask, there."""
+    backbone = tiny_backbone(family)
+    model = prompted(backbone, family, soft=soft)
+    vectors = random_prompt(backbone)().detach() if soft else None
+    sequences = model.encode(tiny_task.split("test")[:4], vectors)
+    assert len({len(sequence.ids) for sequence in sequences}) > 1
+    shares = backbone.answer_attention(scoring.collate(sequences, backbone.device), vectors)
+    other = eager(family, tiny_folder(family))
+    table = other.get_input_embeddings().weight
+    for ours, (ids, answer, _) in zip(shares, sequences, strict=True):
+        rows = [table[i] if i >= 0 else vectors[-1 - i] for i in ids]
+        with torch.no_grad():
+            output = other(inputs_embeds=torch.stack(rows)[None], output_attentions=True)
+        theirs = torch.stack([layer[0, :, answer] for layer in output.attentions])
+        assert theirs.shape == (2, 4, len(ids))  # layers, heads, places
+        torch.testing.assert_close(ours[..., : len(ids)], theirs, rtol=1e-5, atol=1e-6)
+        padding = ours[..., len(ids) :]
+        assert torch.equal(padding, torch.zeros_like(padding))
+
+
+@pytest.mark.parametrize("family", ["bert", "llama"])
+def test_looking_at_the_attention_changes_nothing(tiny_backbone, tiny_task, family):
+    backbone = tiny_backbone(family)
+    model, prompt = prompted(backbone, family), random_prompt(backbone)
+    examples = tiny_task.split("test")[:3]
+    before, fused = model.scores(prompt, examples), backbone.model.config._attn_implementation
+    batch = scoring.collate(model.encode(examples, prompt()), backbone.device)
+    backbone.answer_attention(batch, prompt())
+    assert backbone.model.config._attn_implementation == fused != "eager"
+    assert torch.equal(model.scores(prompt, examples), before)
+
+
+@pytest.mark.parametrize("family", ["bert", "gpt2", "llama"])
+def test_attention_without_positions_follows_the_virtual_tokens(tiny_backbone, tiny_task, family):
+    """The order of the virtual tokens is unknown to an encoder: in another one, each draws the
+    attention that it drew before. A causal mask still tells it."""
+    backbone = tiny_backbone(family)
+    model = prompted(backbone, family, positions=False)
+    vectors, order = random_prompt(backbone)().detach(), torch.tensor([2, 0, 1])
+    batch = scoring.collate(model.encode(tiny_task.split("test")[:2], vectors), backbone.device)
+    slots = slice(0, 3)
+    assert (batch.ids[:, slots] < 0).all()
+    before = model.backbone.answer_attention(batch, vectors)
+    after = model.backbone.answer_attention(batch, vectors[order])
+    same = torch.allclose(after[..., slots], before[..., slots][..., order], atol=1e-5)
+    assert same == (family == "bert")
+
+
+@pytest.mark.parametrize("family", ["t5", "bert-encoder"])
+def test_a_model_without_an_answer_slot_has_no_attention_to_show(tiny_backbone, tiny_task, family):
+    backbone = tiny_backbone(family)
+    sequences = prompted(backbone, family, soft=False).encode(tiny_task.split("test")[:1], None)
+    with pytest.raises(LabError, match=r"no answer slot .* causal language model"):
+        backbone.answer_attention(scoring.collate(sequences, backbone.device), None)
+
+
+# ---- pooling ----
 
 
 def test_pooling_is_the_unit_mean_of_the_marked_rows():

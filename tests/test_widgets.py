@@ -1,4 +1,4 @@
-"""What the live curve and the review box leave in a notebook: pictures, and only those."""
+"""What the widgets leave in a notebook: pictures, and only those."""
 
 from __future__ import annotations
 
@@ -12,13 +12,18 @@ import nbclient
 import nbformat
 import numpy as np
 import pytest
+import torch
 from nbformat.v4 import new_code_cell, new_notebook
 
 from labkit.core.errors import LabError
 from labkit.course import widgets
+from labkit.course.attention_map import attention_map
 from labkit.course.style import CourseFigure
+from labkit.course.trace import AnswerAttention
 from labkit.course.widgets import LiveCurve, order_figure, review_figure, strip_widgets
+from labkit.experiments.grid import as_digits
 from labkit.shuffle_probe import Probe, Shuffle
+from labkit.soft_prompt import Neighbours
 
 ROOT = Path(__file__).parents[1]
 VIEW = "application/vnd.jupyter.widget-view+json"
@@ -208,21 +213,6 @@ def test_review_box_says_what_is_wrong_and_keeps_the_picture(notebook):
     assert message.value == ""
 
 
-def test_review_box_leaves_its_picture_in_a_saved_notebook_and_no_widget():
-    notebook = run(
-        "from labkit.course.widgets import review_box\n"
-        "review_box(lambda text: {'soft': {'negative': 0.1, 'positive': 0.9}}, 'a good film')"
-    )
-    assert any(VIEW in output.data for output in notebook.cells[0].outputs)  # live, it is there,
-    assert notebook.metadata.widgets  # with its state
-    strip_widgets(notebook)
-    nbformat.validate(notebook)
-    (output,) = notebook.cells[0].outputs
-    assert base64.b64decode(output.data["image/png"]).startswith(b"\x89PNG")
-    assert "jupyter.widget" not in nbformat.writes(notebook)
-    assert "widgets" not in notebook.metadata
-
-
 def probe() -> Probe:
     random = np.random.default_rng(0)
     targets = random.integers(0, 2, 64)
@@ -257,3 +247,77 @@ def test_the_slider_changes_the_picture_in_place(notebook):
     slider.value = 12
     assert len(notebook) == 3 and notebook[-1].get_suptitle().startswith("Order 12")
     assert slider.max == 29
+
+
+def neighbours(*nearest: str) -> Neighbours:
+    return Neighbours([[token, "other"] for token in nearest], torch.tensor([[0.9, 0.4]] * 3))
+
+
+def attention() -> AnswerAttention:
+    shares = np.random.default_rng(0).dirichlet(np.ones(2), size=(3, 2))  # (layers, heads, T)
+    return AnswerAttention([("e1", None, "soft"), ("good", 5, "word")], 1, shares)
+
+
+def test_the_length_slider_holds_each_length_against_the_others(notebook):
+    random = np.random.default_rng(0)
+    rows = [
+        {"setting": length, "seed": seed, "correct": as_digits(random.random(50) < 0.7)}
+        for length in ("20", "5", "100")
+        for seed in range(2)
+    ]
+    widgets.length_slider({"rows": rows})
+    slider, first = notebook
+    assert slider.options == ("5", "20", "100")
+    assert first.get_suptitle().startswith("Length 20 ")
+    slider.value = "100"
+    assert notebook[-1].get_suptitle().startswith("Length 100 ")
+
+
+def test_the_slider_over_virtual_tokens_shows_the_neighbours_of_each(notebook):
+    widgets.nearest_slider({"trained": neighbours("a", "b", "c")})
+    slider, first = notebook
+    assert (slider.min, slider.max, first.alt[:20]) == (1, 3, "e1 is nearest to “a”")
+    slider.value = 3
+    assert notebook[-1].alt.startswith("e3 is nearest to “c”")
+
+
+def test_the_attention_lists_go_through_layers_and_heads(notebook):
+    looks = {"trained": attention()}
+    widgets.attention_chooser(looks)
+    layer, head, first = notebook
+    assert first == attention_map(looks)
+    layer.value = 2
+    assert notebook[-1] == attention_map(looks, layer=2)
+    head.value = 1
+    assert notebook[-1] == attention_map(looks, layer=2, head=1)
+    layer.value = None
+    assert notebook[-1] == attention_map(looks, head=1)
+    assert (len(layer.options), len(head.options), len(notebook)) == (4, 3, 6)
+
+
+PLAY = """
+import numpy as np, torch
+from labkit.course.trace import AnswerAttention
+from labkit.course.widgets import attention_chooser, nearest_slider, review_box
+from labkit.soft_prompt import Neighbours
+review_box(lambda text: {'soft': {'negative': 0.1, 'positive': 0.9}}, 'a good film')
+nearest_slider({"trained": Neighbours([["good"]], torch.tensor([[0.9]]))})
+pieces = [("e1", None, "soft"), ("good", 5, "word")]
+attention_chooser({"trained": AnswerAttention(pieces, 1, np.full((3, 2, 2), 0.5))})
+"""
+
+
+def test_widgets_leave_their_pictures_in_a_saved_notebook_and_nothing_else():
+    notebook = run(PLAY)
+    views = [output for output in notebook.cells[0].outputs if VIEW in output.data]
+    assert len(views) == 4  # live, they are there: a box, a slider and two lists,
+    assert notebook.metadata.widgets  # with their state
+    strip_widgets(notebook)
+    nbformat.validate(notebook)
+    assert "jupyter.widget" not in nbformat.writes(notebook)
+    assert "widgets" not in notebook.metadata
+    review, nearest, attention = notebook.cells[0].outputs
+    assert base64.b64decode(review.data["image/png"]).startswith(b"\x89PNG")
+    assert nearest.data["text/html"].startswith("<img alt=")
+    assert "e1 is nearest to “good”" in nearest.data["text/plain"]
+    assert "The answer slot looks most at e1" in attention.data["text/plain"]

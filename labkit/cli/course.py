@@ -23,7 +23,7 @@ CourseFolder = Annotated[Path, typer.Option("--root", help="the course's folder"
 
 @app.command()
 def doctor(as_json: Json = False) -> None:
-    """Check versions, device, assets, kernel and disk, and say how to fix what is wrong."""
+    """Check packages, device, assets, network, disk and Jupyter; say how to fix what is wrong."""
     with verb(as_json):
         from labkit.doctor import examine
 

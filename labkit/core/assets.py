@@ -229,7 +229,7 @@ def _download(asset: Asset, report: OnProgress) -> Path:
     if archive.is_file() and _sha256(archive) == asset.sha256:
         return archive
     part = archive.with_name(archive.name + ".part")
-    url = _file_url(asset)
+    url = file_url(asset)
     for _attempt in range(2):
         _continue_download(url, part, asset, report)
         if _sha256(part) == asset.sha256:
@@ -277,12 +277,16 @@ def _index() -> str:
     return address
 
 
-def _file_url(asset: Asset) -> str:
-    """Address of the file, from the project's page in the package index (PEP 503)."""
+def file_url(asset: Asset, timeout_s: float = _TIMEOUT_S) -> str:
+    """Address of the file, from the project's page in the package index (PEP 503).
+
+    Raises:
+        LabError: if the index does not answer in time, or does not offer the file.
+    """
     page_url = f"{_index().rstrip('/')}/{re.sub(r'[-_.]+', '-', asset.project).lower()}/"
     try:
         request = urllib.request.Request(page_url, headers={"Accept": "text/html"})
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
+        with urllib.request.urlopen(request, timeout=timeout_s) as response:
             page = response.read().decode("utf-8", errors="replace")
     except _NETWORK_ERRORS as error:
         raise _no_network(asset, error) from error

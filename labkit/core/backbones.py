@@ -170,6 +170,33 @@ class Backbone(nn.Module):
         log-probabilities, which add up as probabilities."""
         return word_scores.mean(-1)
 
+    def answer_attention(self, batch: Batch, vectors: Tensor | None) -> Tensor:
+        """Share of its attention that the answer slot gives to each place: (B, layers, heads, T).
+
+        Shares of a head sum to 1 over the T places. A causal model's answer slot is the last place:
+        what comes next is predicted from there.
+
+        Raises:
+            LabError: for a readout that has no answer slot in the model's input.
+        """
+        raise LabError(
+            f"{self.name} has no answer slot whose attention could be shown ({self.readout} "
+            "readout); take a masked or a causal language model"
+        )
+
+    def _attention_at(
+        self, batch: Batch, vectors: Tensor | None, position_ids: Tensor | None = None
+    ) -> Tensor:
+        with torch.no_grad(), _attending_in_plain_steps(self.model):
+            layers = self.model.base_model(
+                inputs_embeds=self.embed_batch(batch.ids, vectors),
+                attention_mask=batch.mask,
+                output_attentions=True,
+                **({} if position_ids is None else {"position_ids": position_ids}),
+            ).attentions  # of each layer (B, heads, T, T)
+        rows = torch.arange(len(batch.ids), device=batch.ids.device)
+        return torch.stack([shares[rows, :, batch.answer] for shares in layers], dim=1).float()
+
     def save(self, folder: str) -> None:
         """Save weights and tokenizer in Hugging Face's own format (for a fine-tuned backbone)."""
         self.model.save_pretrained(folder)
@@ -233,6 +260,10 @@ class MaskedBackbone(_WithPositionTable):
         logits = logits[:, 0].float()  # (B, V)
         return torch.stack([logits[:, list(pieces)].mean(-1) for pieces in words], dim=-1)
 
+    def answer_attention(self, batch: Batch, vectors: Tensor | None) -> Tensor:
+        with self._positions(batch.ids):
+            return self._attention_at(batch, vectors)
+
 
 class CausalBackbone(Backbone):
     """Causal language models (GPT, Llama): log-probability of the label's pieces as continuation.
@@ -285,6 +316,9 @@ class CausalBackbone(Backbone):
 
     def combine(self, word_scores: Tensor) -> Tensor:
         return word_scores.logsumexp(-1)
+
+    def answer_attention(self, batch: Batch, vectors: Tensor | None) -> Tensor:
+        return self._attention_at(batch, vectors, self._position_ids(batch.ids, 0))
 
     def _continuation(
         self, batch: Batch, vectors: Tensor | None, start: Pieces, shared: KeysValues | None
@@ -570,6 +604,17 @@ def _only_at(model: transformers.PreTrainedModel, slots: Tensor) -> Iterator[Non
 
     with _hooked(model.base_model.register_forward_hook(narrow)):
         yield
+
+
+@contextlib.contextmanager
+def _attending_in_plain_steps(model: transformers.PreTrainedModel) -> Iterator[None]:
+    """Within the block attention isn't fused into one kernel, which keeps its shares to itself."""
+    fused = model.config._attn_implementation
+    model.set_attn_implementation("eager")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(fused)
 
 
 @contextlib.contextmanager

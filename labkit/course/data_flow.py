@@ -141,7 +141,7 @@ def data_flow(
 
 def _columns(pieces: Sequence[Piece]) -> list[Column]:
     tokens = _fit_to_width(
-        Token(_visible(piece), NO_ID if number is None else str(number), kind, row)
+        Token(visible(piece), NO_ID if number is None else str(number), kind, row)
         for row, (piece, number, kind) in enumerate(pieces)
     )
     free = RIGHT - LEFT - sum(token.width for token in tokens)
@@ -150,7 +150,7 @@ def _columns(pieces: Sequence[Piece]) -> list[Column]:
     return [Column(token, float(x)) for token, x in zip(tokens, edges, strict=False)]
 
 
-def _visible(piece: str) -> str:
+def visible(piece: str) -> str:
     """The piece with its space shown: to a tokenizer " good" and "good" are two pieces."""
     label = piece.replace(" ", "␣").replace("Ġ", "␣").replace("▁", "␣").replace("\n", "↵")
     return shortened(label, LONGEST_LABEL)

@@ -1,6 +1,6 @@
-"""What moves in a notebook: the live loss curve and the box for a reader's own review.
+"""What moves in a notebook: the live loss curve, the box for a reader's own review, sliders.
 
-Both are thin skins over pure functions (`plots.loss_curves`, a `score` function), and both leave a
+All are thin skins over pure functions (`plots.loss_curves`, a `score` function), and all leave a
 picture behind where nothing can move: in a saved notebook, on GitHub, in an exported page. Pictures
 are replaced in place through a display id, so a cell never piles up frames.
 
@@ -23,8 +23,12 @@ from nbformat import NotebookNode
 
 from labkit.core.errors import LabError
 from labkit.course import plots
+from labkit.course.attention_map import attention_map
+from labkit.course.prompt_plots import duels, length_duels, nearest_words
 from labkit.course.style import BLUE, GREY, INK, VERMILLION, CourseFigure, shortened, styled
+from labkit.course.trace import AnswerAttention
 from labkit.shuffle_probe import Probe
+from labkit.soft_prompt import Neighbours
 
 Results = Mapping[str, Mapping[str, float]]
 
@@ -37,6 +41,7 @@ BESIDE_THE_BAR = {
     "va": "center_baseline",
     "size": 9,
 }
+WIDE = {"width": "98%"}
 VIEW = "application/vnd.jupyter.widget-view+json"
 
 
@@ -103,7 +108,7 @@ def review_box(
         value=text,
         placeholder="type a review and press Enter",
         continuous_update=False,  # score a finished review, not every letter of it
-        layout=ipywidgets.Layout(width="98%"),
+        layout=WIDE,
     )
     message = ipywidgets.Label()
     display(ipywidgets.VBox([box, message]))
@@ -154,16 +159,47 @@ def order_slider(probe: Probe) -> None:
 
     Where no widget can be shown, the figure of the first order stays.
     """
-    slider = ipywidgets.IntSlider(
-        min=0,
-        max=len(probe.orders) - 1,
-        description="order",
-        continuous_update=True,
-        layout=ipywidgets.Layout(width="98%"),
+    last = len(probe.orders) - 1
+    _follow(lambda order: order_figure(probe, order), _slider(0, last, "order"))
+
+
+def length_slider(result: Mapping[str, Any]) -> None:
+    """A slider over the prompt lengths of a `lester-length` result, each against all others.
+
+    Where no widget can be shown, the figure of the second length stays: the first one has nothing
+    but longer prompts to be held against.
+    """
+    lengths = sorted({row["setting"] for row in result["rows"]}, key=int)
+    found = duels(result["rows"], lengths)
+    figures = {length: length_duels(found, length) for length in lengths}
+    slider = ipywidgets.SelectionSlider(
+        options=lengths, value=lengths[1], description="length", layout=WIDE
     )
-    display(slider)
-    handle = _show(order_figure(probe, 0))
-    slider.observe(lambda change: _show(order_figure(probe, change["new"]), handle), names="value")
+    _follow(figures.__getitem__, slider)
+
+
+def nearest_slider(groups: Mapping[str, Neighbours]) -> None:
+    """A slider over the virtual tokens, and the vocabulary entries nearest to each.
+
+    Args:
+        groups: see `prompt_plots.nearest_words`. Where no widget can be shown, e1 stays.
+    """
+    count = min(len(found.tokens) for found in groups.values())
+    _follow(lambda token: nearest_words(groups, token - 1), _slider(1, count, "token e"))
+
+
+def attention_chooser(looks: Mapping[str, AnswerAttention]) -> None:
+    """Lists of the layers and heads, and where the answer slot looks in the chosen ones.
+
+    Args:
+        looks: see `attention_map`. Where no widget can be shown, the mean over all stays.
+    """
+    n_layers, n_heads, _ = next(iter(looks.values())).shares.shape
+    _follow(
+        lambda layer, head: attention_map(looks, layer, head),
+        _one_or_mean("layer", n_layers),
+        _one_or_mean("head", n_heads),
+    )
 
 
 def figure_chooser(
@@ -174,9 +210,7 @@ def figure_chooser(
     Where no widget can be shown, the figure of the first name stays.
     """
     box = ipywidgets.Dropdown(options=list(names), description=description)
-    display(box)
-    handle = _show(draw(names[0]))
-    box.observe(lambda change: _show(draw(change["new"]), handle), names="value")
+    _follow(draw, box)
 
 
 @styled
@@ -198,7 +232,7 @@ def order_figure(probe: Probe, index: int) -> CourseFigure:
     strip.set_yticks([])
     strip.xaxis.set_major_locator(MaxNLocator(integer=True))
     strip.set(xlabel="place in the prompt (colour and number: place in the trained order)")
-    histogram.hist(probe.scores, bins=30, color=GREY, alpha=0.5)
+    histogram.hist(probe.scores, bins=30, histtype="stepfilled", color=GREY, alpha=0.5)
     histogram.axvline(trained, color=VERMILLION, linewidth=2, label="trained order")
     histogram.axvline(score, color=BLUE, linewidth=2, label="this order")
     histogram.set(xlabel=f"{probe.metric} on test", ylabel="orders")
@@ -238,9 +272,31 @@ def _in_notebook() -> bool:
     return hasattr(get_ipython(), "kernel")
 
 
-def _show(figure: CourseFigure, handle: DisplayHandle | None = None) -> DisplayHandle:
-    """Show a figure, in the place of the one that the handle stands for."""
+def _follow(draw: Callable[..., Any], *controls: ipywidgets.ValueWidget) -> None:
+    """Show the controls, and under them what is drawn of their values, in place of the last."""
+    for control in controls:
+        display(control)
+    handle = _show(draw(*(control.value for control in controls)))
+
+    def redraw(_: object) -> None:
+        _show(draw(*(control.value for control in controls)), handle)
+
+    for control in controls:
+        control.observe(redraw, names="value")
+
+
+def _slider(first: int, last: int, name: str) -> ipywidgets.IntSlider:
+    return ipywidgets.IntSlider(first, first, last, description=name, layout=WIDE)
+
+
+def _one_or_mean(what: str, count: int) -> ipywidgets.Dropdown:
+    options = [(f"mean of all {count}", None), *((str(i + 1), i + 1) for i in range(count))]
+    return ipywidgets.Dropdown(options=options, description=what)
+
+
+def _show(picture: Any, handle: DisplayHandle | None = None) -> DisplayHandle:
+    """Show a picture, in the place of the one that the handle stands for."""
     if handle is None:
-        return display(figure, display_id=True)
-    handle.update(figure)
+        return display(picture, display_id=True)
+    handle.update(picture)
     return handle

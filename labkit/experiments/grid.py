@@ -282,7 +282,7 @@ def judge(rows: Sequence[Mapping], claims: Sequence[Claim]) -> list[dict]:
     verdicts = []
     for claim in claims:
         better, worse = (_resolve(end, order) for end in (claim.better, claim.worse))
-        pairs = _pairs(rows, better, worse)
+        pairs = paired_answers(rows, better, worse)
         if pairs is None:
             continue
         difference = statistics.paired_difference(*pairs)
@@ -311,7 +311,7 @@ def _resolve(end: str, order: Sequence[str]) -> str:
     return order[places[end]]
 
 
-def _pairs(
+def paired_answers(
     rows: Sequence[Mapping], better: str, worse: str
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Correctness (seeds, N) of both settings, for the seeds that have both."""
