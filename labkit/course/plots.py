@@ -151,7 +151,7 @@ def interval_bars(
         ax.text(
             1.01,
             y,
-            f"{value:.3f}",
+            f"{value:z.3f}",
             transform=ax.get_yaxis_transform(),
             va="center_baseline",
             size=9,
