@@ -167,13 +167,16 @@ def test_reference_results_are_whole():
     for file in files:
         result = json.loads(file.read_text(encoding="utf-8"))
         assert result["command"].startswith("labkit ")
+        assert result["summary"] == grid.summarise(result["rows"])
+        if result["name"] == "table7":  # counts of examples, nothing scored
+            continue
         for row in result["rows"]:
             scored = row["targets"].values() if "targets" in row else [row]
             for each in scored:
-                right = [c == "1" for c in each["correct"]]
-                assert len(right) == each["n"]
-                assert np.mean(right) == pytest.approx(each["value"])
+                if each["metric"] == "accuracy":
+                    right = [c == "1" for c in each["correct"]]
+                    assert len(right) == each["n"]
+                    assert np.mean(right) == pytest.approx(each["value"])
                 assert each["ci95"][0] < each["value"] < each["ci95"][1]
             assert row["n"] == sum(each["n"] for each in scored)
             assert row["value"] == pytest.approx(np.mean([each["value"] for each in scored]))
-        assert result["summary"] == grid.summarise(result["rows"])

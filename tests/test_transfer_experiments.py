@@ -67,7 +67,7 @@ def test_every_source_is_scored_on_every_target(tiny_folder, tiny_backbone, tmp_
         task = quick(name)
         again = evaluate(PromptedModel.for_task(backbone, task), prompt, task)
         assert row["targets"][name]["value"] == again.value
-    assert (file.with_suffix(".md")).read_text().count("\n| ") == 2 + len(TASKS) + 2
+    assert (file.with_suffix(".md")).read_text().count("\n| ") == 3 + len(TASKS) + 2
 
 
 def test_a_stopped_table_goes_on_row_by_row(tiny_folder, tmp_path):

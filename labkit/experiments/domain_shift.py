@@ -16,7 +16,7 @@ import numpy as np
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import Difference, paired_difference
 from labkit.core.tasks import Task, load_task, without_overlap
-from labkit.experiments.grid import Experiment, Place, cells, file_name, from_digits
+from labkit.experiments.grid import Experiment, Place, cells, file_name, from_digits, report_head
 from labkit.experiments.training import (
     FINE_TUNING,
     RECIPES,
@@ -82,14 +82,7 @@ def shifts(result: Mapping) -> dict[str, Difference]:
 def shift_as_markdown(result: Mapping) -> str:
     """Methods × targets, means over seeds, and the paired difference below."""
     targets = list(result["rows"][0]["targets"])
-    lines = [
-        f"# {result['name']} ({result['task']})",
-        "",
-        f"`{result['command']}`",
-        "",
-        cells(["trained", *targets]),
-        cells(["---"] * (len(targets) + 1)),
-    ]
+    lines = report_head(result, ["trained", *targets])
     for method in METHODS:
         own = [row["targets"] for row in result["rows"] if row["method"] == method]
         if own:

@@ -18,7 +18,7 @@ from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import Task
 from labkit.core.templates import Template
 from labkit.core.tuning import fit
-from labkit.experiments.grid import Experiment, Place, Setting, cells
+from labkit.experiments.grid import Experiment, Place, Setting, cells, report_head
 from labkit.experiments.training import FINE_TUNING, RECIPES, scores_of, shared_backbone
 from labkit.prompt_transfer import pretraining_task
 from labkit.soft_prompt import SoftPrompt, initialise, load_prompt, save_prompt
@@ -129,14 +129,8 @@ def table(result: Mapping) -> dict[str, dict[int, list[float]]]:
 def few_shot_as_markdown(result: Mapping) -> str:
     """Methods × training examples: mean over draws, and their standard deviation."""
     sizes = sorted({row["examples"] for row in result["rows"]})
-    lines = [
-        f"# {result['name']} ({result['task']})",
-        "",
-        f"`{result['command']}`, mean over draws ± their standard deviation",
-        "",
-        cells(["training examples", *sizes]),
-        cells(["---"] * (len(sizes) + 1)),
-    ]
+    spread = ", mean over draws ± their standard deviation"
+    lines = report_head(result, ["training examples", *sizes], spread)
     for method, found in table(result).items():
         lines.append(cells([method, *(_mean_and_spread(found.get(size, [])) for size in sizes)]))
     return "\n".join(lines) + "\n"

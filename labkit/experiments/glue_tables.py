@@ -19,7 +19,16 @@ from labkit.core.statistics import Difference, mean_interval, paired_difference
 from labkit.core.tasks import GLUE, SPLITS, TRAINED_ON, Task
 from labkit.core.tuning import fit
 from labkit.experiments import order
-from labkit.experiments.grid import Experiment, Place, Setting, cells, file_name, from_digits, short
+from labkit.experiments.grid import (
+    Experiment,
+    Place,
+    Setting,
+    cells,
+    file_name,
+    from_digits,
+    report_head,
+    short,
+)
 from labkit.experiments.training import FINE_TUNING, scores_of, shared_backbone
 from labkit.glue import METHODS, PRINTED, SORTING, budget_of, mean_over_tasks, sort_prompt
 
@@ -112,14 +121,7 @@ _DEFAULT = {"small": "minilm", "full": "google-t5/t5-base"}
 def methods_as_markdown(result: Mapping) -> str:
     """Methods × tasks with their mean over tasks, the paper's rows below."""
     tasks = [task for task in GLUE if any(r["task"] == task for r in result["rows"])]
-    lines = [
-        f"# {result['name']} ({result['task']})",
-        "",
-        f"`{result['command']}`",
-        "",
-        cells(["method", *tasks, "mean [95 % over seeds]"]),
-        cells(["---"] * (len(tasks) + 2)),
-    ]
+    lines = report_head(result, ["method", *tasks, "mean [95 % over seeds]"])
     for method in METHODS:
         values = by_task(result, method)
         if values:
@@ -225,8 +227,7 @@ def _data(backbone: str | None, profile: str) -> list[Setting]:
 def data_as_markdown(result: Mapping) -> str:
     """Counts here, and the paper's in thousands."""
     head = ["task", *SPLITS, *(f"paper: {split} (k)" for split in (*SPLITS, "total"))]
-    lines = [f"# {result['name']}", "", f"`{result['command']}`", "", cells(head)]
-    lines.append(cells(["---"] * len(head)))
+    lines = report_head(result, head)
     for each in result["rows"]:
         own = [each[split] for split in SPLITS]
         lines.append(cells([each["task"], *own, *each["paper"].values()]))

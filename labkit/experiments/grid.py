@@ -347,6 +347,18 @@ def cells(values: Iterable) -> str:
     return "| " + " | ".join(map(str, values)) + " |"
 
 
+def report_head(result: Mapping, headings: Sequence[object], about: str = "") -> list[str]:
+    """How every report begins: title, command and what else is to be said, head of the table."""
+    return [
+        f"# {result['name']} ({result['task']})",
+        "",
+        f"`{result['command']}`{about}",
+        "",
+        cells(headings),
+        cells(["---"] * len(headings)),
+    ]
+
+
 # ---- result files ----
 
 
@@ -380,17 +392,11 @@ def _write(file: Path, result: Mapping, report: Callable[[Mapping], str]) -> Non
 
 def as_markdown(result: Mapping) -> str:
     """The result as a table, and the verdict on each claim."""
-    lines = [
-        f"# {result['name']} ({result['task']})",
-        "",
-        f"`{result['command']}`, test n = {result['rows'][0]['n']}",
-        "",
-        "| setting | mean | 95 % interval over seeds | seeds |",
-        "|---|---|---|---|",
-    ]
+    headings = ["setting", "mean", "95 % interval over seeds", "seeds"]
+    lines = report_head(result, headings, f", test n = {result['rows'][0]['n']}")
     for row in result["summary"]:
         interval = "–" if row["ci95"] is None else "{:.3f} … {:.3f}".format(*row["ci95"])
-        lines.append(f"| {row['setting']} | {row['mean']:.3f} | {interval} | {row['seeds']} |")
+        lines.append(cells([row["setting"], f"{row['mean']:.3f}", interval, row["seeds"]]))
     for verdict in result["verdict"]:
         low, high = verdict["ci95"]
         lines += [

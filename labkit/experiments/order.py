@@ -26,7 +26,16 @@ from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
 from labkit.core.statistics import Difference, difference_of_scores, flip_rate
 from labkit.core.tasks import Task
 from labkit.core.tuning import fit
-from labkit.experiments.grid import Experiment, Place, Recipe, Setting, cells, file_name, short
+from labkit.experiments.grid import (
+    Experiment,
+    Place,
+    Recipe,
+    Setting,
+    cells,
+    file_name,
+    report_head,
+    short,
+)
 from labkit.experiments.training import LESTER, RECIPES, scores_of, shared_backbone
 from labkit.shuffle_probe import NAMED, Orders, Probe, Shuffle, probe_order
 from labkit.soft_prompt import SoftPrompt, initialise, load_prompt, save_prompt
@@ -291,14 +300,7 @@ COLUMNS = ("baseline", "no_positions", "worst", "best", "worse", "better", "equa
 
 def as_markdown(result: Mapping) -> str:
     """The table in the paper's shape, its own rows below, and the verdicts."""
-    lines = [
-        f"# {result['name']} ({result['task']})",
-        "",
-        f"`{result['command']}`",
-        "",
-        cells(HEADINGS),
-        cells(["---"] * len(HEADINGS)),
-    ]
+    lines = report_head(result, HEADINGS)
     lines += [_line(row) for row in result["rows"]]
     lines += _paper_lines(result)
     lines += ["", "## Verdicts", ""]

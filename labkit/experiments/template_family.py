@@ -33,8 +33,10 @@ from labkit.experiments.grid import (
     Recipe,
     Setting,
     as_digits,
+    cells,
     file_name,
     from_digits,
+    report_head,
 )
 from labkit.experiments.training import scores_of, shared_backbone
 from labkit.p_tuning import PromptEncoder, lay_virtual_tokens
@@ -253,20 +255,13 @@ def _spread(accuracy: NDArray) -> float:
 def family_as_markdown(result: Mapping) -> str:
     """Members × methods, the spread of each method, and the differences with their intervals."""
     values = {(row["method"], row["member"], row["seed"]): row["value"] for row in result["rows"]}
-    lines = [
-        f"# {result['name']} ({result['task']})",
-        "",
-        f"`{result['command']}`, test n = {result['rows'][0]['n']}",
-        "",
-        "Accuracy; of the trained ones the mean over seeds.",
-        "",
-        "| member | hard | free vectors | encoder | seeds |",
-        "|---|---|---|---|---|",
-    ]
+    about = f", test n = {result['rows'][0]['n']}; accuracy, of the trained ones mean over seeds"
+    headings = ["member", "hard", "free vectors", "encoder", "seeds"]
+    lines = report_head(result, headings, about)
     for member in dict.fromkeys(row["member"] for row in result["rows"]):
         own = [[v for (m, x, _), v in values.items() if (m, x) == (y, member)] for y in METHODS]
-        cells = [f"{np.mean(v):.3f}" if v else "–" for v in own]
-        lines.append(f"| {member} | {' | '.join(cells)} | {len(own[1])} |")
+        means = [f"{np.mean(v):.3f}" if v else "–" for v in own]
+        lines.append(cells([member, *means, len(own[1])]))
     family = Family.of(result)
     if len(family.members) < 2 or not family.seeds:
         return "\n".join(lines) + "\n"

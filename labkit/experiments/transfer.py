@@ -26,7 +26,7 @@ from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import Task, load_task, without_overlap
 from labkit.core.tuning import fit
-from labkit.experiments.grid import Experiment, Place, Setting, file_name, short
+from labkit.experiments.grid import Experiment, Place, Setting, cells, file_name, report_head, short
 from labkit.experiments.training import RECIPES, scores_of, shared_backbone
 from labkit.prompt_transfer import (
     TransferTable,
@@ -177,22 +177,16 @@ def table(result: Mapping) -> TransferTable:
 def as_markdown(result: Mapping) -> str:
     """Sources × targets, means over seeds; seen pairs in brackets."""
     found = table(result)
-    lines = [
-        f"# {result['name']} ({result['task']})",
-        "",
-        f"`{result['command']}`, at most {TEST_EXAMPLES} test examples a task, "
-        f"seeds {', '.join(map(str, found.seeds))}",
-        "",
-        "| source | " + " | ".join(found.targets) + " |",
-        "|---" * (len(found.targets) + 1) + "|",
-    ]
+    seeds = ", ".join(map(str, found.seeds))
+    about = f", at most {TEST_EXAMPLES} test examples a task, seeds {seeds}"
+    lines = report_head(result, ["source", *found.targets], about)
     for row, source in enumerate(found.sources):
         values, seen = found.values[:, row].mean(0), found.seen[row]
-        cells = [f"({v:.3f})" if s else f"{v:.3f}" for v, s in zip(values, seen, strict=True)]
-        lines.append(f"| {source} | " + " | ".join(cells) + " |")
+        told = [f"({v:.3f})" if s else f"{v:.3f}" for v, s in zip(values, seen, strict=True)]
+        lines.append(cells([source, *told]))
     for name, values in found.controls.items():
-        lines.append(f"| *{name}* | " + " | ".join(f"{v:.3f}" for v in values.mean(0)) + " |")
-    lines.append("| *majority class* | " + " | ".join(f"{v:.3f}" for v in found.majority) + " |")
+        lines.append(cells([f"*{name}*", *(f"{v:.3f}" for v in values.mean(0))]))
+    lines.append(cells(["*majority class*", *(f"{v:.3f}" for v in found.majority)]))
     lines += ["", "In brackets: seen pairs, which share a data set or the backbone's own training."]
     if len(found.sources) == len(found.targets):
         said = kind_difference(found)
@@ -382,24 +376,17 @@ def starts_as_markdown(result: Mapping) -> str:
     """Targets × starts: test scores, and steps to the plain prompt's final validation score."""
     rows = result["rows"]
     tasks = list(dict.fromkeys(row["task"] for row in rows))
-    lines = [
-        f"# {result['name']} ({result['task']})",
-        "",
-        f"`{result['command']}`",
-        "",
-        "| start | " + " | ".join(tasks) + " |",
-        "|---" * (len(tasks) + 1) + "|",
-    ]
+    lines = report_head(result, ["start", *tasks])
     steps = reached(result)
     for start in dict.fromkeys(row["start"] for row in rows):
-        cells = []
+        line = []
         for task in tasks:
             values = [r["value"] for r in rows if (r["start"], r["task"]) == (start, task)]
             own = [s["steps"] for s in steps if (s["start"], s["task"]) == (start, task)]
             told = f"{np.mean(values):.3f}" if values else "–"
             said = ", ".join("never" if n is None else str(n) for n in own)
-            cells.append(told + (f" ({said})" if own else ""))
-        lines.append(f"| {start} | " + " | ".join(cells) + " |")
+            line.append(told + (f" ({said})" if own else ""))
+        lines.append(cells([start, *line]))
     lines += ["", "In brackets, for each seed: steps to the plain prompt's last validation score."]
     return "\n".join(lines) + "\n"
 
