@@ -176,4 +176,9 @@ def test_reference_results_are_whole():
                 assert each["ci95"][0] < each["value"] < each["ci95"][1]
             assert row["n"] == sum(each["n"] for each in scored)
             assert row["value"] == pytest.approx(np.mean([each["value"] for each in scored]))
-        assert result["summary"] == grid.summarise(result["rows"])
+        for kept, now in zip(result["summary"], grid.summarise(result["rows"]), strict=True):
+            numbers = [[each["mean"], *(each["ci95"] or ())] for each in (kept, now)]
+            assert numbers[0] == pytest.approx(
+                numbers[1]
+            )  # scipy's releases differ in a last digit
+            assert (kept["setting"], kept["seeds"]) == (now["setting"], now["seeds"])
