@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -107,7 +108,8 @@ def test_environment_without_torch(tmp_path: Path) -> None:
         capture_output=True,
         text=True,
     )
-    assert (done.returncode, done.stderr) == (1, "")
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
     checks = {check["name"]: check for check in json.loads(done.stdout)["checks"]}
     assert list(checks) == list(doctor.CHECKS)
     assert {"torch", "device"} <= {name for name, check in checks.items() if not check["ok"]}
@@ -279,7 +281,7 @@ def test_widgets_without_their_front_end(monkeypatch: pytest.MonkeyPatch) -> Non
     check = doctor.check_widgets()
     assert not check.ok
     assert "without jupyterlab_widgets" in check.found
-    assert 'pip install --force-reinstall --no-deps "jupyterlab_widgets' in check.fix
+    assert re.search(r'pip install --force-reinstall --no-deps "jupyterlab[-_]widgets', check.fix)
 
 
 def test_widgets_whose_front_end_is_old(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +290,7 @@ def test_widgets_whose_front_end_is_old(tmp_path: Path, monkeypatch: pytest.Monk
     check = doctor.check_widgets()
     assert not check.ok
     assert "jupyterlab_widgets 1.1.1, which don't fit" in check.found
-    assert '"jupyterlab_widgets' in check.fix
+    assert re.search('"jupyterlab[-_]widgets', check.fix)
 
 
 def test_widgets_that_are_too_old_for_the_course(

@@ -268,9 +268,11 @@ def test_the_length_slider_holds_each_length_against_the_others(notebook):
     widgets.length_slider({"rows": rows})
     slider, first = notebook
     assert slider.options == ("5", "20", "100")
-    assert first.get_suptitle().startswith("Length 20 ")
+    assert first.figure.get_suptitle().startswith("Length 20 ")
     slider.value = "100"
-    assert notebook[-1].get_suptitle().startswith("Length 100 ")
+    data, about = notebook[-1]._repr_mimebundle_()
+    assert about["image/png"]["alt"].startswith("Length 100 ")
+    assert base64.b64decode(data["image/png"]) == notebook[-1].figure.png()
 
 
 def test_the_slider_over_virtual_tokens_shows_the_neighbours_of_each(notebook):

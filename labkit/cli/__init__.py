@@ -30,7 +30,7 @@ app.add_typer(transfer.app, name="transfer")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    # typer brings its own copy of click from 0.16 on, so the class is reached through typer's
+    # typer brings its own copy of click, so the class is reached through typer's
     usage_error = typer.BadParameter.__base__
     try:
         code = app(given or ["--help"], prog_name="labkit", standalone_mode=False)

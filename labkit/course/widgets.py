@@ -94,6 +94,17 @@ class LiveCurve:
         self._next_redraw = finished + pause
 
 
+class Still:
+    """A figure that is drawn once, however often it is shown: for sliders over a few pictures."""
+
+    def __init__(self, figure: CourseFigure) -> None:
+        self.figure = figure
+        self._bundle = figure._repr_mimebundle_()
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        return self._bundle
+
+
 def review_box(
     score: Callable[[str], Results], text: str = "a gorgeous, witty, seductive movie ."
 ) -> None:
@@ -171,7 +182,7 @@ def length_slider(result: Mapping[str, Any]) -> None:
     """
     lengths = sorted({row["setting"] for row in result["rows"]}, key=int)
     found = duels(result["rows"], lengths)
-    figures = {length: length_duels(found, length) for length in lengths}
+    figures = {length: Still(length_duels(found, length)) for length in lengths}
     slider = ipywidgets.SelectionSlider(
         options=lengths, value=lengths[1], description="length", layout=WIDE
     )

@@ -17,6 +17,7 @@ pytest.importorskip("selenium", reason="make test-browser installs it")
 from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
 
 from browser import lab
 from conftest import ROOT
@@ -121,10 +122,19 @@ def test_notebook_01_runs_and_scores_a_review_of_ones_own(
     assert page.picture("play") == second
 
 
-def test_notebook_02_runs(driver: webdriver.Chrome, address: str, course: Path) -> None:
+def test_notebook_02_runs_and_its_widgets_move_their_pictures(
+    driver: webdriver.Chrome, address: str, course: Path
+) -> None:
     page = lab.NotebookPage(driver, address, course / "02_soft_prompt.ipynb")
     page.run_all(NOTEBOOK_RUN_S)
     assert page.failures() == {}
+
+    for name in ("length-play", "nearest-play"):
+        move_slider_there_and_back(page, name)
+    mean = page.picture("attention")
+    layer = page.cell("attention").find_element(By.CSS_SELECTOR, "select")
+    Select(layer).select_by_visible_text("3")
+    lab.wait_until(lambda: page.picture("attention") != mean, 60, "the attention of layer 3")
 
 
 def test_notebook_04_runs_and_its_slider_moves_the_figure(
@@ -134,10 +144,19 @@ def test_notebook_04_runs_and_its_slider_moves_the_figure(
     page.run_all(NOTEBOOK_RUN_S)
     assert page.failures() == {}
 
-    first = page.picture("play")
-    handle = page.cell("play").find_element(By.CSS_SELECTOR, "[role=slider]")
-    handle.click()
+    move_slider_there_and_back(page, "play")
+
+
+def move_slider_there_and_back(page: lab.NotebookPage, name: str) -> None:
+    """One step by keyboard, and the picture changes; one step back, and the first one is there."""
+    first = lab.wait_until(lambda: page.picture(name), 20, f"the picture below {name}")
+    slider = "[role=slider]"
+    lab.wait_until(
+        lambda: page.cell(name).find_element(By.CSS_SELECTOR, slider).click() is None,
+        20,
+        f"a click on the slider of {name}",
+    )
     page.keys(Keys.ARROW_RIGHT)
-    lab.wait_until(lambda: page.picture("play") != first, 60, "the figure of the next order")
+    lab.wait_until(lambda: page.picture(name) != first, 60, f"another picture below {name}")
     page.keys(Keys.ARROW_LEFT)
-    lab.wait_until(lambda: page.picture("play") == first, 60, "the figure of the first order")
+    lab.wait_until(lambda: page.picture(name) == first, 60, f"the first picture below {name}")
