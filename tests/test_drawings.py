@@ -16,9 +16,11 @@ from labkit.core.prompted_model import PromptedModel
 from labkit.core.templates import Verbalizer
 from labkit.course.attention_map import attention_map
 from labkit.course.data_flow import KINDS
+from labkit.course.order_map import BINS, PALE, order_map
 from labkit.course.prompt_plots import duels, length_duels, nearest_words
 from labkit.course.trace import AnswerAttention, answer_attention
 from labkit.experiments import grid
+from labkit.shuffle_probe import Probe, Shuffle
 from labkit.soft_prompt import Neighbours, SoftPrompt
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -222,3 +224,52 @@ def test_the_figure_of_lengths_tells_who_beats_whom():
     assert drawn == pytest.approx([width for d in against for width in (d.gained, -d.lost)])
     net = [line.get_xdata()[0] for line in ax.lines if line.get_marker() == "D"]
     assert net == pytest.approx([d.gained - d.lost for d in against])
+
+
+# ---- one order ----
+
+
+def probe(length: int = 6) -> Probe:
+    random = np.random.default_rng(0)
+    targets = random.integers(0, 2, 64)
+    predictions = np.where(random.random((30, 64)) < 0.7, targets, 1 - targets)
+    trained = np.where(random.random(64) < 0.8, targets, 1 - targets)
+    return Probe(Shuffle().draw(length, 30), predictions, trained, targets, "accuracy")
+
+
+def test_an_order_stands_as_it_is_with_its_score():
+    one = probe()
+    picture = order_map(one, 7)
+    score, flips = one.correct[7].mean(), (one.predictions[7] != one.trained).sum()
+    title, *rest = texts(picture)
+    assert f"Order 7: {score:.3f}" in title and f"{flips} of 64 flip" in title
+    assert rest[:6] == [str(token) for token in one.orders[7]]
+    assert {"trained order", "this order"} <= set(rest)
+
+
+def test_the_histogram_of_orders_holds_every_order():
+    one = probe()
+    counts, _ = np.histogram(one.scores, bins=BINS)
+    heights = np.array(bars(order_map(one, 0), PALE))
+    assert heights / heights.max() == pytest.approx(counts / counts.max(), abs=0.002)
+
+
+def test_lines_stand_where_the_scores_are():
+    one = probe()
+    best, worst = int(one.scores.argmax()), int(one.scores.argmin())
+
+    def lines(index):
+        paths = ElementTree.fromstring(order_map(one, index).svg).iter(f"{SVG}path")
+        upright = [path.get("d").split() for path in paths if " V " in path.get("d")]
+        return [float(d[1]) for d in upright]  # the trained order's, this order's
+
+    trained, high = lines(best)
+    again, low = lines(worst)
+    assert trained == again and low < high
+    by_place = (trained - low) / (high - low)
+    by_score = (one.baseline - one.scores[worst]) / (one.scores[best] - one.scores[worst])
+    assert by_place == pytest.approx(by_score, abs=0.002)
+
+
+def test_a_long_prompt_carries_no_numbers_in_its_strip():
+    assert "0" not in texts(order_map(probe(length=40), 0))

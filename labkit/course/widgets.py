@@ -18,14 +18,14 @@ from typing import Any
 import ipywidgets
 from IPython import get_ipython
 from IPython.display import DisplayHandle, display
-from matplotlib.ticker import MaxNLocator
 from nbformat import NotebookNode
 
 from labkit.core.errors import LabError
 from labkit.course import plots
 from labkit.course.attention_map import attention_map
+from labkit.course.order_map import order_map
 from labkit.course.prompt_plots import duels, length_duels, nearest_words
-from labkit.course.style import BLUE, GREY, INK, VERMILLION, CourseFigure, shortened, styled
+from labkit.course.style import BLUE, GREY, CourseFigure, shortened, styled
 from labkit.course.trace import AnswerAttention
 from labkit.shuffle_probe import Probe
 from labkit.soft_prompt import Neighbours
@@ -168,10 +168,10 @@ def review_figure(results: Results, text: str | None = None) -> CourseFigure:
 def order_slider(probe: Probe) -> None:
     """A slider over the orders of a probe, whose answers are there already.
 
-    Where no widget can be shown, the figure of the first order stays.
+    Where no widget can be shown, the picture of the first order stays.
     """
     last = len(probe.orders) - 1
-    _follow(lambda order: order_figure(probe, order), _slider(0, last, "order"))
+    _follow(lambda order: order_map(probe, order), _slider(0, last, "order"))
 
 
 def length_slider(result: Mapping[str, Any]) -> None:
@@ -222,33 +222,6 @@ def figure_chooser(
     """
     box = ipywidgets.Dropdown(options=list(names), description=description)
     _follow(draw, box)
-
-
-@styled
-def order_figure(probe: Probe, index: int) -> CourseFigure:
-    """One order of a probe: where each virtual token went, and where its score stands."""
-    score, trained = probe.scores[index], probe.baseline
-    flips = int((probe.predictions[index] != probe.trained).sum())
-    title = (
-        f"Order {index}: {score:.3f} against {trained:.3f}; {flips} of {len(probe.trained)} flip"
-    )
-    fig = CourseFigure(3.6, title)
-    strip, histogram = fig.subplots(2, 1, height_ratios=[1, 2.2])
-    length = probe.orders.shape[1]
-    strip.imshow(probe.orders[[index]], cmap="viridis", aspect="auto", vmin=0, vmax=length - 1)
-    if length <= 20:
-        for place, token in enumerate(probe.orders[index]):
-            dark = token < length / 2
-            strip.text(place, 0, token, ha="center", va="center", color="w" if dark else INK)
-    strip.set_yticks([])
-    strip.xaxis.set_major_locator(MaxNLocator(integer=True))
-    strip.set(xlabel="place in the prompt (colour and number: place in the trained order)")
-    histogram.hist(probe.scores, bins=30, histtype="stepfilled", color=GREY, alpha=0.5)
-    histogram.axvline(trained, color=VERMILLION, linewidth=2, label="trained order")
-    histogram.axvline(score, color=BLUE, linewidth=2, label="this order")
-    histogram.set(xlabel=f"{probe.metric} on test", ylabel="orders")
-    fig.legend(loc=plots.BELOW, ncols=2)
-    return fig
 
 
 def _answer(scores: Mapping[str, float]) -> str:
