@@ -494,7 +494,7 @@ def swap_map(changes: ArrayLike, title: str) -> CourseFigure:
         linewidths=0.5,
         cbar_kws={"label": "change of the accuracy", "pad": 0.02},
     )
-    ax.tick_params(length=0)
+    ax.tick_params(length=0, rotation=0)
     ax.set(xlabel="one virtual token", ylabel="changes places with another")
     return fig
 
