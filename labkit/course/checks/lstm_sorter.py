@@ -82,9 +82,13 @@ def check_mask_chosen(masked: Callable[[Tensor, list[int]], Tensor]) -> None:
         raise AssertionError(
             f"the rest sums to {once.sum():.3f}: mask before the softmax (with −∞), not after it"
         )
+    assert not torch.allclose(once, scores.softmax(0)), (
+        f"token 0 was chosen and still has probability {once[0]:.2g}, as if it had not been: the "
+        "scores of `chosen` have to change"
+    )
     assert once[0] == 0, (
-        f"token 0 was chosen and still has probability {once[0]:.2g}: its score should be −∞ (a "
-        "zero, or a small number, is a score like any other)"
+        f"token 0 was chosen and gets probability {once[0]:.2g}: its score should be −∞ (a zero, "
+        "or a small number, is a score like any other)"
     )
     assert torch.allclose(once[1:], scores[1:].softmax(0)), "the rest should keep its proportions"
     last = masked(scores, [2, 0, 1])
