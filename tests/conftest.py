@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 
 from labkit.core.tasks import Example, Task, TaskPrompt
+from labkit.shuffle_probe import Probe, Shuffle
 
 if TYPE_CHECKING:  # torch takes seconds to import, and many tests do without
     from labkit.core.backbones import Backbone
@@ -111,3 +113,12 @@ def tiny_task() -> Task:
         splits={split: _examples(split, rounds) for split, rounds in splits.items()},
         prompts=prompts,
     )
+
+
+def noisy_probe(length: int = 6) -> Probe:
+    """Thirty orders of a prompt that are right seven times in ten; the trained one eight."""
+    random = np.random.default_rng(0)
+    targets = random.integers(0, 2, 64)
+    predictions = np.where(random.random((30, 64)) < 0.7, targets, 1 - targets)
+    trained = np.where(random.random(64) < 0.8, targets, 1 - targets)
+    return Probe(Shuffle().draw(length, 30), predictions, trained, targets, "accuracy")

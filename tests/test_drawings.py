@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from conftest import noisy_probe
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.templates import Verbalizer
@@ -20,7 +21,6 @@ from labkit.course.order_map import BINS, PALE, order_map
 from labkit.course.prompt_plots import duels, length_duels, nearest_words
 from labkit.course.trace import AnswerAttention, answer_attention
 from labkit.experiments import grid
-from labkit.shuffle_probe import Probe, Shuffle
 from labkit.soft_prompt import Neighbours, SoftPrompt
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -229,16 +229,8 @@ def test_the_figure_of_lengths_tells_who_beats_whom():
 # ---- one order ----
 
 
-def probe(length: int = 6) -> Probe:
-    random = np.random.default_rng(0)
-    targets = random.integers(0, 2, 64)
-    predictions = np.where(random.random((30, 64)) < 0.7, targets, 1 - targets)
-    trained = np.where(random.random(64) < 0.8, targets, 1 - targets)
-    return Probe(Shuffle().draw(length, 30), predictions, trained, targets, "accuracy")
-
-
 def test_an_order_stands_as_it_is_with_its_score():
-    one = probe()
+    one = noisy_probe()
     picture = order_map(one, 7)
     score, flips = one.correct[7].mean(), (one.predictions[7] != one.trained).sum()
     title, *rest = texts(picture)
@@ -248,14 +240,14 @@ def test_an_order_stands_as_it_is_with_its_score():
 
 
 def test_the_histogram_of_orders_holds_every_order():
-    one = probe()
+    one = noisy_probe()
     counts, _ = np.histogram(one.scores, bins=BINS)
     heights = np.array(bars(order_map(one, 0), PALE))
     assert heights / heights.max() == pytest.approx(counts / counts.max(), abs=0.002)
 
 
 def test_lines_stand_where_the_scores_are():
-    one = probe()
+    one = noisy_probe()
     best, worst = int(one.scores.argmax()), int(one.scores.argmin())
 
     def lines(index):
@@ -272,4 +264,4 @@ def test_lines_stand_where_the_scores_are():
 
 
 def test_a_long_prompt_carries_no_numbers_in_its_strip():
-    assert "0" not in texts(order_map(probe(length=40), 0))
+    assert "0" not in texts(order_map(noisy_probe(length=40), 0))

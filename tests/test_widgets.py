@@ -15,6 +15,7 @@ import pytest
 import torch
 from nbformat.v4 import new_code_cell, new_notebook
 
+from conftest import noisy_probe
 from labkit.core.errors import LabError
 from labkit.course import widgets
 from labkit.course.attention_map import attention_map
@@ -22,7 +23,6 @@ from labkit.course.style import CourseFigure
 from labkit.course.trace import AnswerAttention
 from labkit.course.widgets import LiveCurve, review_figure, strip_widgets
 from labkit.experiments.grid import as_digits
-from labkit.shuffle_probe import Probe, Shuffle
 from labkit.soft_prompt import Neighbours
 
 ROOT = Path(__file__).parents[1]
@@ -213,14 +213,6 @@ def test_review_box_says_what_is_wrong_and_keeps_the_picture(notebook):
     assert message.value == ""
 
 
-def probe() -> Probe:
-    random = np.random.default_rng(0)
-    targets = random.integers(0, 2, 64)
-    predictions = np.where(random.random((30, 64)) < 0.7, targets, 1 - targets)
-    trained = np.where(random.random(64) < 0.8, targets, 1 - targets)
-    return Probe(Shuffle().draw(6, 30), predictions, trained, targets, "accuracy")
-
-
 def test_the_chooser_changes_the_picture_in_place(notebook):
     widgets.figure_chooser(["a", "b"], lambda name: CourseFigure(2.0, f"Figure {name}"), "which")
     box, first = notebook
@@ -230,7 +222,7 @@ def test_the_chooser_changes_the_picture_in_place(notebook):
 
 
 def test_the_slider_changes_the_picture_in_place(notebook):
-    widgets.order_slider(probe())
+    widgets.order_slider(noisy_probe())
     slider, first = notebook
     assert first.alt.startswith("Order 0:")
     slider.value = 12

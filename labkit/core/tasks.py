@@ -27,7 +27,7 @@ import html
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +108,11 @@ class Task:
             raise LabError(f"limit={count}: take at least one example of {self.name!r}")
         order = np.random.default_rng(seed).permutation(len(examples))[:count]
         return tuple(examples[i] for i in order)
+
+    def with_splits(self, **splits: Sequence[Example]) -> Task:
+        """The same task with other examples in the splits that are named."""
+        given = {name: tuple(examples) for name, examples in splits.items()}
+        return replace(self, splits={**self.splits, **given})
 
     def majority(self, split: str = "test") -> float:
         """Share of the largest class: what a blind guess reaches."""

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
-from dataclasses import replace
 
 import numpy as np
 
@@ -38,8 +37,8 @@ def shift_row(setting: TrainingSetting, task: Task, seed: int, place: Place) -> 
     limit = place.limit or TEST_EXAMPLES
     domains = {name: load_task(name) for name in DOMAINS if here(name)}
     tested = [e for each in (task, *domains.values()) for e in each.take("test", limit)]
-    fair = tuple(without_overlap(task.split("train"), tested))
-    home = replace(task, splits={**task.splits, "train": fair})
+    fair = without_overlap(task.split("train"), tested)
+    home = task.with_splits(train=fair)
     checkpoint = place.folder / f"{file_name(setting.name)}-seed{seed}.run"
     model, prompt, result, made = trained(setting, home, seed, limit, checkpoint)
     targets = {task.name: scores_of(result) | {"seen": False}}

@@ -83,9 +83,7 @@ def few_shot_row(setting: FewShotSetting, task: Task, seed: int, place: Place) -
 def draw(task: Task, count: int, seed: int) -> Task:
     """The task with ``count`` examples to train on and as many others to choose by."""
     drawn = task.take("train", 2 * count, seed=seed)
-    return replace(
-        task, splits={**task.splits, "train": drawn[:count], "validation": drawn[count:]}
-    )
+    return task.with_splits(train=drawn[:count], validation=drawn[count:])
 
 
 def _model(setting: FewShotSetting, task: Task) -> PromptedModel:

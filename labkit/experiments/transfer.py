@@ -113,7 +113,7 @@ def _prompt(
     history = fit(
         model,
         prompt,
-        replace(task, splits={**task.splits, "train": examples}),
+        task.with_splits(train=examples),
         **recipe.fit_options(),
         seed=seed,
         on_step=lambda step, _loss, _value: place.tell(step, 2 * recipe.steps, f"step {step}"),
@@ -315,7 +315,7 @@ def _start(
 
 def _with_training_sample(source: Task, target: Task, seed: int) -> Task:
     examples, _ = training_examples(source, [target], TEST_EXAMPLES, seed)
-    return replace(source, splits={**source.splits, "train": examples})
+    return source.with_splits(train=examples)
 
 
 def _plain_folder(task: str, seed: int, place: Place) -> Path:
