@@ -190,8 +190,8 @@ class _Arena:
         self.name, self.length = name, length
         self.ours_fp32 = _Labkit(exact, vectors, examples)
         self.ours = _Labkit(fast, vectors, examples)
-        self.peft_fp32 = _Peft(exact, vectors, self.ours_fp32, by_length=False)
-        self.peft_tuned = _Peft(fast, vectors, self.ours, by_length=True)
+        self.peft_fp32 = _Peft(name, vectors, self.ours_fp32, by_length=False)
+        self.peft_tuned = _Peft(name, vectors, self.ours, by_length=True)
 
     def about(self) -> dict:
         return {
@@ -240,11 +240,12 @@ class _Labkit:
 class _Peft:
     """The same prompt under PEFT, as its users run it."""
 
-    def __init__(
-        self, backbone: Backbone, prompt: nn.Module, ours: _Labkit, by_length: bool
-    ) -> None:
+    def __init__(self, name: str, prompt: nn.Module, ours: _Labkit, by_length: bool) -> None:
         from peft import PromptTuningConfig, TaskType, get_peft_model
 
+        # a model of its own: labkit changes the attention of the one that it works with
+        backbone = load_backbone(name, dtype=ours.model.backbone.dtype)
+        backbone.model.set_attn_implementation("sdpa")
         causal = backbone.readout == "causal"
         config = PromptTuningConfig(
             task_type=TaskType.CAUSAL_LM if causal else TaskType.FEATURE_EXTRACTION,
@@ -289,7 +290,7 @@ class _Peft:
             self._loss(rows).backward()
             optimizer.step()
             optimizer.zero_grad()
-        self.model.eval()  # the backbone is shared with labkit's contestant
+        self.model.eval()
 
     def _loss(self, rows: list[int]) -> Tensor:
         targets = self.ours.targets[rows].to(self.backbone.device)

@@ -39,6 +39,7 @@ from torch.utils.hooks import RemovableHandle
 from transformers.models.auto import modeling_auto
 
 from labkit.core import assets
+from labkit.core.attention import use_plain_products
 from labkit.core.errors import LabError
 
 READOUTS = ("mlm", "causal", "seq2seq", "encoder")
@@ -506,6 +507,8 @@ def load_backbone(
             "Face's format, or a Hub id while the network is on "
             f"(models that need neither: {', '.join(sorted(assets.MODELS))})"
         ) from error
+    if device.type == "cpu":
+        use_plain_products(model)
     if name in assets.MODELS:
         exact = assets.ASSETS[name].version
     else:

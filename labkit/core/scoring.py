@@ -8,13 +8,13 @@ What makes it fast, in the order of what it brings (`labkit bench evaluate` meas
 3. Sequences are sorted by length and batched by a budget of tokens, so little is padding and a
    batch's activations stay in the processor's cache.
 4. bf16 where the machine has it; no gradient for the backbone.
+5. On a CPU attention is plain matrix products (attention.py): torch's fused kernel is slower there.
 
 None of it changes a score: the tests hold it against Hugging Face's own forward pass.
 """
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -22,7 +22,6 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from labkit.core.backbones import Backbone, Batch, CausalBackbone, KeysValues, Pieces
 from labkit.core.encoding import Encoded
@@ -169,14 +168,11 @@ def training_scores(
     lengths = [len(sequence.ids) - leading for sequence in sequences]
     order: list[int] = []
     parts: list[Tensor] = []
-    # the gradient of torch's fused attention on the CPU takes longer than all the matrix products
-    # of a layer where texts have a few dozen pieces; plain products and a softmax do not
-    with sdpa_kernel(SDPBackend.MATH) if on_cpu else contextlib.nullcontext():
-        shared = _keys_values(backbone, sequences[0], vectors, leading) if leading else None
-        for rows in length_batches(lengths, TRAINING_TOKENS if on_cpu else GPU_BATCH_TOKENS):
-            part = [sequences[row] for row in rows]
-            parts.append(class_scores(backbone, part, vectors, labels, leading, shared))
-            order += rows
+    shared = _keys_values(backbone, sequences[0], vectors, leading) if leading else None
+    for rows in length_batches(lengths, TRAINING_TOKENS if on_cpu else GPU_BATCH_TOKENS):
+        part = [sequences[row] for row in rows]
+        parts.append(class_scores(backbone, part, vectors, labels, leading, shared))
+        order += rows
     return torch.cat(parts)[torch.tensor(order).argsort()]
 
 
