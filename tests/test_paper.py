@@ -80,6 +80,39 @@ def test_every_table_is_whole() -> None:
         assert all(list(line) == names for line in table["rows"])
 
 
+ARTICLES = ("spot-retrieval", "tpt-zero-shot", "tpt-initialisation", "ppt-few-shot")
+
+
+@pytest.mark.parametrize("name", ARTICLES)
+def test_tables_of_the_articles_are_whole(name: str) -> None:
+    table = paper_tables.read(name)
+    assert {"title", "source", "setting", "columns", "rows"} <= set(table)
+    columns = [column["name"] for column in table["columns"]]
+    assert all(list(row) == columns for row in table["rows"])
+    numbers = [x for row in table["rows"] for x in row.values() if isinstance(x, int | float)]
+    assert numbers and all(0 <= number <= 133 for number in numbers)
+
+
+def test_tpts_two_tables_tell_of_the_same_prompts() -> None:
+    """A prompt on its own task is the diagonal of the one and the accuracy in the other."""
+    grid, started = paper_tables.read("tpt-zero-shot"), paper_tables.read("tpt-initialisation")
+    assert [row["source"] for row in grid["rows"]] == [row["task"] for row in started["rows"]]
+    for across, alone in zip(grid["rows"], started["rows"], strict=True):
+        assert abs(across[across["source"]] - alone["prompt"]) <= 0.5 + 1e-9
+
+
+def test_tpts_cells_give_what_the_article_says_of_them() -> None:
+    """80.8 % and 56.6 % of the target's own score are kept, from cells rounded to whole points."""
+    grid = paper_tables.read("tpt-zero-shot")
+    cells = np.array([[row[t["source"]] for t in grid["rows"]] for row in grid["rows"]])
+    kind = {task: kind for kind, tasks in grid["setting"]["kinds"].items() for task in tasks}
+    kinds = np.array([kind[row["source"]] for row in grid["rows"]])
+    shares = 100 * cells / cells.diagonal()
+    same, own = kinds[:, None] == kinds, np.eye(len(kinds), dtype=bool)
+    assert abs(shares[same & ~own].mean() - 80.8) < 1.5
+    assert abs(shares[~same].mean() - 56.6) < 1.5
+
+
 def test_decimals_keep_the_printed_digits() -> None:
     """0.40 k is a statement about ten examples, 0.4 k about a hundred."""
     assert str(row(printed(7, Decimal), "mrpc")["validation"]) == "0.40"
