@@ -116,13 +116,13 @@ masters: assets
 
 # torch stays: which build a machine can have is decided by hand, and a newer one may pull in CUDA.
 lock:
-	@mkdir -p build && grep '^torch==' requirements.lock > build/torch.lock
+	@mkdir -p build && grep -E '^(torch|soupsieve)==' requirements.lock > build/kept.lock
 	@$(call make_venv,build/lock)
-	build/lock/bin/python -m pip install --disable-pip-version-check -c build/torch.lock -e ".[test,browser,site]"
+	build/lock/bin/python -m pip install --disable-pip-version-check -c build/kept.lock -e ".[test,browser,site]"
 	@{ grep '^#' requirements.lock; \
 	   build/lock/bin/python -m pip freeze --all --exclude pip --exclude-editable \
 	   | sed 's/+.*//' | grep -viE '^(nvidia|cuda|triton)'; } > build/requirements.lock
-	@mv build/requirements.lock requirements.lock && rm -r build/lock build/torch.lock
+	@mv build/requirements.lock requirements.lock && rm -r build/lock build/kept.lock
 	@echo 'requirements.lock is written: now make test, then commit it.'
 
 clean:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
@@ -74,6 +75,16 @@ def test_lock_asks_for_one_torch_that_every_platform_has() -> None:
     assert LOCKED["torch"] == "2.13.0"
     assert not [version for version in LOCKED.values() if "+" in version]
     assert not [name for name in LOCKED if re.match(r"nvidia|cuda|triton", name)]
+
+
+def test_lock_can_be_installed_on_the_first_python_that_is_declared() -> None:
+    """Debian's Python is older than the newest patch release, on which `make lock` may run."""
+    (lowest,) = [s.version for s in SpecifierSet(PROJECT["requires-python"]) if s.operator == ">="]
+    needed = {name: distribution(name) for name in needed_here(DECLARED) & set(LOCKED)}
+    asked = {name: it.metadata.get("Requires-Python", "") for name, it in needed.items()}
+    assert len(asked) > 50
+    refuse = {name: line for name, line in asked.items() if f"{lowest}.0" not in SpecifierSet(line)}
+    assert not refuse
 
 
 # -------------------------------------------------------------------------------- environment.yml
