@@ -5,7 +5,7 @@ a prompt is trained; ``template_family``, P-Tuning from templates that differ in
 ``peft_rows``, other methods through PEFT beside it; ``order``, the order of virtual tokens (tables
 1–6); ``searches``, looking for a better one; ``glue_tables``, methods over GLUE (tables 7 and 8);
 ``transfer``, prompts that go from task to task; ``few_shot``, with few examples, from a pre-trained
-prompt too; ``domain_shift``, with other kinds of text.
+prompt too; ``domain_shift``, with other kinds of text; ``cross_model``, from one model to another.
 
 Usage::
 
@@ -24,6 +24,7 @@ import numpy as np
 from labkit.core.engines import Engine, LocalEngine
 from labkit.core.errors import LabError
 from labkit.experiments import (
+    cross_model,
     domain_shift,
     few_shot,
     glue_tables,
@@ -69,6 +70,7 @@ _SUBJECTS = (
     transfer,
     few_shot,
     domain_shift,
+    cross_model,
 )
 EXPERIMENTS = {each.name: each for subject in _SUBJECTS for each in subject.EXPERIMENTS}
 

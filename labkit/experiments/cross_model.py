@@ -1,0 +1,195 @@
+"""Cross-model transfer: prompts of one model in front of another, through a learned map (TPT, 6).
+
+A row is a task with one seed. The map from the source model's width to this one's is trained on
+that task alone, with the prompt that ``transfer`` kept for it; then every other task's prompt goes
+through it and is scored on its own task. What comes out may be the doing of the map and not of the
+prompt that went in, so each task is scored under two more inputs: the prompt that the map was
+trained with, and vectors that no task has trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from labkit.core.errors import LabError
+from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.statistics import Difference, paired_difference
+from labkit.core.tasks import Task, load_task
+from labkit.core.tuning import fit
+from labkit.experiments.grid import (
+    Experiment,
+    Place,
+    Setting,
+    cells,
+    from_digits,
+    report_head,
+    short,
+)
+from labkit.experiments.training import RECIPES, scores_of, shared_backbone
+from labkit.experiments.transfer import STEPS, TASKS, TEST_EXAMPLES, here, training_examples
+from labkit.prompt_transfer import ProjectedPrompt, is_seen, read_library
+from labkit.soft_prompt import SoftPrompt
+
+SOURCE_MODEL = {"causal": "minilm", "encoder": "smollm2"}
+"""Whose prompts are brought over, by the readout of the model that reads them."""
+
+TRAINED_ON = ("rt-polarity", "amazon-valence", "mrpc")
+OWN, OTHER, UNTRAINED = INPUTS = ("own prompt", "the map's prompt", "untrained vectors")
+
+
+@dataclass(frozen=True)
+class CrossSetting(Setting):
+    """``task`` trains the map; ``source_model`` is whose prompts are read."""
+
+    source_model: str = "minilm"
+    targets: tuple[str, ...] = ()
+
+
+def cross_row(setting: CrossSetting, task: Task, seed: int, place: Place) -> dict:
+    """Train the map on one task, then read every other task's prompt through it."""
+    backbone, recipe = shared_backbone(setting.backbone), setting.recipe
+    limit = place.limit or TEST_EXAMPLES
+    library = _library(setting.source_model, seed, place)
+    targets = {name: load_task(name) for name in setting.targets if name in library}
+    model = PromptedModel.for_task(backbone, task)
+    prompt = ProjectedPrompt(_of(library, task.name, place), backbone, seed=seed)
+    examples, _ = training_examples(task, [task, *targets.values()], limit, seed)
+    history = fit(
+        model,
+        prompt,
+        task.with_splits(train=examples),
+        **recipe.fit_options(),
+        seed=seed,
+        on_step=lambda step, _loss, _value: place.tell(step, 2 * recipe.steps, f"step {step}"),
+    )
+    drawn = SoftPrompt.from_vocab(
+        shared_backbone(setting.source_model), len(library[task.name]), seed=seed
+    )
+    found = {}
+    for index, (name, target) in enumerate(targets.items()):
+        place.tell(index, len(targets), f"scoring on {name}")
+        inputs = (library[name], library[task.name], drawn().detach())
+        there = PromptedModel.for_task(backbone, target)
+        scores = {
+            kind: scores_of(evaluate(there, prompt.on(vectors), target, "test", limit=limit))
+            for kind, vectors in zip(INPUTS, inputs, strict=True)
+        }
+        found[name] = {"scores": scores, "seen": is_seen(task.name, name, setting.backbone)}
+    return {
+        "setting": setting.name,
+        "seed": seed,
+        "backbone": setting.backbone,
+        "source_model": setting.source_model,
+        "task": task.name,
+        "method": "projected prompt",
+        "train_n": len(examples),
+        "loss": float(np.mean(history.losses[-20:])),
+        "seconds": round(history.seconds, 1),
+        **asdict(recipe),
+        **backbone.where(),
+        "targets": found,
+        **scores_of(evaluate(model, prompt, task, "test", limit=limit)),
+    }
+
+
+def _library(model: str, seed: int, place: Place) -> dict[str, Tensor]:
+    folder = Path(place.out) / f"transfer-{short(model)}-tasks"
+    ending = f"-seed{seed}"
+    if not list(folder.glob(f"*{ending}")):
+        raise LabError(
+            f"{folder} holds no prompts of seed {seed}; make them with `labkit run transfer "
+            f"--backbone {short(model)} --seeds {seed}` into the same --out"
+        )
+    kept = read_library(folder)
+    return {name.removesuffix(ending): p for name, p in kept.items() if name.endswith(ending)}
+
+
+def _of(library: Mapping[str, Tensor], task: str, place: Place) -> Tensor:
+    if task not in library:
+        raise LabError(
+            f"no prompt for {task} lies in {place.out}: there are {', '.join(library)}; "
+            "`labkit run transfer --resume` makes the missing ones"
+        )
+    return library[task]
+
+
+def gains_of_own(result: Mapping, over: str) -> dict[tuple[str, str], Difference]:
+    """(trained on, target) → own prompt minus another input: paired, over all seeds."""
+    found = {}
+    for trained_on in dict.fromkeys(row["setting"] for row in result["rows"]):
+        rows = [row for row in result["rows"] if row["setting"] == trained_on]
+        for target in rows[0]["targets"]:
+            if target == rows[0]["task"]:
+                continue
+            scores = [row["targets"][target]["scores"] for row in rows]
+            right = [
+                np.stack([from_digits(each[kind]["correct"]) for each in scores])
+                for kind in (OWN, over)
+            ]
+            found[trained_on, target] = paired_difference(*right)
+    return found
+
+
+def as_markdown(result: Mapping) -> str:
+    """A line per map and target: means over seeds, and the paired differences of the inputs."""
+    heads = [
+        "map trained on",
+        "target",
+        *INPUTS,
+        "majority",
+        f"own − {OTHER}",
+        f"own − {UNTRAINED}",
+    ]
+    lines = report_head(result, heads)
+    over = [gains_of_own(result, kind) for kind in (OTHER, UNTRAINED)]
+    for trained_on, target in over[0]:
+        each = [
+            row["targets"][target]["scores"]
+            for row in result["rows"]
+            if row["setting"] == trained_on
+        ]
+        means = [np.mean([scores[kind]["value"] for scores in each]) for kind in INPUTS]
+        told = [gains[trained_on, target] for gains in over]
+        lines.append(
+            cells(
+                [
+                    trained_on,
+                    target,
+                    *(f"{mean:.3f}" for mean in means),
+                    f"{each[0][OWN]['majority']:.3f}",
+                    *(f"{d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}]" for d in told),
+                ]
+            )
+        )
+    return "\n".join(lines) + "\n"
+
+
+def _settings(backbone: str | None, profile: str) -> list[CrossSetting]:
+    name = backbone or "smollm2"
+    readout = shared_backbone(name).readout
+    source = SOURCE_MODEL.get(readout, "minilm")
+    of_source = TASKS["causal" if shared_backbone(source).readout == "causal" else "encoder"]
+    recipe = replace(RECIPES[readout], steps=STEPS.get(readout, RECIPES[readout].steps))
+    targets = tuple(task for task in of_source if here(task))
+    return [
+        CrossSetting(task, name, recipe, task=task, source_model=source, targets=targets)
+        for task in TRAINED_ON
+        if here(task)
+    ]
+
+
+EXPERIMENTS = (
+    Experiment(
+        "cross-model",
+        "prompts of one model read by another through a learned map (TPT, section 6), ours",
+        _settings,
+        cross_row,
+        report=as_markdown,
+        covers="tasks",
+    ),
+)
