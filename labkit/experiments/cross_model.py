@@ -11,7 +11,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from torch import Tensor
@@ -20,7 +19,6 @@ from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import Difference, paired_difference
 from labkit.core.tasks import Task, load_task
-from labkit.core.tuning import fit
 from labkit.experiments.grid import (
     Experiment,
     Place,
@@ -28,11 +26,17 @@ from labkit.experiments.grid import (
     cells,
     from_digits,
     report_head,
-    short,
 )
 from labkit.experiments.training import RECIPES, scores_of, shared_backbone
-from labkit.experiments.transfer import STEPS, TASKS, TEST_EXAMPLES, here, training_examples
-from labkit.prompt_transfer import ProjectedPrompt, is_seen, read_library
+from labkit.experiments.transfer import (
+    STEPS,
+    TASKS,
+    TEST_EXAMPLES,
+    fit_apart,
+    here,
+    kept_prompts,
+)
+from labkit.prompt_transfer import ProjectedPrompt, is_seen
 from labkit.soft_prompt import SoftPrompt
 
 SOURCE_MODEL = {"causal": "minilm", "encoder": "smollm2"}
@@ -54,19 +58,11 @@ def cross_row(setting: CrossSetting, task: Task, seed: int, place: Place) -> dic
     """Train the map on one task, then read every other task's prompt through it."""
     backbone, recipe = shared_backbone(setting.backbone), setting.recipe
     limit = place.limit or TEST_EXAMPLES
-    library = _library(setting.source_model, seed, place)
+    library = kept_prompts(setting.source_model, seed, place)
     targets = {name: load_task(name) for name in setting.targets if name in library}
     model = PromptedModel.for_task(backbone, task)
     prompt = ProjectedPrompt(_of(library, task.name, place), backbone, seed=seed)
-    examples, _ = training_examples(task, [task, *targets.values()], limit, seed)
-    history = fit(
-        model,
-        prompt,
-        task.with_splits(train=examples),
-        **recipe.fit_options(),
-        seed=seed,
-        on_step=lambda step, _loss, _value: place.tell(step, 2 * recipe.steps, f"step {step}"),
-    )
+    made = fit_apart(model, prompt, task, [task, *targets.values()], recipe, seed, place)
     drawn = SoftPrompt.from_vocab(
         shared_backbone(setting.source_model), len(library[task.name]), seed=seed
     )
@@ -87,26 +83,12 @@ def cross_row(setting: CrossSetting, task: Task, seed: int, place: Place) -> dic
         "source_model": setting.source_model,
         "task": task.name,
         "method": "projected prompt",
-        "train_n": len(examples),
-        "loss": float(np.mean(history.losses[-20:])),
-        "seconds": round(history.seconds, 1),
+        **made,
         **asdict(recipe),
         **backbone.where(),
         "targets": found,
         **scores_of(evaluate(model, prompt, task, "test", limit=limit)),
     }
-
-
-def _library(model: str, seed: int, place: Place) -> dict[str, Tensor]:
-    folder = Path(place.out) / f"transfer-{short(model)}-tasks"
-    ending = f"-seed{seed}"
-    if not list(folder.glob(f"*{ending}")):
-        raise LabError(
-            f"{folder} holds no prompts of seed {seed}; make them with `labkit run transfer "
-            f"--backbone {short(model)} --seeds {seed}` into the same --out"
-        )
-    kept = read_library(folder)
-    return {name.removesuffix(ending): p for name, p in kept.items() if name.endswith(ending)}
 
 
 def _of(library: Mapping[str, Tensor], task: str, place: Place) -> Tensor:

@@ -14,12 +14,13 @@ made of the prompts that ``transfer`` kept in the same results folder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import nn
 
 from labkit.core import assets
 from labkit.core.errors import LabError
@@ -27,7 +28,7 @@ from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import Task, load_task, without_overlap
 from labkit.core.tuning import fit
 from labkit.experiments.grid import Experiment, Place, Setting, cells, file_name, report_head, short
-from labkit.experiments.training import RECIPES, scores_of, shared_backbone
+from labkit.experiments.training import RECIPES, Recipe, scores_of, shared_backbone
 from labkit.prompt_transfer import (
     TransferTable,
     fit_mixture,
@@ -80,7 +81,7 @@ def transfer_row(setting: TransferSetting, _task: Task, seed: int, place: Place)
     }
     prompt = None
     if setting.name != NO_PROMPT:
-        prompt, made = _prompt(setting, targets, seed, limit, place)
+        prompt, made = _prompt(setting, targets, seed, place)
         row |= made
     row["targets"] = {}
     for index, (name, task) in enumerate(targets.items()):
@@ -97,7 +98,7 @@ def sum_of(results: Mapping[str, Mapping], key: str) -> int:
 
 
 def _prompt(
-    setting: TransferSetting, targets: Mapping[str, Task], seed: int, limit: int, place: Place
+    setting: TransferSetting, targets: Mapping[str, Task], seed: int, place: Place
 ) -> tuple[object, dict]:
     backbone, recipe = shared_backbone(setting.backbone), setting.recipe
     task = targets[setting.source or next(iter(targets))]
@@ -109,7 +110,27 @@ def _prompt(
     if kept.is_dir():
         prompt, card = load_prompt(kept)
         return prompt, dict(card.scores)
-    examples, dropped = training_examples(task, targets.values(), limit, seed)
+    made = fit_apart(model, prompt, task, targets.values(), recipe, seed, place)
+    save_prompt(kept, prompt, model, command=place.command, seed=seed, scores=made)
+    return prompt, made
+
+
+def fit_apart(
+    model: PromptedModel,
+    prompt: nn.Module,
+    task: Task,
+    targets: Iterable[Task],
+    recipe: Recipe,
+    seed: int,
+    place: Place,
+) -> dict:
+    """Train on a sample of ``task`` that shares no text with what ``targets`` are scored on.
+
+    Returns:
+        What a row says of the training.
+    """
+    limit = place.limit or TEST_EXAMPLES
+    examples, dropped = training_examples(task, targets, limit, seed)
     history = fit(
         model,
         prompt,
@@ -118,18 +139,16 @@ def _prompt(
         seed=seed,
         on_step=lambda step, _loss, _value: place.tell(step, 2 * recipe.steps, f"step {step}"),
     )
-    made = {
+    return {
         "train_n": len(examples),
         "overlapping": dropped,
         "loss": float(np.mean(history.losses[-20:])),
         "seconds": round(history.seconds, 1),
     }
-    save_prompt(kept, prompt, model, command=place.command, seed=seed, scores=made)
-    return prompt, made
 
 
 def training_examples(
-    task: Task, targets: Sequence[Task], limit: int, seed: int
+    task: Task, targets: Iterable[Task], limit: int, seed: int
 ) -> tuple[tuple, int]:
     """A sample of at most 2,000 training examples that no scored text overlaps with.
 
@@ -323,26 +342,37 @@ def _plain_folder(task: str, seed: int, place: Place) -> Path:
 
 
 def _library(backbone: str, target: str, seed: int, place: Place) -> dict[str, torch.Tensor]:
-    """The sources' prompts that ``labkit run transfer`` kept in the same results folder.
+    """The sources' prompts, without the target's own and those whose pair with it is seen."""
+    library = {
+        name: prompt
+        for name, prompt in kept_prompts(backbone, seed, place).items()
+        if name != target and not is_seen(name, target, backbone)
+    }
+    if not library:
+        raise LabError(
+            f"no source prompt of seed {seed} in {place.out} is another task's than {target} and "
+            f"unseen; make more with `labkit run transfer --backbone {short(backbone)} --resume`"
+        )
+    return library
 
-    The target's own is left out, and those whose pair with it is seen.
+
+def kept_prompts(backbone: str, seed: int, place: Place) -> dict[str, torch.Tensor]:
+    """The prompts that ``labkit run transfer`` kept in the same results folder: task → (P, D).
+
+    Raises:
+        LabError: if there are none of this seed.
     """
     folder = place.out / f"transfer-{short(backbone)}-tasks"
     found = {
         kept.name.removesuffix(f"-seed{seed}"): load_prompt(kept)[0].weight.detach()
         for kept in sorted(folder.glob(f"*-seed{seed}"))
     }
-    library = {
-        name: prompt
-        for name, prompt in found.items()
-        if name != target and not is_seen(name, target, backbone)
-    }
-    if not library:
+    if not found:
         raise LabError(
-            f"{folder} holds no source prompts of seed {seed} for {target}; make them with "
+            f"{folder} holds no source prompts of seed {seed}; make them with "
             f"`labkit run transfer --backbone {short(backbone)} --seeds {seed}` into the same --out"
         )
-    return library
+    return found
 
 
 def reached(result: Mapping) -> list[dict]:
