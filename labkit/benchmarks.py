@@ -25,6 +25,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labkit.core import scoring
+from labkit.core.attention import use_fused_kernel
 from labkit.core.backbones import Backbone, has_bf16, load_backbone
 from labkit.core.encoding import Encoded
 from labkit.core.errors import LabError
@@ -245,7 +246,7 @@ class _Peft:
 
         # a model of its own: labkit changes the attention of the one that it works with
         backbone = load_backbone(name, dtype=ours.model.backbone.dtype)
-        backbone.model.set_attn_implementation("sdpa")
+        use_fused_kernel(backbone.model)
         causal = backbone.readout == "causal"
         config = PromptTuningConfig(
             task_type=TaskType.CAUSAL_LM if causal else TaskType.FEATURE_EXTRACTION,

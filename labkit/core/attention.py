@@ -27,6 +27,12 @@ def use_plain_products(model: transformers.PreTrainedModel) -> None:
         model.set_attn_implementation(PLAIN)
 
 
+def use_fused_kernel(model: transformers.PreTrainedModel) -> None:
+    """Take :func:`use_plain_products` back; a model that attends in another way keeps it."""
+    if model.config._attn_implementation == PLAIN:
+        model.set_attn_implementation("sdpa")
+
+
 def attend(
     _module: nn.Module,
     query: Tensor,

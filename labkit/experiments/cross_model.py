@@ -87,7 +87,7 @@ def cross_row(setting: CrossSetting, task: Task, seed: int, place: Place) -> dic
         **asdict(recipe),
         **backbone.where(),
         "targets": found,
-        **scores_of(evaluate(model, prompt, task, "test", limit=limit)),
+        **found[task.name]["scores"][OWN],
     }
 
 
