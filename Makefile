@@ -92,8 +92,10 @@ test-browser: assets
 	@$(PY) -m pytest tests/browser -m "browser$(if $(ONLY), and $(ONLY))"
 
 # Half an hour; one part with ONLY=lowest or ONLY=newest. With a PYTHON, the newest run on that one.
+# With GPU_BUILDS=1, torch is taken as a build for GPUs where pip's indexes offer no other.
 test-versions: assets
-	@$(PY) tests/versions.py $(if $(ONLY),--only $(ONLY)) $(if $(PYTHON),--python "$(PYTHON)")
+	@$(PY) tests/versions.py $(if $(ONLY),--only $(ONLY)) $(if $(PYTHON),--python "$(PYTHON)") \
+		$(if $(GPU_BUILDS),--gpu-builds)
 
 site: $(STAMP)
 	@$(PY) -c 'import latex2mathml' 2>/dev/null || $(PY) -m pip install \

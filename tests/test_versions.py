@@ -44,6 +44,13 @@ def test_torch_is_taken_for_cpus_and_within_its_bounds(
     assert versions.torch_build("newest", python(*OFFERED), wanted) == newest
 
 
+def test_builds_for_gpus_are_taken_only_if_asked_for(python, monkeypatch) -> None:
+    monkeypatch.setattr(versions.sys, "platform", "linux")
+    wanted = Requirement("torch>=2.6,<3")
+    assert versions.torch_build("lowest", python(*OFFERED), wanted, gpu_builds=True) == "2.6.0"
+    assert versions.torch_build("newest", python(*OFFERED), wanted, gpu_builds=True) == "2.15.0"
+
+
 @pytest.mark.parametrize("offered", [(), ("2.15.0", "2.14.0+cu130")])
 def test_a_python_without_torch_for_cpus_is_said_and_not_run(python, monkeypatch, offered) -> None:
     monkeypatch.setattr(versions.sys, "platform", "linux")

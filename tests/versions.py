@@ -3,11 +3,13 @@
     make test-versions                      # lowest on the oldest Python, newest on the newest
     make test-versions PYTHON=/path/to/python3.14    # that one for the newest
     make test-versions ONLY=lowest
+    make test-versions GPU_BUILDS=1         # torch for GPUs where no other is offered: 6 GB each
 
 Each row of the table that it prints is an environment of its own under build/versions/, which is
 removed afterwards. On Linux torch is taken as a build for CPUs, the lowest or newest that pip's
-indexes offer; builds for GPUs, gigabytes each, are never installed. PyTorch's own index has them:
-PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu. What can't be run is said.
+indexes offer. PyTorch's own index has them all: PIP_EXTRA_INDEX_URL=
+https://download.pytorch.org/whl/cpu; without it, builds for GPUs, which run on CPUs too, are taken
+if asked for. What can't be run is said.
 """
 
 from __future__ import annotations
@@ -42,12 +44,13 @@ def main() -> int:
     options = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     options.add_argument("--only", choices=["lowest", "newest"])
     options.add_argument("--python", help="for the newest versions")
+    options.add_argument("--gpu-builds", action="store_true", help="take torch for GPUs too")
     options.add_argument("tests", nargs="*", default=["tests"])
     given = options.parse_args()
     rows = []
     for name in [given.only] if given.only else ["lowest", "newest"]:
         try:
-            rows.append(run(name, find_python(name, given.python), given.tests))
+            rows.append(run(name, find_python(name, given.python), given.tests, given.gpu_builds))
         except CannotRun as reason:
             rows.append([name, *["–"] * (1 + len(SHOWN)), f"not run: {reason}"])
     header = ["versions", "Python", *SHOWN, "result"]
@@ -78,7 +81,7 @@ def find_python(name: str, given: str | None) -> str:
     raise CannotRun(f"no {' or '.join(candidates[:1])} with venv is here")
 
 
-def run(name: str, python: str, tests: list[str]) -> list[str]:
+def run(name: str, python: str, tests: list[str], gpu_builds: bool) -> list[str]:
     """Make the environment, run the tests in it, remove it; a row of the table."""
     folder = FOLDER / name
     print(f"== {name}: an environment with {python}", flush=True)
@@ -86,7 +89,7 @@ def run(name: str, python: str, tests: list[str]) -> list[str]:
     try:
         own = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
         pins = FOLDER / f"{name}.txt"
-        pins.write_text("\n".join(constraints(name, own)) + "\n")
+        pins.write_text("\n".join(constraints(name, own, gpu_builds)) + "\n")
         if not _succeeds(own, "-m", "pip", "install", "-q", "-c", pins, "-e", f"{ROOT}[test]"):
             raise CannotRun(f"pip can't install what {pins.relative_to(ROOT)} asks for, see above")
         installed = json.loads(_output(own, "-m", "pip", "list", "--format", "json"))
@@ -107,24 +110,25 @@ def run(name: str, python: str, tests: list[str]) -> list[str]:
     return [name, version, *(versions[package] for package in SHOWN), verdict]
 
 
-def constraints(name: str, python: Path) -> list[str]:
+def constraints(name: str, python: Path, gpu_builds: bool = False) -> list[str]:
     """What pip is held to: the lower bounds themselves, or nothing but torch."""
     asked = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
     wanted = {requirement.name: requirement for requirement in map(Requirement, asked)}
-    torch = f"torch=={torch_build(name, python, wanted.pop('torch'))}"
+    torch = f"torch=={torch_build(name, python, wanted.pop('torch'), gpu_builds)}"
     if name == "newest":
         return [torch]
     return [torch, *(f"{r.name}=={_lower_bound(r)}" for r in wanted.values())]
 
 
-def torch_build(name: str, python: Path, wanted: Requirement) -> str:
-    """The lowest or newest torch for CPUs that pip can have for this Python."""
+def torch_build(name: str, python: Path, wanted: Requirement, gpu_builds: bool = False) -> str:
+    """The lowest or newest torch that pip can have for this Python, for CPUs if not told else."""
     listed = _output(python, "-m", "pip", "index", "versions", "torch")
     found = re.search(r"^Available versions: (.*)$", listed, re.MULTILINE)
     offered = [Version(v) for v in found[1].split(", ")] if found else []
     admitted = [v for v in offered if wanted.specifier.contains(v)]
     # PyPI's builds for Linux are for GPUs; those for macOS and Windows are not
-    suited = [v for v in admitted if sys.platform != "linux" or v.local == "cpu"]
+    any_build = gpu_builds or sys.platform != "linux"
+    suited = [v for v in admitted if any_build or v.local == "cpu"]
     if not suited:
         raise CannotRun(f"pip's indexes offer no torch for CPUs for {python.resolve().name}")
     chosen = (min if name == "lowest" else max)(suited)
