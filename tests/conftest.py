@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import socket
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -113,6 +114,20 @@ def tiny_task() -> Task:
         splits={split: _examples(split, rounds) for split, rounds in splits.items()},
         prompts=prompts,
     )
+
+
+@pytest.fixture
+def tiny_task_named(tiny_task: Task) -> Callable[[str], Task]:
+    """name → the tiny task with another ending to every sentence, so that no two share a text."""
+
+    def load(name: str) -> Task:
+        splits = {
+            split: tuple(replace(e, fields={"text": f"{e.text} {name} {split}"}) for e in examples)
+            for split, examples in tiny_task.splits.items()
+        }
+        return replace(tiny_task, name=name, splits=splits)
+
+    return load
 
 
 def noisy_probe(length: int = 6) -> Probe:

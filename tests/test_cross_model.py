@@ -18,15 +18,8 @@ TASKS = ("cr", "mpqa", "rte")
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch, tiny_task, tiny_folder):
+def quick(monkeypatch, tiny_task_named, tiny_folder):
     """Three tasks of the tiny task's sentences; a tiny encoder's prompts for a tiny Llama."""
-
-    def load(name):
-        splits = {
-            split: tuple(replace(e, fields={"text": f"{e.text} {name} {split}"}) for e in examples)
-            for split, examples in tiny_task.splits.items()
-        }
-        return replace(tiny_task, name=name, splits=splits)
 
     for module in (transfer, cross_model):
         for readout, recipe in experiments.RECIPES.items():
@@ -39,7 +32,7 @@ def quick(monkeypatch, tiny_task, tiny_folder):
     encoder = str(tiny_folder("bert-encoder"))
     monkeypatch.setitem(cross_model.SOURCE_MODEL, "causal", encoder)
     for module in (grid, training, transfer, cross_model):
-        monkeypatch.setattr(module, "load_task", load)
+        monkeypatch.setattr(module, "load_task", tiny_task_named)
     return encoder
 
 

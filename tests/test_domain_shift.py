@@ -14,22 +14,8 @@ from labkit.experiments import domain_shift, grid, training
 DOMAINS = ("amazon-valence", "cr")
 
 
-@pytest.fixture
-def domains(tiny_task):
-    """The tiny task's sentences with another ending in every domain."""
-
-    def load(name):
-        splits = {
-            split: tuple(replace(e, fields={"text": f"{e.text} {name} {split}"}) for e in examples)
-            for split, examples in tiny_task.splits.items()
-        }
-        return replace(tiny_task, name=name, splits=splits)
-
-    return load
-
-
 @pytest.fixture(autouse=True)
-def quick(monkeypatch, domains):
+def quick(monkeypatch, tiny_task_named):
     tiny = {"steps": 2, "batch_size": 4, "length": 3}
     for readout, recipe in experiments.RECIPES.items():
         monkeypatch.setitem(experiments.RECIPES, readout, replace(recipe, **tiny))
@@ -37,7 +23,7 @@ def quick(monkeypatch, domains):
     monkeypatch.setattr(domain_shift, "DOMAINS", DOMAINS)
     monkeypatch.setattr(domain_shift, "here", lambda name: True)
     for module in (grid, training, domain_shift):
-        monkeypatch.setattr(module, "load_task", domains)
+        monkeypatch.setattr(module, "load_task", tiny_task_named)
 
 
 def test_both_methods_at_home_and_abroad(tiny_folder, tmp_path):
@@ -55,9 +41,9 @@ def test_both_methods_at_home_and_abroad(tiny_folder, tmp_path):
     assert f"{by_hand:+.3f} [" in experiments.markdown(result)
 
 
-def test_nothing_that_is_scored_was_trained_on(tiny_folder, tmp_path, monkeypatch, domains):
-    stolen = domains("cr").split("test")[0]
-    home = domains("rt-polarity")
+def test_nothing_that_is_scored_was_trained_on(tiny_folder, tmp_path, monkeypatch, tiny_task_named):
+    stolen = tiny_task_named("cr").split("test")[0]
+    home = tiny_task_named("rt-polarity")
     leaking = replace(home, splits={**home.splits, "train": (stolen, *home.split("train"))})
     monkeypatch.setattr(grid, "load_task", lambda name: leaking)
     seen = []
