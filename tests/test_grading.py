@@ -216,6 +216,10 @@ def stealing(root: Path) -> str:
     return submission("def twice(x):\n    " + STEAL.format(path=path))
 
 
+# Marked where nothing is shut in, these would end every process of whoever runs the tests.
+ONLY_BEHIND_DOORS = ("kills everything", "forks")
+
+
 def vandal(root: Path) -> str:
     return submission(body(f"import shutil\nshutil.rmtree({str(root)!r}, ignore_errors=True)"))
 
@@ -228,8 +232,12 @@ class Graded:
         (root / "notebooks").mkdir(parents=True)
         nbformat.write(master(), root / "notebooks" / f"{NAME}.ipynb")
         folder = root / "submissions"
-        files = {who: row[0] for who, row in SUBMISSIONS.items()}
-        for who, content in files.items() | {("steals", stealing(root)), ("vandal", vandal(root))}:
+        files = {who: row[0] for who, row in SUBMISSIONS.items()} | {"steals": stealing(root)}
+        if isolates():
+            files["vandal"] = vandal(root)
+        else:
+            files = {who: each for who, each in files.items() if who not in ONLY_BEHIND_DOORS}
+        for who, content in files.items():
             self._hand_in(folder / who, content)
         (folder / "nothing").mkdir()
         (folder / "linked").mkdir()
@@ -251,6 +259,8 @@ def graded(tmp_path_factory: pytest.TempPathFactory) -> Graded:
 
 @pytest.mark.parametrize("who", SUBMISSIONS)
 def test_each_submission_ends_in_its_mark_and_a_reason(graded: Graded, who: str) -> None:
+    if who in ONLY_BEHIND_DOORS and not isolates():
+        pytest.skip("would harm this system, which can't shut a process in")
     _, first, second, words = SUBMISSIONS[who]
     ex1, ex2 = graded.marks[who, "ex1"], graded.marks[who, "ex2"]
     assert (ex1.points, ex2.points) == (first, second), (ex1.note, ex2.note)
@@ -315,7 +325,7 @@ def test_the_doors_stay_shut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_tables_hold_all_marks_and_no_markup_or_formula(graded: Graded) -> None:
     with (graded.out / "marks.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 3 * (len(SUBMISSIONS) + 4)
+    assert len(rows) == 3 * len(list((graded.root / "submissions").iterdir()))
     by_key = {(row["student"], row["exercise"]): row for row in rows}
     assert by_key["bob half", "ex1"]["note"] == "twice(3) should be 6"
     assert by_key["ann perfect", "ex2"]["points"] == "2"
