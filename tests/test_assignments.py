@@ -334,6 +334,22 @@ def test_names_inside_functions_are_their_own() -> None:
     given = "text = slow()\nwords = [text for text in 'ab']\ndef g():\n    text = 1"
     assert lines(given, "def f(text):\n    return text", kept={1}).keys() == {1}
     assert lines(given, "words", kept={1})[0] == "words = [text for text in 'ab']"
+    inner = "async def h():\n    return [text async for text in x]"
+    for own in ("class A:\n    text = 1\n    again = text", inner):
+        assert lines(given, own, kept={1}).keys() == {1}
+
+
+def test_names_are_found_wherever_they_are_looked_up() -> None:
+    given = "a = 1\nb = 2\nc = 3\nd = int\ne = 5\nz = 0\nf = []"
+    user = """
+class Kept(list):
+    def method(self, x: d = b):
+        return [a + x for x in f]
+
+n = await c
+z += 1
+print(lambda: e)"""
+    assert lines(given, user, kept={1})[0] == given
 
 
 def test_magics_are_read_as_what_they_become() -> None:

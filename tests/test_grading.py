@@ -197,7 +197,7 @@ SUBMISSIONS: dict[str, tuple[str | bytes, float, float, str]] = {
     ),
     "warns": (submission(body("import warnings\nwarnings.warn('old')")), 1, 2, ""),
     "asks": (submission(body("input()")), 0, 2, "StdinNotImplementedError"),
-    "no python": (submission("def twice(x):\n return (2 * x\n"), 0, 2, "SyntaxError"),
+    "no python": (submission("def twice(x):\n return 2 x\n"), 0, 2, "SyntaxError"),
     "deep": (submission("def twice(x):\n    return " + "(" * 5000 + "x" + ")" * 5000), 0, 2, ""),
     "partial credit": (submission(FORGE + "\n" + body(FORGE) + " + 1"), 0, 2, "twice(3)"),
     "swallowed errors": (submission(SWALLOW), 0, 2, "twice(3)"),

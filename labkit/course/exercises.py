@@ -9,10 +9,12 @@ the names that those use in turn.
 from __future__ import annotations
 
 import ast
-import symtable
+import dis
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import CodeType
 from typing import NamedTuple
 
 import nbformat
@@ -190,20 +192,22 @@ def _is_import(node: ast.AST) -> bool:
 
 
 def _loads(source: str) -> frozenset[str]:
-    """Names that are looked up outside of functions, or inside as something global."""
-    todo, found = [symtable.symtable(source, "<cell>", "exec")], set()
+    """Names that are looked up outside of functions, or inside as something global.
+
+    Read off the compiled cell: whether a comprehension is a scope in the symbol table depends on
+    the Python, which names its code takes from outside does not.
+    """
+    with warnings.catch_warnings(action="ignore"):  # of the student's text, not of labkit
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT  # which notebooks do too
+        module = compile(source, "<cell>", "exec", flags=flags, dont_inherit=True)
+    todo, found = [module], set()
     while todo:
-        table = todo.pop()
-        inside = table.get_type() != "module"
-        found |= {
-            symbol.get_name()
-            for symbol in table.get_symbols()
-            if symbol.is_referenced() and (symbol.is_global() or not inside)
-        }
-        todo += table.get_children()
-    nodes = _same_scope(ast.parse(source))  # `x += 1` looks x up too
-    added = (node.target for node in nodes if isinstance(node, ast.AugAssign))
-    return frozenset(found | {target.id for target in added if isinstance(target, ast.Name)})
+        code = todo.pop()
+        todo += [each for each in code.co_consts if isinstance(each, CodeType)]
+        steps = list(dis.get_instructions(code))
+        own = {step.argval for step in steps if step.opname == "STORE_NAME" and code is not module}
+        found |= {step.argval for step in steps if step.opname in _LOOKS_UP} - own
+    return frozenset(found)
 
 
 def _names(tree: ast.AST) -> tuple[frozenset[str], frozenset[str]]:
@@ -223,6 +227,7 @@ def _names(tree: ast.AST) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset(binds), frozenset(changes - {""})
 
 
+_LOOKS_UP = ("LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS")
 _COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda, *_COMPREHENSIONS)
 
