@@ -22,11 +22,13 @@ def gains_by_task(
     """One panel a method: our difference with its interval beside the paper's, a row per task.
 
     Args:
-        ours: method -> task -> difference; an interval with NaN ends is not drawn.
+        ours: method -> task -> difference; an interval with NaN ends is not drawn, and a task that
+            is missing has no dot.
         paper: method -> task -> printed difference, where the paper has the method.
         marked: tasks that get an asterisk, such as those in the model's own training data.
     """
-    tasks = list(dict.fromkeys(task for found in ours.values() for task in found))
+    both = (*paper.values(), *ours.values())
+    tasks = list(dict.fromkeys(task for found in both for task in found))
     fig = CourseFigure(1.7 + 0.3 * len(tasks), title)
     axes = np.atleast_1d(fig.subplots(1, len(ours), sharey=True, sharex=True))
     for ax, (method, found) in zip(axes, ours.items(), strict=True):
@@ -44,11 +46,13 @@ def gains_by_task(
         ax.tick_params(axis="y", length=0)
     axes[0].set_yticks(range(len(tasks)), [t + "*" * (t in marked) for t in tasks])
     axes[0].set_ylim(len(tasks) - 0.4, -0.6)
-    fig.supxlabel(xlabel, size=10)
     handles = dict(
         reversed(pair) for ax in axes for pair in zip(*ax.get_legend_handles_labels(), strict=True)
     )
-    fig.legend(handles.values(), handles.keys(), loc=BELOW, ncols=2)
+    # the label of all x axes heads the legend: beside one below the figure it would be overprinted
+    fig.legend(
+        handles.values(), handles.keys(), loc=BELOW, ncols=2, title=xlabel, title_fontsize=10
+    )
     return fig
 
 
