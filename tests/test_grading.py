@@ -224,6 +224,11 @@ def vandal(root: Path) -> str:
     return submission(body(f"import shutil\nshutil.rmtree({str(root)!r}, ignore_errors=True)"))
 
 
+def grade(*paths: Path) -> grading.Report:
+    """On a system without doors, with what the tests themselves hand in: they are trusted."""
+    return grading.grade(*paths, LIMITS, not_isolated=not isolates())
+
+
 class Graded:
     """One run over all submissions."""
 
@@ -242,7 +247,7 @@ class Graded:
         (folder / "nothing").mkdir()
         (folder / "linked").mkdir()
         (folder / "linked" / f"{NAME}.ipynb").symlink_to(root / "notebooks" / f"{NAME}.ipynb")
-        self.report = grading.grade(folder, root, self.out, LIMITS)
+        self.report = grade(folder, root, self.out)
         self.marks = {(m.student, m.exercise): m for m in self.report.marks}
 
     @staticmethod
@@ -353,7 +358,7 @@ def test_the_gradebook_can_be_used_again_and_changed_masters_are_noticed(
 ) -> None:
     folder = tmp_path / "late"
     Graded._hand_in(folder / "bob half", submission())
-    report = grading.grade(folder, graded.root, graded.out, LIMITS)
+    report = grade(folder, graded.root, graded.out)
     assert {m.exercise: m.points for m in report.marks} == {"ex1": 1, "ex2": 2, "ex3": None}
     other = tmp_path / "course"
     (other / "notebooks").mkdir(parents=True)
@@ -361,18 +366,18 @@ def test_the_gradebook_can_be_used_again_and_changed_masters_are_noticed(
     changed.cells[0].source = "suffix = '?'"
     nbformat.write(changed, other / "notebooks" / f"{NAME}.ipynb")
     with pytest.raises(LabError, match="has changed since"):
-        grading.grade(folder, other, graded.out, LIMITS)
+        grade(folder, other, graded.out)
 
 
 def test_a_folder_that_can_not_be_marked_is_named(graded: Graded, tmp_path: Path) -> None:
     with pytest.raises(LabError, match="is not a folder"):
-        grading.grade(tmp_path / "missing", graded.root, tmp_path / "out", LIMITS)
+        grade(tmp_path / "missing", graded.root, tmp_path / "out")
     (tmp_path / "empty").mkdir()
     with pytest.raises(LabError, match="holds no folders"):
-        grading.grade(tmp_path / "empty", graded.root, tmp_path / "out", LIMITS)
+        grade(tmp_path / "empty", graded.root, tmp_path / "out")
     Graded._hand_in(tmp_path / "in" / "ann", submission())
     with pytest.raises(LabError, match="holds other files"):
-        grading.grade(tmp_path / "in", graded.root, tmp_path, LIMITS)
+        grade(tmp_path / "in", graded.root, tmp_path)
 
 
 def test_time_for_the_whole_notebook_is_bounded() -> None:
@@ -383,6 +388,21 @@ def test_time_for_the_whole_notebook_is_bounded() -> None:
         "the whole notebook ran longer than 2 s",
     ]
     assert "the whole notebook ran longer than 2 s" in grading._why_unrun(found)
+
+
+def test_nothing_is_marked_with_the_instructors_rights_unasked(
+    graded: Graded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Graded._hand_in(tmp_path / "in" / "ann", submission())
+    monkeypatch.setattr(grading, "isolates", lambda: False)
+    with pytest.raises(LabError, match="--not-isolated for people you trust"):
+        grading.grade(tmp_path / "in", graded.root, tmp_path / "out", LIMITS)
+    assert not (tmp_path / "out").exists()
+    report = grading.grade(
+        tmp_path / "in", graded.root, tmp_path / "out", LIMITS, not_isolated=True
+    )
+    assert not report.isolated
+    assert report.totals()["ann"] == (3.0, 4, 1)
 
 
 def test_without_a_sandbox_python_has_no_sockets(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -396,6 +416,7 @@ def test_without_a_sandbox_python_has_no_sockets(monkeypatch: pytest.MonkeyPatch
 def test_the_command_prints_one_object(graded: Graded, tmp_path: Path, capfd) -> None:
     Graded._hand_in(tmp_path / "in" / "bob half", submission(WRONG))
     options = ["--root", graded.root, "--out", tmp_path / "out", "--cell-seconds", 5, "--json"]
+    options += [] if isolates() else ["--not-isolated"]
     capfd.readouterr()
     with pytest.raises(SystemExit) as ended:
         cli.main([str(word) for word in ("grade", tmp_path / "in", *options)])

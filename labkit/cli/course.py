@@ -121,6 +121,9 @@ def grade(
     cell_seconds: Annotated[float, typer.Option(min=1, help="for one cell")] = 60,
     notebook_seconds: Annotated[float, typer.Option(min=1, help="for one notebook")] = 300,
     memory_gb: Annotated[float, typer.Option(min=1, help="for one notebook")] = 6,
+    not_isolated: Annotated[
+        bool, typer.Option("--not-isolated", help="mark where nothing can be shut in, too")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Mark every student's notebooks: marks.csv and marks.md, with the checks' hints."""
@@ -130,7 +133,7 @@ def grade(
         from labkit.course.sandbox import Limits
 
         limits = Limits(cell_seconds, notebook_seconds, round(memory_gb * 2**30))
-        report = grading.grade(folder, root, out, limits, update)
+        report = grading.grade(folder, root, out, limits, update, not_isolated=not_isolated)
     rows = [mark._asdict() for mark in report.marks]
     lines = [
         f"{student}: {points:g} of {most:g}" + (f", {by_hand} to mark by hand" if by_hand else "")

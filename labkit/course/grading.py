@@ -88,6 +88,8 @@ def grade(
     out: Path,
     limits: Limits | None = None,
     on_progress: Callable[[int, int, str], None] | None = None,
+    *,
+    not_isolated: bool = False,
 ) -> Report:
     """Mark every submission in a folder.
 
@@ -95,14 +97,22 @@ def grade(
         folder: ``<student>/<notebook>.ipynb``, or nbgrader's ``<student>/<assignment>/…``.
         root: the course's folder, for the masters.
         out: for the gradebook, the executed notebooks and the tables; made here, or one of ours.
+        not_isolated: mark where submissions can't be shut in, too, with this user's rights.
 
     Raises:
         LabError: if there are no submissions, or ``out`` holds something else, or the masters have
-            changed since it was made; on Windows; or if no kernel starts.
+            changed since it was made; on Windows; where nothing can be shut in, if that was not
+            accepted; or if no kernel starts.
     """
     if sys.platform == "win32":
-        raise LabError("marking needs Linux (or macOS, not isolated); on Windows use WSL")
+        raise LabError("marking needs Linux (or macOS, --not-isolated); on Windows use WSL")
     students = submissions(folder)
+    if not (isolates() or not_isolated):
+        raise LabError(
+            "this system can't shut a submission in: it would run with your rights, to read, "
+            "delete and end whatever you can; mark on Linux, in WSL or in a virtual machine, or "
+            "say --not-isolated for people you trust (docs/instructor.md)"
+        )
     masters = {path.stem: path for path in assignments.masters(root)}
     course = _Course(out, root, masters, [folder, out, *_secret(root)], limits or Limits())
     marks: list[Mark] = []
