@@ -122,8 +122,7 @@ def test_version_outside_the_range(version: str, monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr(metadata, "version", lambda name: version)
     check = doctor.check_package("torch")
     assert (check.ok, check.found) == (False, version)
-    assert "torch" in check.fix
-    assert ">=2.6" in check.fix
+    assert re.search(r"torch\S*>=\d", check.fix) and "<3" in check.fix
 
 
 def test_local_build_of_a_good_version(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -78,6 +78,15 @@ def _template_spread(right: np.ndarray) -> tuple[float, float]:
     return float(accuracies.std(ddof=1)), float(np.ptp(accuracies))
 
 
+def _content_share(content: Tensor, added: Tensor) -> float:
+    return (content.var() / (content + added).var()).item()
+
+
+def _possible(printed: float, n: int) -> bool:
+    k = round(printed * n / 100)  # the count that comes nearest
+    return 0 <= k <= n and abs(100 * k / n - printed) <= 0.05 + 1e-9
+
+
 def _average_start(prompts: list[Tensor], similarities: list[float], k: int) -> Tensor:
     best = sorted(range(len(prompts)), key=lambda i: -similarities[i])[:k]
     return weighted_average([prompts[i] for i in best], [similarities[i] for i in best])
@@ -89,6 +98,8 @@ STAND_INS: dict[str, Callable] = {
     "label_ids": _label_ids,
     "score_batch": _score_batch,
     "template_spread": _template_spread,
+    "content_share": _content_share,
+    "possible": _possible,
     "task_similarity": cosine_of_means,
     "average_start": _average_start,
     "overlap": neuron_overlap,

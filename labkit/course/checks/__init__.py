@@ -42,6 +42,7 @@ from labkit.course.checks.p_tuning import (
     check_template_spread,
 )
 from labkit.course.checks.position_enhancement import (
+    check_content_share,
     check_head,
     check_relative_scores,
     check_sinusoids,

@@ -102,3 +102,32 @@ def check_head(head: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]) -> None
         "wrong mixture: softmax(q · k + relative) · v"
     )
     passed("one head: scores without a factor, softmax over what is looked at, values mixed")
+
+
+@exercise
+def check_content_share(share: Callable[[Tensor, Tensor], float]) -> None:
+    """``share``: content (P, D), what is added (P, D) → share of the sum's variance."""
+    content = torch.randn(5, 4, generator=torch.Generator().manual_seed(0))
+    result = torch.as_tensor(share(content, 2 * content))
+    assert result.numel() == 1, (
+        f"a result of shape {tuple(result.shape)}: one number, over all entries of the matrix"
+    )
+    found = result.item()
+    for value, hint in (
+        (1 / 3, "this is a ratio of standard deviations: variances are their squares"),
+        (1 / 4, "divided by the variance of what is added: divide by that of the sum"),
+        (1 / 5, "two variances add up only if what they belong to is unrelated: add first"),
+        (4 / 9, "this is the share of what was added: the content's is asked for"),
+        (9, "upside down: the content stands above the line, the sum below it"),
+    ):
+        assert abs(found - value) > 1e-4, hint
+    assert abs(found - 1 / 9) < 1e-4, (
+        f"twice the content added to it: {found:.3f}, expected a ninth, since every entry is then "
+        "three times as large"
+    )
+    offset = torch.as_tensor(share(content, torch.full_like(content, 5.0))).item()
+    assert abs(offset - 1) < 1e-3, (
+        f"the same number added everywhere gives {offset:.3f}, expected 1: it hides nothing; a "
+        "variance is taken about the mean, a mean of squares is not"
+    )
+    passed("content's share: its variance over the variance of the sum")

@@ -1,0 +1,3 @@
+# hint: ratio of standard deviations
+def content_share(content, added):
+    return (content.std() / (content + added).std()).item()

@@ -1,0 +1,3 @@
+# hint: share of what was added
+def content_share(content, added):
+    return (added.var() / (content + added).var()).item()

@@ -1,0 +1,3 @@
+# hint: upside down
+def content_share(content, added):
+    return ((content + added).var() / content.var()).item()
