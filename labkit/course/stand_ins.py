@@ -21,6 +21,7 @@ from labkit.core.errors import LabError
 from labkit.core.tasks import read_polarity_files
 from labkit.core.templates import Mask, Template, Words
 from labkit.course.answers import passed
+from labkit.position_enhancement import sinusoids
 from labkit.prompt_transfer import (
     cosine_of_means,
     neuron_overlap,
@@ -98,6 +99,7 @@ STAND_INS: dict[str, Callable] = {
     "label_ids": _label_ids,
     "score_batch": _score_batch,
     "template_spread": _template_spread,
+    "sinusoids": sinusoids,
     "content_share": _content_share,
     "possible": _possible,
     "task_similarity": cosine_of_means,
