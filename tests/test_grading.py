@@ -330,7 +330,8 @@ def test_the_doors_stay_shut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
 def test_tables_hold_all_marks_and_no_markup_or_formula(graded: Graded) -> None:
     with (graded.out / "marks.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == 3 * len(list((graded.root / "submissions").iterdir()))
+    kept_back = 0 if isolates() else len([*ONLY_BEHIND_DOORS, "vandal"])
+    assert len(rows) == 3 * (len(SUBMISSIONS) + 4 - kept_back)
     by_key = {(row["student"], row["exercise"]): row for row in rows}
     assert by_key["bob half", "ex1"]["note"] == "twice(3) should be 6"
     assert by_key["ann perfect", "ex2"]["points"] == "2"
