@@ -49,7 +49,8 @@ def imported_packages(tree: ast.AST) -> set[str]:
 
 @each_notebook
 def test_notebook_has_its_module_and_its_tests(path: Path) -> None:
-    assert (ROOT / "labkit" / f"{subject(path)}.py").is_file()
+    module = ROOT / "labkit" / subject(path)
+    assert module.with_suffix(".py").is_file() or (module / "__init__.py").is_file()
     assert (ROOT / "tests" / f"test_{subject(path)}.py").is_file()
 
 

@@ -370,6 +370,15 @@ def test_a_library_is_a_folder_of_prompts(tmp_path, tiny_backbone):
     torch.testing.assert_close(found["a"], found["b-0.5"])
 
 
+def test_a_library_of_one_seed(tmp_path):
+    for name, value in {"rte-seed1": 1.0, "rte-seed11": 11.0, "cr-seed1": 2.0}.items():
+        np.savez(tmp_path / f"{name}.npz", prompt=np.full((2, 3), value))
+    found = prompt_transfer.read_library(tmp_path, seed=1)
+    assert {name: float(matrix[0, 0]) for name, matrix in found.items()} == {"rte": 1, "cr": 2}
+    with pytest.raises(LabError, match="no saved prompts of seed 2"):
+        prompt_transfer.read_library(tmp_path, seed=2)
+
+
 def test_weighted_average_by_loops():
     prompts = draws((2, 3), (2, 3), (2, 3))
     found = prompt_transfer.weighted_average(prompts, [1, 0, 3])

@@ -35,6 +35,7 @@ from labkit.prompt_transfer import (
     is_seen,
     kind_difference,
     likeness,
+    read_library,
     steps_to_reach,
     weighted_start,
 )
@@ -362,17 +363,13 @@ def kept_prompts(backbone: str, seed: int, place: Place) -> dict[str, torch.Tens
     Raises:
         LabError: if there are none of this seed.
     """
-    folder = place.out / f"transfer-{short(backbone)}-tasks"
-    found = {
-        kept.name.removesuffix(f"-seed{seed}"): load_prompt(kept)[0].weight.detach()
-        for kept in sorted(folder.glob(f"*-seed{seed}"))
-    }
-    if not found:
+    try:
+        return read_library(place.out / f"transfer-{short(backbone)}-tasks", seed)
+    except LabError as error:
         raise LabError(
-            f"{folder} holds no source prompts of seed {seed}; make them with "
-            f"`labkit run transfer --backbone {short(backbone)} --seeds {seed}` into the same --out"
-        )
-    return found
+            f"{error}: `labkit run transfer --backbone {short(backbone)} --seeds {seed}` into the "
+            "same --out"
+        ) from error
 
 
 def reached(result: Mapping) -> list[dict]:

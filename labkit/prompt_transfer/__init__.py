@@ -1,0 +1,87 @@
+"""Prompts that travel between tasks: SPoT, TPT, PPT, and ensembles of prompts.
+
+- ``prompt_files``: prompts of any make, read as matrices.
+- ``similarity``: how alike are two prompts? By their vectors, or by the feed-forward neurons that
+  they switch on (SPoT, Vu et al. 2022, section 3.2; TPT, Su et al. 2022, section 5.1).
+- ``zero_shot``: what does a prompt of one task do on another, and could it be seen beforehand?
+- ``starts``: a target's prompt begins where others ended (SPoT).
+- ``projected_prompt``: a prompt of one model in front of another (TPT, section 6).
+- ``ensembles``: several prompts, one batch, one vote (Lester et al. 2021, section 6).
+- ``pretraining``: prompts trained on plain text first (PPT, Gu et al. 2022).
+
+Usage::
+
+    prompts = {name: read_prompt(name) for name in ("prompts/a", "prompts/b.npz")}
+    similarities(list(prompts.values()), "cosine-mean")            # (2, 2)
+"""
+
+from __future__ import annotations
+
+from labkit.prompt_transfer.ensembles import ensemble_scores, majority_vote, mean_vote
+from labkit.prompt_transfer.pretraining import (
+    FORMS,
+    documents,
+    next_and_other,
+    next_sentence_choices,
+    pretraining_task,
+    pseudo_labelled,
+    sentence_pairs,
+)
+from labkit.prompt_transfer.projected_prompt import ProjectedPrompt
+from labkit.prompt_transfer.prompt_files import read_library, read_prompt
+from labkit.prompt_transfer.similarity import (
+    METRICS,
+    VECTOR_METRICS,
+    active_neurons,
+    cosine_of_means,
+    neuron_overlap,
+    similarities,
+)
+from labkit.prompt_transfer.starts import (
+    fit_mixture,
+    likeness,
+    steps_to_reach,
+    weighted_average,
+    weighted_start,
+)
+from labkit.prompt_transfer.zero_shot import (
+    TransferTable,
+    is_seen,
+    kind_difference,
+    kind_of,
+    rank_correlation,
+    similarity_against_transfer,
+)
+
+__all__ = [
+    "FORMS",
+    "METRICS",
+    "VECTOR_METRICS",
+    "ProjectedPrompt",
+    "TransferTable",
+    "active_neurons",
+    "cosine_of_means",
+    "documents",
+    "ensemble_scores",
+    "fit_mixture",
+    "is_seen",
+    "kind_difference",
+    "kind_of",
+    "likeness",
+    "majority_vote",
+    "mean_vote",
+    "neuron_overlap",
+    "next_and_other",
+    "next_sentence_choices",
+    "pretraining_task",
+    "pseudo_labelled",
+    "rank_correlation",
+    "read_library",
+    "read_prompt",
+    "sentence_pairs",
+    "similarities",
+    "similarity_against_transfer",
+    "steps_to_reach",
+    "weighted_average",
+    "weighted_start",
+]

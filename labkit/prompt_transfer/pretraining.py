@@ -1,0 +1,259 @@
+"""Tasks made of plain text: a prompt is trained before any label is seen (PPT, Gu et al. 2022).
+
+Three forms: pairs of sentences, multiple choice, and single sentences that the model itself labels.
+
+Usage::
+
+    task = pretraining_task("pairs", backbone, count=2000)
+    fit(PromptedModel.for_task(backbone, task), prompt, task)
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+
+import numpy as np
+
+from labkit.core.backbones import Backbone
+from labkit.core.errors import LabError
+from labkit.core.prompted_model import PromptedModel
+from labkit.core.tasks import Example, Task, TaskPrompt, load_task, split_examples
+from labkit.core.templates import Template
+
+PAIR_LABELS = ("next", "same document", "other document")
+
+
+def documents(examples: Sequence[Example]) -> dict[str, list[Example]]:
+    """Sentences by document and in their order, from ids like ``article_sentence``.
+
+    Raises:
+        LabError: for an id of another form.
+    """
+    found: dict[str, list[tuple[int, Example]]] = {}
+    for example in examples:
+        document, _, number = example.id.rpartition("_")
+        if not document or not number.isdecimal():
+            raise LabError(
+                f"example id {example.id!r} does not say its document and place; pre-training "
+                "needs ids like 12_3 (document 12, sentence 3), as the editorials have"
+            )
+        found.setdefault(document, []).append((int(number), example))
+    return {
+        name: [example for _, example in sorted(rows, key=lambda row: row[0])]
+        for name, rows in found.items()
+    }
+
+
+def sentence_pairs(examples: Sequence[Example], count: int, seed: int = 0) -> Task:
+    """PPT's task for sentence pairs: does the second sentence follow the first, come from the same
+    document without following it, or from another document? The three in equal numbers.
+
+    Args:
+        examples: sentences whose ids say document and place, see :func:`documents`.
+        count: pairs in all; ``validation`` takes a tenth of them.
+
+    Raises:
+        LabError: where the documents hold no such pairs.
+    """
+    random = np.random.default_rng(seed)
+    whole = documents(examples)
+    following = [
+        (a, b) for rows in whole.values() for a, b in itertools.pairwise(rows) if _follows(a, b)
+    ]
+    apart = [rows for rows in whole.values() if any(_may_stand_apart(rows))]
+    if not following or not apart or len(whole) < 2:
+        raise LabError(
+            f"{len(whole)} documents with {len(following)} adjacent sentences: pre-training on "
+            "pairs needs two documents, one of them with two sentences that do not follow"
+        )
+    names = list(whole)
+    made = []
+    for number in range(count):
+        label = number % len(PAIR_LABELS)
+        if label == 0:
+            first, second = following[random.integers(len(following))]
+        elif label == 1:
+            rows = apart[random.integers(len(apart))]
+            options = list(_may_stand_apart(rows))
+            first, second = options[random.integers(len(options))]
+        else:
+            one, other = random.choice(len(names), 2, replace=False)
+            first, second = (
+                whole[names[d]][random.integers(len(whole[names[d]]))] for d in (one, other)
+            )
+        fields = {"sentence1": first.text, "sentence2": second.text}
+        made.append(Example(f"{first.id}+{second.id}", fields, label))
+    words = {"next": "Then", "same document": "Also", "other document": "Elsewhere"}
+    texts = {
+        "next": "the second sentence continues the first",
+        "same document": "two sentences about the same matter",
+        "other document": "two sentences about different matters",
+    }
+    prompts = task_prompts("{sentence1} {mask}, {sentence2}", words, texts)
+    return _pretraining_task("sentence-pairs", made, PAIR_LABELS, prompts)
+
+
+def next_and_other(
+    whole: Mapping[str, Sequence[tuple[int, str]]], seed: int = 0
+) -> list[tuple[str, str, str]]:
+    """The smallest form of that task: every pair of neighbours as ``next``, and its first sentence
+    with one of another document as ``other``.
+
+    Args:
+        whole: document → (place, sentence) in order; places may leave gaps.
+    """
+    random = np.random.default_rng(seed)
+    made = []
+    for name, rows in whole.items():
+        elsewhere = [text for other, rest in whole.items() if other != name for _, text in rest]
+        for (place, first), (after, second) in itertools.pairwise(rows):
+            if after == place + 1:
+                wrong = elsewhere[random.integers(len(elsewhere))]
+                made += [(first, second, "next"), (first, wrong, "other")]
+    return made
+
+
+def next_sentence_choices(
+    examples: Sequence[Example], count: int, seed: int = 0, choices: int = 4
+) -> Task:
+    """PPT's multiple choice: which of the lettered sentences follows the first? One does, the
+    others come from other documents.
+
+    The template is PPT's unified form: the query, then all answers with their letters.
+    """
+    random = np.random.default_rng(seed)
+    whole = documents(examples)
+    following = [
+        (a, b) for rows in whole.values() for a, b in itertools.pairwise(rows) if _follows(a, b)
+    ]
+    if not following or len(whole) < 2:
+        raise LabError("multiple choice needs two documents, one with two adjacent sentences")
+    letters = _LETTERS[:choices]
+    every = [example for rows in whole.values() for example in rows]
+    made = []
+    for number in range(count):
+        first, second = following[random.integers(len(following))]
+        own = _document(first)
+        wrong: list[Example] = []
+        while len(wrong) < choices - 1:
+            other = every[random.integers(len(every))]
+            if _document(other) != own:
+                wrong.append(other)
+        answer = number % choices
+        answers = [*wrong[:answer], second, *wrong[answer:]]
+        fields = {"query": first.text, "answers": lettered([e.text for e in answers])}
+        made.append(Example(f"{first.id}?{number}", fields, answer))
+    return _pretraining_task("next-sentence", made, letters, choice_prompts(letters))
+
+
+def pseudo_labelled(
+    model: PromptedModel, texts: Sequence[Example], labels: Sequence[str], share: float = 0.5
+) -> Task:
+    """PPT's task for single sentences: texts with the labels that a hard prompt gives them.
+
+    Args:
+        model: a hard prompt (no virtual tokens) that scores the texts.
+        labels: its classes, in the order of its verbalizer.
+        share: of each class the surest share is kept.
+    """
+    scores = model.scores(None, texts).double().softmax(-1)
+    predicted, sureness = scores.argmax(-1), scores.max(-1).values
+    made = []
+    for label in range(len(labels)):
+        own = (predicted == label).nonzero().squeeze(-1)
+        surest = own[sureness[own].argsort(descending=True)][: round(share * len(own))]
+        made += [
+            Example(texts[row].id, {"text": texts[row].text}, label) for row in surest.tolist()
+        ]
+    if len({example.label for example in made}) < 2:
+        raise LabError(
+            f"the hard prompt {model.template.text!r} gives all texts the same label; choose "
+            "another template or other label words"
+        )
+    prompt = TaskPrompt(model.template.without_soft().text, model.verbalizer.words)
+    return _pretraining_task("pseudo-labels", made, labels, {model.backbone.readout: prompt})
+
+
+FORMS = ("pairs", "choice", "single")
+
+
+def pretraining_task(form: str, backbone: Backbone, count: int, seed: int = 0) -> Task:
+    """One of PPT's three tasks, made from the editorials, which nobody had to label for it.
+
+    Args:
+        form: ``pairs`` (:func:`sentence_pairs`), ``choice`` (:func:`next_sentence_choices`) or
+            ``single`` (:func:`pseudo_labelled`, by the backbone's own hard prompt).
+        count: examples to make; of ``single`` the surest half is kept.
+
+    Raises:
+        LabError: for another form.
+    """
+    if form not in FORMS:
+        raise LabError(f"form {form!r} is unknown; choose pairs, choice or single")
+    text = load_task("editorials-valence", as_regression=True).split("train")
+    if form == "pairs":
+        return sentence_pairs(text, count, seed)
+    if form == "choice":
+        return next_sentence_choices(text, count, seed)
+    plain = load_task("editorials-valence")
+    hard = PromptedModel.for_task(backbone, plain, soft=False)
+    return pseudo_labelled(hard, text[:count], plain.labels)
+
+
+_LETTERS = ("A", "B", "C", "D", "E", "F")
+
+
+def lettered(answers: Sequence[str]) -> str:
+    """``A. first B. second``: the answers of a multiple choice, laid out in one line."""
+    return " ".join(f"{letter}. {a}" for letter, a in zip(_LETTERS, answers, strict=False))
+
+
+def choice_prompts(letters: Sequence[str]) -> dict[str, TaskPrompt]:
+    """Templates of the unified form for every readout: the letter is the answer."""
+    words = {letter: letter for letter in letters}
+    texts = {letter: f"answer {letter}" for letter in letters}
+    return task_prompts("{query} {answers} Answer: {mask}", words, texts)
+
+
+def task_prompts(
+    cloze: str, words: Mapping[str, str], texts: Mapping[str, str]
+) -> dict[str, TaskPrompt]:
+    """A template and label words for every readout.
+
+    Args:
+        cloze: template with ``{mask}``; words: class → answer word; texts: class → label text for
+            the encoder.
+    """
+    fields = " ".join(f"{{{name}}}" for name in Template(cloze).fields)
+    causal = cloze if cloze.endswith("{mask}") else f"{fields} Answer: {{mask}}"
+    return {
+        "mlm": TaskPrompt(cloze, words),
+        "causal": TaskPrompt(causal, words),
+        "seq2seq": TaskPrompt(fields, words),
+        "encoder": TaskPrompt(fields, texts),
+    }
+
+
+def _pretraining_task(
+    name: str, made: Sequence[Example], labels: Sequence[str], prompts: Mapping[str, TaskPrompt]
+) -> Task:
+    cut = split_examples(made, {"validation": 0.1, "test": 0.1})
+    return Task(name, tuple(made[0].fields), tuple(labels), cut, "made here", None, prompts)
+
+
+def _document(example: Example) -> str:
+    return example.id.rpartition("_")[0]
+
+
+def _number(example: Example) -> int:
+    return int(example.id.rpartition("_")[2])
+
+
+def _follows(first: Example, second: Example) -> bool:
+    return _number(second) == _number(first) + 1
+
+
+def _may_stand_apart(rows: Sequence[Example]) -> Iterator[tuple[Example, Example]]:
+    """Pairs of one document, either way round, that are not neighbours."""
+    return ((a, b) for a, b in itertools.permutations(rows, 2) if abs(_number(a) - _number(b)) > 1)

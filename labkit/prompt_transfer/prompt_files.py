@@ -1,0 +1,124 @@
+"""Prompts from files: labkit's and PEFT's folders, and matrices that others have saved.
+
+Usage::
+
+    read_prompt("prompts/rt-polarity.npz")            # (P, D)
+    read_library("results/transfer-minilm-tasks")     # name → (P, D)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from labkit.core.errors import LabError
+from labkit.soft_prompt import PEFT_KEY, WEIGHTS, load_prompt
+
+_ENDINGS = (".safetensors", ".npz", ".npy", ".pt", ".pth", ".bin")
+
+
+def read_prompt(path: str | Path) -> Tensor:
+    """The virtual tokens of any saved prompt: (P, D) fp32.
+
+    Args:
+        path: a folder as `labkit tune` and PEFT write it, or a file with one matrix in it:
+            ``.safetensors``, ``.npz``, ``.npy``, or what torch saved (``.pt``, ``.pth``,
+            ``.bin``; read as data only, nothing in it is executed).
+
+    Raises:
+        LabError: for a file that is missing, damaged, of another kind, or without one clear matrix.
+    """
+    path = Path(path)
+    if path.is_dir():
+        return _checked_prompt(path, load_prompt(path)[0].weight.detach())
+    if not path.is_file():
+        raise LabError(f"{path} does not exist; give a prompt's folder or file")
+    if path.suffix not in _ENDINGS:
+        raise LabError(f"{path} is no kind of file that holds a prompt; give {', '.join(_ENDINGS)}")
+    try:
+        found = _READERS[path.suffix](path)
+    except Exception as error:  # each format's reader raises whatever the damaged bytes lead to
+        raise LabError(
+            f"{path} can't be read as a prompt ({str(error).splitlines()[0][:120]}); save its "
+            "matrix again, as .safetensors or .npz"
+        ) from error
+    return _checked_prompt(path, _only_matrix(path, found))
+
+
+def _read_numpy(path: Path) -> dict[str, Tensor]:
+    loaded = np.load(path, allow_pickle=False)
+    arrays = {"array": loaded} if isinstance(loaded, np.ndarray) else dict(loaded)
+    return {name: torch.from_numpy(np.asarray(array)) for name, array in arrays.items()}
+
+
+def _read_torch(path: Path) -> dict[str, Tensor]:
+    loaded = torch.load(path, map_location="cpu", weights_only=True)
+    return {"tensor": loaded} if isinstance(loaded, Tensor) else dict(loaded)
+
+
+_READERS: Mapping[str, Callable[[Path], dict[str, Tensor]]] = {
+    ".safetensors": load_file,
+    ".npz": _read_numpy,
+    ".npy": _read_numpy,
+    ".pt": _read_torch,
+    ".pth": _read_torch,
+    ".bin": _read_torch,
+}
+
+
+def _only_matrix(path: Path, found: Mapping[str, object]) -> Tensor:
+    matrices = {
+        name: value
+        for name, value in found.items()
+        if isinstance(value, Tensor) and value.ndim == 2
+    }
+    if PEFT_KEY in matrices:
+        return matrices[PEFT_KEY]
+    if len(matrices) != 1:
+        listed = ", ".join(sorted(matrices)) or "none"
+        raise LabError(
+            f"{path} holds {len(matrices)} matrices ({listed}); a prompt's file holds one, of "
+            f"shape (length, hidden size), or one called {PEFT_KEY}"
+        )
+    return next(iter(matrices.values()))
+
+
+def _checked_prompt(path: Path, vectors: Tensor) -> Tensor:
+    vectors = vectors.float()
+    if not vectors.numel() or not torch.isfinite(vectors).all():
+        raise LabError(f"{path} holds an empty matrix, NaN or infinity; train that prompt again")
+    return vectors
+
+
+def read_library(folder: str | Path, seed: int | None = None) -> dict[str, Tensor]:
+    """Every saved prompt in a folder: name → (P, D).
+
+    Args:
+        seed: only those of this seed, whose names end in ``-seed<seed>``; that end is left out.
+
+    Raises:
+        LabError: if there is none.
+    """
+    end = "" if seed is None else f"-seed{seed}"
+    paths = {
+        (path.stem if path.is_file() else path.name): path
+        for path in sorted(Path(folder).glob("*"))
+        if (path / WEIGHTS).is_file() or path.suffix in _ENDINGS
+    }
+    found = {
+        name.removesuffix(end): read_prompt(path)
+        for name, path in paths.items()
+        if name.endswith(end)
+    }
+    if not found:
+        of_seed = "" if seed is None else f" of seed {seed}"
+        raise LabError(
+            f"{folder} holds no saved prompts{of_seed}; give a folder of prompts, as "
+            "`labkit run transfer` leaves them beside its table"
+        )
+    return found

@@ -1,0 +1,160 @@
+"""What a prompt of one task does on another: the table of transfer, and what it says.
+
+*Zero-shot transfer* here means: the target's own template and label words, the source's vectors in
+its slots. Label spaces differ between tasks, so nothing of the source but its vectors can travel.
+
+Usage::
+
+    said = kind_difference(table)          # points that a source of the same kind is worth
+    similarity_against_transfer(table, similarity)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy import stats
+
+from labkit.core import statistics
+from labkit.core.errors import LabError
+from labkit.core.tasks import TRAINED_ON, are_seen
+
+KINDS = {
+    "sentiment": (
+        "rt-polarity", "movie-valence", "amazon-valence", "editorials-valence", "tweets-valence",
+        "sst2", "cr", "mpqa",
+    ),
+    "subjectivity": ("subj",),
+    "inference": ("rte", "qnli", "mnli", "snli"),
+    "paraphrase": ("mrpc", "qqp"),
+}  # fmt: skip
+"""Kinds of tasks, as in TPT: what the label says of the text."""
+
+
+def kind_of(task: str) -> str:
+    """The kind of a task; one that is in no list is a kind of its own."""
+    return next((kind for kind, names in KINDS.items() if task in names), task)
+
+
+def is_seen(source: str | None, target: str, backbone: str) -> bool:
+    """Whether a pair proves little: shared sentences, or the backbone was trained on one of them.
+
+    Args:
+        source: None for a prompt that was trained on no task.
+    """
+    known = TRAINED_ON.get(backbone, frozenset())
+    if source is None:
+        return target in known
+    return are_seen(source, target) or bool({source, target} & known)
+
+
+class TransferTable(NamedTuple):
+    """Zero-shot transfer: accuracies of S sources on T targets with R seeds.
+
+    Attributes:
+        values: (R, S, T); controls: name → (R, T); seen: (S, T) bool; majority: (T,).
+    """
+
+    sources: tuple[str, ...]
+    targets: tuple[str, ...]
+    values: np.ndarray
+    controls: Mapping[str, np.ndarray]
+    seen: np.ndarray
+    majority: np.ndarray
+    seeds: tuple[int, ...]
+
+    @property
+    def same_task(self) -> np.ndarray:
+        """(S, T) whether source and target are one task."""
+        return np.array([[s == t for t in self.targets] for s in self.sources])
+
+    @property
+    def same_kind(self) -> np.ndarray:
+        """(S, T) whether source and target are of one kind."""
+        return np.array([[kind_of(s) == kind_of(t) for t in self.targets] for s in self.sources])
+
+    @property
+    def fair(self) -> np.ndarray:
+        """(S, T) pairs that say something about transfer: two tasks, not seen."""
+        return ~self.same_task & ~self.seen
+
+
+class OverTargets(NamedTuple):
+    """A mean over target tasks, with Student's 95 % interval for targets drawn anew."""
+
+    value: float
+    low: float
+    high: float
+    targets: int
+
+
+def over_targets(values: ArrayLike) -> OverTargets:
+    """Mean of one value per target, with its interval.
+
+    Raises:
+        LabError: for fewer than two targets.
+    """
+    values = np.asarray(values, dtype=float)
+    if len(values) < 2:
+        raise LabError(f"{len(values)} targets are too few for an interval; run more tasks")
+    low, high = statistics.mean_interval(values)
+    return OverTargets(float(values.mean()), low, high, len(values))
+
+
+def kind_difference(table: TransferTable) -> OverTargets:
+    """Mean accuracy from sources of the target's kind minus that from sources of other kinds.
+
+    Compared within each target that has both, seen pairs and the target itself left out, seeds
+    averaged; then averaged over the targets. Sources are shared between targets, so the interval
+    is for other targets of these sources.
+    """
+    mean, fair, same = table.values.mean(0), table.fair, table.same_kind
+    found = []
+    for column in range(len(table.targets)):
+        own = fair[:, column] & same[:, column]
+        other = fair[:, column] & ~same[:, column]
+        if own.any() and other.any():
+            found.append(mean[own, column].mean() - mean[other, column].mean())
+    return over_targets(found)
+
+
+def rank_correlation(x: ArrayLike, y: ArrayLike) -> float:
+    """Spearman's ρ of two (N,) arrays; tied values share their mean rank, 0 where one is constant.
+
+    Raises:
+        LabError: for other shapes, or fewer than three pairs.
+    """
+    x, y = np.asarray(x, dtype=float), np.asarray(y, dtype=float)
+    if x.ndim != 1 or x.shape != y.shape or len(x) < 3:
+        raise LabError(f"shapes {x.shape} and {y.shape}: give two rows of at least 3 values")
+    return statistics.pearson(stats.rankdata(x), stats.rankdata(y))
+
+
+def similarity_against_transfer(table: TransferTable, similarity: ArrayLike) -> OverTargets:
+    """Rank correlation of similarity and transfer over the sources of a target, mean over targets.
+
+    Within a target, because accuracies of different targets are on different scales. Left out: the
+    target itself, seen pairs, and targets with fewer than three sources left.
+
+    Args:
+        similarity: (R, S, T) of the prompts of one seed with each other, or (S, T).
+    """
+    similarity = np.asarray(similarity, dtype=float)
+    if similarity.ndim == 2:
+        similarity = np.broadcast_to(similarity, table.values.shape)
+    if similarity.shape != table.values.shape:
+        raise LabError(
+            f"similarities of shape {similarity.shape} for a table of {table.values.shape}: give "
+            "(seeds, sources, targets)"
+        )
+    found = []
+    for column in range(len(table.targets)):
+        rows = table.fair[:, column]
+        if rows.sum() < 3:
+            continue
+        pairs = zip(similarity[:, rows, column], table.values[:, rows, column], strict=True)
+        found.append(np.mean([rank_correlation(x, y) for x, y in pairs]))
+    return over_targets(found)
