@@ -235,6 +235,20 @@ def test_gains_pair_the_same_seeds_and_examples():
     assert one.value == pytest.approx(0.03) and np.isnan(one.low)
 
 
+def test_a_task_that_the_paper_lacks_is_compared_all_the_same():
+    rows = [
+        {"task": task, "method": method, "seed": 0, "value": value, "correct": c, "seen": False}
+        for task in ("sst2", "rt-polarity")
+        for method, value, c in (("prompt", 0.5, "1100"), ("swaps", 0.75, "1110"))
+    ]
+    result = {"name": "table8", "task": "rt-polarity", "command": "labkit run", "rows": rows}
+    text = glue_tables.methods_as_markdown(result)
+    assert "| method | rt-polarity | sst2 |" in text
+    assert "| swaps | 0.750 | 0.750 |" in text
+    assert "| sorter | – | 91.5 |" in text
+    assert list(glue_tables.gains(result, "swaps")) == ["rt-polarity", "sst2"]
+
+
 def test_the_papers_gains_are_differences_of_its_rows():
     assert glue_tables.printed_gains("sorter")["rte"] == pytest.approx(0.043)
     assert glue_tables.printed_gains("fine-tuning")["stsb"] == pytest.approx(-0.006)

@@ -120,7 +120,7 @@ _DEFAULT = {"small": "minilm", "full": "google-t5/t5-base"}
 
 def methods_as_markdown(result: Mapping) -> str:
     """Methods × tasks with their mean over tasks, the paper's rows below."""
-    tasks = [task for task in GLUE if any(r["task"] == task for r in result["rows"])]
+    tasks = _tasks(result)
     lines = report_head(result, ["method", *tasks, "mean [95 % over seeds]"])
     for method in METHODS:
         values = by_task(result, method)
@@ -130,8 +130,14 @@ def methods_as_markdown(result: Mapping) -> str:
     lines += [cells(["method", *tasks, "mean as printed"]), cells(["---"] * (len(tasks) + 2))]
     for name, method in PRINTED.items():
         its = row(printed(8), name)
-        lines.append(cells([method, *(its[task] for task in tasks), its["mean"]]))
+        lines.append(cells([method, *(its.get(task, "–") for task in tasks), its["mean"]]))
     return "\n".join(lines) + "\n"
+
+
+def _tasks(result: Mapping) -> list[str]:
+    """The tasks of a result in the paper's order, those that it doesn't have in front."""
+    found = {row["task"] for row in result["rows"]}
+    return [*sorted(found.difference(GLUE)), *(task for task in GLUE if task in found)]
 
 
 def by_task(result: Mapping, method: str) -> dict[str, list[float]]:
@@ -151,7 +157,7 @@ def gains(result: Mapping, method: str, against: str = "prompt") -> dict[str, Di
     """
     rows = {(row["task"], row["method"], row["seed"]): row for row in result["rows"]}
     found = {}
-    for task in GLUE:
+    for task in _tasks(result):
         seeds = sorted(
             s for t, m, s in rows if (t, m) == (task, method) and (task, against, s) in rows
         )
