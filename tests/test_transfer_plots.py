@@ -52,3 +52,28 @@ def test_starts_and_votes():
     )
     lines = [line.get_xdata() for line in figure.axes[0].lines]
     assert [list(np.atleast_1d(x)) for x in lines[:4]] == [[0.5, 0.7], [0.6], [0.7, 0.9], [0.8]]
+
+
+def test_steps_to_goal_has_a_dot_a_row_and_a_column_for_never():
+    rows = [
+        {"task": "cr", "seed": 0, "start": "most alike", "steps": 25, "plain_steps": 100},
+        {"task": "rte", "seed": 0, "start": "random source", "steps": None, "plain_steps": 75},
+    ]
+    ax = transfer_plots.steps_to_goal(rows, "Title", most=125).axes[0]
+    dots = {round(float(line.get_xdata()[0])) for line in ax.lines if line.get_marker() == "o"}
+    ticks = {round(float(line.get_xdata()[0])) for line in ax.lines if line.get_marker() == "|"}
+    assert (dots, ticks) == ({25, 140}, {100, 75})
+    named = dict(zip(ax.get_xticks(), (t.get_text() for t in ax.get_xticklabels()), strict=True))
+    assert [name for x, name in named.items() if round(x) == 140] == ["never"]
+    first, second = (line.get_ydata()[0] for line in ax.lines if line.get_marker() == "o")
+    assert round(first) == 0 and round(second) == 1
+
+
+def test_few_shot_curves_show_every_draw_and_their_mean():
+    scores = {"prompt": {8: [0.5, 0.7], 32: [0.8, 0.9]}, "fine-tuning": {8: [0.6], 32: [0.7]}}
+    figure = transfer_plots.few_shot_curves(scores, "Title", ylabel="accuracy", chance=0.5)
+    ax = figure.axes[0]
+    means = {line.get_label(): list(line.get_ydata()) for line in ax.lines if line.get_lw() == 1.8}
+    np.testing.assert_allclose(means["prompt"], [0.6, 0.85])
+    dots = [y for line in ax.lines if line.get_marker() == "o" for y in line.get_ydata()]
+    assert sorted(dots) == [0.5, 0.6, 0.7, 0.7, 0.8, 0.9]

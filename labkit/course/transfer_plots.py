@@ -1,4 +1,4 @@
-"""Figures of notebook 08: the table of transfer, likeness against transfer, starts and votes."""
+"""Figures of notebook 08: the table of transfer, likeness, starts, votes, and few examples."""
 
 from __future__ import annotations
 
@@ -166,4 +166,75 @@ def scores_with_intervals(
     ax.set_xlabel(xlabel)
     ax.tick_params(axis="y", length=0)
     ax.grid(axis="x", alpha=0.4)
+    return fig
+
+
+@styled
+def steps_to_goal(reached: Sequence[Mapping], title: str, *, most: int) -> CourseFigure:
+    """When each start reaches the plain prompt's final score, a dot per target and seed.
+
+    Dots left of their target's tick, which is where the plain prompt itself got there, are sooner;
+    those in the last column never got there.
+
+    Args:
+        reached: as `labkit.experiments.transfer.reached` gives them.
+        most: the steps of the plain training.
+    """
+    starts = list(dict.fromkeys(row["start"] for row in reached))
+    targets = list(dict.fromkeys(row["task"] for row in reached))
+    never = 1.12 * most
+    fig = CourseFigure(1.4 + 0.62 * len(starts), title)
+    ax = fig.subplots()
+    for row in reached:
+        lane = (targets.index(row["task"]) + 0.5) / len(targets) - 0.5  # one per target, −½ … ½
+        y = starts.index(row["start"]) + 0.7 * lane + 0.06 * (row["seed"] % 3 - 1)
+        colour = PALETTE[targets.index(row["task"]) % len(PALETTE)]
+        x = never if row["steps"] is None else row["steps"]
+        ax.plot(row["plain_steps"], y, "|", color=colour, ms=9, mew=1.6, alpha=0.55)
+        ax.plot(x, y, "o", color=colour, ms=5.5, mec="white", mew=0.5)
+    ax.set_yticks(range(len(starts)), starts)
+    ax.set_ylim(len(starts) - 0.5, -0.5)
+    for border in range(1, len(starts)):
+        ax.axhline(border - 0.5, color=GREY, linewidth=0.6, alpha=0.5)
+    ticks = [0, *range(25, most + 1, 25)]
+    ax.set_xticks([*ticks, never], [*map(str, ticks), "never"])
+    ax.set_xlabel("steps of training on the target")
+    ax.tick_params(axis="y", length=0)
+    handles = [
+        Line2D([], [], color=PALETTE[i % len(PALETTE)], marker="o", linewidth=0, label=target)
+        for i, target in enumerate(targets)
+    ]
+    plain = Line2D([], [], color=GREY, marker="|", ms=9, mew=1.6, linewidth=0, label="plain prompt")
+    fig.legend(handles=[*handles, plain], loc=BELOW, ncols=len(handles) + 1)
+    return fig
+
+
+@styled
+def few_shot_curves(
+    scores: Mapping[str, Mapping[int, Sequence[float]]], title: str, *, ylabel: str, chance: float
+) -> CourseFigure:
+    """Means over draws against the number of training examples, every draw a dot beside its mean.
+
+    Args:
+        scores: method → training examples → the score of each draw.
+    """
+    fig = CourseFigure(4.6, title)
+    ax = fig.subplots()
+    for i, (method, found) in enumerate(scores.items()):
+        aside = 1 + 0.07 * (i - (len(scores) - 1) / 2)  # so that dots of two methods stay apart
+        colour = PALETTE[i % len(PALETTE)]
+        sizes = np.array(list(found))
+        ax.plot(sizes * aside, [np.mean(v) for v in found.values()], "-", color=colour, lw=1.8,
+                label=method)  # fmt: skip
+        for size, values in found.items():
+            ax.plot([size * aside] * len(values), values, "o", color=colour, ms=4, alpha=0.6,
+                    mec="white", mew=0.4)  # fmt: skip
+    ax.axhline(chance, color=INK, linestyle="--", linewidth=1.2, label="majority class")
+    ticks = sorted({size for found in scores.values() for size in found})
+    ax.set_xscale("log", base=2)
+    ax.set_xticks(ticks, list(map(str, ticks)))
+    ax.minorticks_off()
+    ax.set(xlabel="training examples (as many again to choose the step)", ylabel=ylabel)
+    ax.grid(alpha=0.4)
+    fig.legend(loc=BELOW, ncols=3)
     return fig

@@ -1,0 +1,146 @@
+"""What is searched for: losses that depend on an order, and count what they cost.
+
+Usage::
+
+    objective = HiddenOrder(20)                        # a toy with a known answer
+    objective = PromptLoss(model, prompt, task)        # a prompt's loss on training sentences
+    objective.evaluate(order), objective.spent
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from labkit.core import scoring
+from labkit.core.prompted_model import PromptedModel, for_classes
+from labkit.core.tasks import Task
+from labkit.core.tuning import epoch_batches, targets
+from labkit.lstm_sorter.sorters import Order
+
+
+class Objective:
+    """A loss that depends on the order of ``vectors``, and what has been spent on it.
+
+    Subclasses say what the loss is. Costs are in forward passes: ``size`` for an evaluation, twice
+    that for its gradient, ``2 * batch_size`` for a training step.
+
+    Attributes:
+        vectors: (P, D) in the order given; size: sentences of an evaluation; batch_size: those of a
+            training step; spent: forward passes so far.
+    """
+
+    vectors: Tensor
+    size: int
+    batch_size: int
+    spent: int = 0
+
+    def loss(self, vectors: Tensor) -> Tensor:
+        """Mean loss over the fixed sample, differentiable in ``vectors`` (P, D)."""
+        raise NotImplementedError
+
+    def batch_loss(self, vectors: Tensor, step: int) -> Tensor:
+        """Mean loss over the sentences of a training step."""
+        raise NotImplementedError
+
+    def evaluate(self, order: Sequence[int]) -> float:
+        self.spent += self.size
+        with torch.no_grad():
+            return self.loss(self.vectors[list(order)]).item()
+
+    def gradient(self, order: Sequence[int]) -> Tensor:
+        """Gradient of the loss with respect to the sorted rows: (P, D)."""
+        self.spent += 2 * self.size
+        rows = self.vectors[list(order)].requires_grad_()
+        return torch.autograd.grad(self.loss(rows), rows)[0]
+
+    def training_loss(self, vectors: Tensor, step: int) -> Tensor:
+        self.spent += 2 * self.batch_size
+        return self.batch_loss(vectors, step)
+
+
+class PromptLoss(Objective):
+    """Cross entropy of a prompt's answers on training sentences.
+
+    Orders are compared on one seeded sample of ``sentences``; training steps go through the whole
+    train split in batches, as in :func:`labkit.fit`.
+    """
+
+    def __init__(
+        self,
+        model: PromptedModel,
+        prompt: nn.Module,
+        task: Task,
+        *,
+        sentences: int = 96,
+        batch_size: int = 16,
+        seed: int = 0,
+    ) -> None:
+        self.model, self.task, self.seed = for_classes(model, task), task, seed
+        with torch.no_grad():
+            self.vectors = model.vectors(prompt).clone()
+        examples = task.take("train", sentences, seed=seed)
+        self.sequences = self.model.encode(examples, self.vectors)
+        self.targets = targets(examples, task)
+        self.labels = self.model.labels()
+        self.size, self.batch_size = len(examples), batch_size
+
+    @functools.cached_property
+    def _train(self) -> tuple[list, Tensor]:
+        examples = self.task.split("train")
+        return self.model.encode(examples, self.vectors), targets(examples, self.task)
+
+    def loss(self, vectors: Tensor) -> Tensor:
+        if torch.is_grad_enabled():
+            return self._loss(self.sequences, self.targets, vectors)
+        scores = scoring.score(self.model.backbone, self.sequences, vectors, self.labels)
+        return F.cross_entropy(scores, self.targets)
+
+    def batch_loss(self, vectors: Tensor, step: int) -> Tensor:
+        sequences, wanted = self._train
+        epoch, index = divmod(step, math.ceil(len(sequences) / self.batch_size))
+        rows = epoch_batches(len(sequences), self.batch_size, self.seed, epoch)[index]
+        return self._loss([sequences[row] for row in rows], wanted[rows], vectors)
+
+    def _loss(self, sequences: list, wanted: Tensor, vectors: Tensor) -> Tensor:
+        # a batch may share a word more than the whole split does, so its own leading part is safe
+        leading = scoring.leading_length(self.model.backbone, sequences)
+        scores = scoring.training_scores(
+            self.model.backbone, sequences, vectors, self.labels, leading
+        )
+        return F.cross_entropy(scores, wanted.to(scores.device))
+
+
+class HiddenOrder(Objective):
+    """A toy with a known answer: random unit vectors and an order in which they belong.
+
+    The score is the mean probability, over places, that the token standing there is taken for the
+    right one (softmax of its products with all tokens). It is differentiable, rises with the share
+    of tokens in place, and is largest for the hidden order.
+    """
+
+    SHARPNESS = 8.0
+    size = batch_size = 1
+
+    def __init__(self, length: int, width: int = 32, seed: int = 0) -> None:
+        generator = torch.Generator().manual_seed(seed)
+        self.vectors = F.normalize(torch.randn(length, width, generator=generator), dim=-1)
+        self.hidden: Order = tuple(torch.randperm(length, generator=generator).tolist())
+
+    def loss(self, vectors: Tensor) -> Tensor:
+        matches = self.SHARPNESS * vectors @ self.vectors[list(self.hidden)].T  # (P, P)
+        return 1 - matches.softmax(-1).diagonal().mean()
+
+    def batch_loss(self, vectors: Tensor, step: int) -> Tensor:
+        return self.loss(vectors)
+
+    def score(self, order: Sequence[int]) -> float:
+        """1 − loss, as a share of what the hidden order reaches; nothing is spent."""
+        with torch.no_grad():
+            reached = 1 - self.loss(self.vectors[list(order)])
+            return (reached / (1 - self.loss(self.vectors[list(self.hidden)]))).item()
