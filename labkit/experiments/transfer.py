@@ -241,7 +241,12 @@ def _settings(backbone: str | None, profile: str) -> list[TransferSetting]:
 
 # ---- transfer as a start (SPoT) ----
 
-START_TARGETS = {"encoder": ("rte", "cr", "tweets-valence", "mrpc"), "causal": ("cr", "rte")}
+START_TARGETS = {
+    "encoder": ("tweets-valence", "cr", "mpqa", "subj", "amazon-valence", "rt-polarity"),
+    "causal": ("cr", "tweets-valence"),
+}
+"""Tasks whose own prompt learns: where it does not, no start can be sooner at anything."""
+
 STARTS = (
     "vocabulary", "most alike", "vocabulary, longer", "random source", "average of 3",
     "best zero-shot", "mixture of 3",
@@ -456,5 +461,6 @@ EXPERIMENTS = (
         _start_settings,
         start_row,
         report=starts_as_markdown,
+        covers="tasks",
     ),
 )
