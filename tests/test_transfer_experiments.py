@@ -126,6 +126,38 @@ def test_starts_come_from_the_kept_prompts(tiny_folder, tmp_path):
         assert each["steps"] == (good[0] if good else None)
 
 
+def start_rows(task: str, values: dict[str, float], curves: dict[str, list[float]]) -> list[dict]:
+    return [
+        {"task": task, "seed": 0, "start": start, "value": value,
+         "curve": [[25 * i, v] for i, v in enumerate(curves[start])]}
+        for start, value in values.items()
+    ]  # fmt: skip
+
+
+def test_starts_are_held_against_the_plain_prompt():
+    curves = {
+        "vocabulary": [0.5, 0.6, 0.8],
+        "most alike": [0.5, 0.8, 0.7],
+        "random source": [0.5, 0.6, 0.9],
+        "mixture of 3": [0.7, 0.7, 0.7],
+    }
+    scores = {"vocabulary": 0.7, "most alike": 0.8, "random source": 0.7, "mixture of 3": 0.6}
+    rows = start_rows("cr", scores, curves)
+    rows += start_rows("subj", {"vocabulary": 0.5, "most alike": 0.7}, curves)
+    curves["average of 3"] = [0.1, 0.1, 0.1, 0.8]
+    rows += start_rows("mpqa", {"vocabulary": 0.5, "average of 3": 0.5}, curves)
+    told = {t["start"]: t["outcome"] for t in transfer.reached({"rows": rows})}
+    assert told == {
+        "most alike": "sooner",
+        "random source": "as soon",
+        "mixture of 3": "never",
+        "average of 3": "later",
+    }
+    both = [row for row in rows if row["start"] in ("vocabulary", "most alike")]
+    (gain,) = transfer.gains_over_plain({"rows": both}).values()
+    assert (gain.value, gain.targets) == (pytest.approx(0.15), 2)  # of 0.1 and 0.2
+
+
 def test_labkit_transfer_matrix(tiny_folder, tmp_path, capsys):
     options = ["--backbone", str(tiny_folder("bert-encoder")), "--seeds", "0"]
     with pytest.raises(SystemExit) as left:

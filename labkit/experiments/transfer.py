@@ -30,11 +30,13 @@ from labkit.core.tuning import fit
 from labkit.experiments.grid import Experiment, Place, Setting, cells, file_name, report_head, short
 from labkit.experiments.training import RECIPES, Recipe, scores_of, shared_backbone
 from labkit.prompt_transfer import (
+    OverTargets,
     TransferTable,
     fit_mixture,
     is_seen,
     kind_difference,
     likeness,
+    over_targets,
     read_library,
     steps_to_reach,
     weighted_start,
@@ -381,7 +383,7 @@ def reached(result: Mapping) -> list[dict]:
     """For each target, seed and start: the steps to the plain prompt's final validation score.
 
     ``steps`` is None where it is never reached; ``plain_steps`` is where the plain prompt itself
-    first was that good.
+    first was that good; ``outcome`` is one of :data:`OUTCOMES`.
     """
     rows = result["rows"]
     plain = {(r["task"], r["seed"]): r for r in rows if r["start"] == PLAIN}
@@ -391,17 +393,50 @@ def reached(result: Mapping) -> list[dict]:
             continue
         curve = plain[row["task"], row["seed"]]["curve"]
         final = curve[-1][1]
+        steps, plain_steps = steps_to_reach(row["curve"], final), steps_to_reach(curve, final)
         found.append(
             {
                 "task": row["task"],
                 "seed": row["seed"],
                 "start": row["start"],
-                "steps": steps_to_reach(row["curve"], final),
-                "plain_steps": steps_to_reach(curve, final),
+                "steps": steps,
+                "plain_steps": plain_steps,
+                "outcome": _outcome(steps, plain_steps),
                 "value": final,
             }
         )
     return found
+
+
+OUTCOMES = ("sooner", "as soon", "later", "never")
+
+
+def _outcome(steps: int | None, plain_steps: int) -> str:
+    if steps is None:
+        return "never"
+    if steps == plain_steps:
+        return "as soon"
+    return "sooner" if steps < plain_steps else "later"
+
+
+def gains_over_plain(result: Mapping) -> dict[str, OverTargets]:
+    """Start → its test score minus the plain prompt's, seeds averaged, then over the targets.
+
+    Raises:
+        LabError: for fewer than two targets.
+    """
+    rows = result["rows"]
+    plain = {(r["task"], r["seed"]): r["value"] for r in rows if r["start"] == PLAIN}
+    gains: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        pair = row["task"], row["seed"]
+        if row["start"] != PLAIN and pair in plain:
+            by_task = gains.setdefault(row["start"], {})
+            by_task.setdefault(row["task"], []).append(row["value"] - plain[pair])
+    return {
+        start: over_targets([np.mean(each) for each in by_task.values()])
+        for start, by_task in gains.items()
+    }
 
 
 def starts_as_markdown(result: Mapping) -> str:

@@ -45,10 +45,12 @@ from labkit.prompt_transfer.starts import (
     weighted_start,
 )
 from labkit.prompt_transfer.zero_shot import (
+    OverTargets,
     TransferTable,
     is_seen,
     kind_difference,
     kind_of,
+    over_targets,
     rank_correlation,
     similarity_against_transfer,
 )
@@ -57,6 +59,7 @@ __all__ = [
     "FORMS",
     "METRICS",
     "VECTOR_METRICS",
+    "OverTargets",
     "ProjectedPrompt",
     "TransferTable",
     "active_neurons",
@@ -73,6 +76,7 @@ __all__ = [
     "neuron_overlap",
     "next_and_other",
     "next_sentence_choices",
+    "over_targets",
     "pretraining_task",
     "pseudo_labelled",
     "rank_correlation",
