@@ -7,13 +7,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from labkit import cli, experiments
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import normalise
-from labkit.experiments import grid, transfer
-from labkit.soft_prompt import load_prompt
+from labkit.core.tuning import fit
+from labkit.experiments import grid, transfer, transfer_starts
+from labkit.soft_prompt import SoftPrompt, load_prompt, save_prompt
 
 TASKS = ("cr", "mpqa", "rte", "mrpc")
 SOURCES = 4
@@ -34,11 +36,12 @@ def quick(monkeypatch, tiny_task_named):
         monkeypatch.setitem(transfer.STEPS, readout, 2)
     for readout in ("encoder", "causal"):
         monkeypatch.setitem(transfer.TASKS, readout, TASKS)
-        monkeypatch.setitem(transfer.START_TARGETS, readout, ("cr",))
-    monkeypatch.setattr(transfer, "here", lambda name: True)
+        monkeypatch.setitem(transfer_starts.START_TARGETS, readout, ("cr",))
     for name in ("EMBEDDING_STEPS", "EVALUATE_EVERY"):
-        monkeypatch.setattr(transfer, name, 1)
-    for module in (grid, transfer):
+        monkeypatch.setattr(transfer_starts, name, 1)
+    for module in (transfer, transfer_starts):
+        monkeypatch.setattr(module, "here", lambda name: True)
+    for module in (grid, transfer, transfer_starts):
         monkeypatch.setattr(module, "load_task", lambda name: load("cr" if "-" in name else name))
     return load
 
@@ -112,18 +115,44 @@ def test_starts_come_from_the_kept_prompts(tiny_folder, tmp_path):
     run("transfer", folder, tmp_path, seeds=(0,))
     result = run("transfer-starts", folder, tmp_path, seeds=(0,), resume=True)
     by_start = {row["start"]: row for row in result["rows"]}
-    assert tuple(by_start) == transfer.STARTS
+    assert tuple(by_start) == transfer_starts.STARTS
     assert by_start["vocabulary"]["sources"] == [] and len(by_start["average of 3"]["sources"]) == 3
     for start, row in by_start.items():
         assert "cr" not in row["sources"]
         steps = [step for step, _ in row["curve"]]
         assert steps == list(range(5 if start == "vocabulary, longer" else 3))
-    told = transfer.reached(result)
-    assert {t["start"] for t in told} == set(transfer.STARTS) - {"vocabulary", "vocabulary, longer"}
+    told = transfer_starts.reached(result)
+    once = {"most alike", "random source", "average of 3", "best zero-shot", "mixture of 3"}
+    assert {t["start"] for t in told} == once
     final = by_start["vocabulary"]["curve"][-1][1]
     for each in told:
         good = [s for s, v in by_start[each["start"]]["curve"] if v >= final]
         assert each["steps"] == (good[0] if good else None)
+
+
+def test_the_oracle_keeps_the_source_that_trains_best(
+    tiny_folder, tiny_backbone, tmp_path, quick, monkeypatch
+):
+    folder, task = tiny_folder("bert-encoder"), quick("cr")
+    backbone = tiny_backbone("bert-encoder")
+    model = PromptedModel.for_task(backbone, task)
+    options = transfer.RECIPES["encoder"].fit_options() | {"evaluate_every": 1}
+    found = {}
+    for seed, source in enumerate(TASKS[1:]):
+        prompt = SoftPrompt(torch.randn(3, backbone.hidden_size, generator=torch.manual_seed(seed)))
+        save_prompt(tmp_path / f"transfer-{folder.name}-tasks" / f"{source}-seed0", prompt, model)
+        history = fit(model, prompt, task, **options, seed=0, validation_limit=200)
+        found[source] = max(value for _, value in history.validation)
+    monkeypatch.setattr(transfer_starts, "STARTS", ("best of 3", "oracle", "most alike"))
+    result = run("transfer-starts", folder, tmp_path, seeds=(0,))
+    rows = {row["start"]: row for row in result["rows"]}
+    assert len(set(found.values())) > 1
+    assert rows["oracle"]["validation"] == max(found.values())
+    assert found[rows["oracle"]["sources"][0]] == max(found.values())
+    assert rows["oracle"]["trainings"] == rows["best of 3"]["trainings"] == len(found)
+    assert rows["most alike"]["trainings"] == 1
+    # what two starts have in common was trained once
+    assert len(list(tmp_path.glob("transfer-starts-*/*.json"))) == len(found)
 
 
 def start_rows(task: str, values: dict[str, float], curves: dict[str, list[float]]) -> list[dict]:
@@ -146,7 +175,7 @@ def test_starts_are_held_against_the_plain_prompt():
     rows += start_rows("subj", {"vocabulary": 0.5, "most alike": 0.7}, curves)
     curves["average of 3"] = [0.1, 0.1, 0.1, 0.8]
     rows += start_rows("mpqa", {"vocabulary": 0.5, "average of 3": 0.5}, curves)
-    told = {t["start"]: t["outcome"] for t in transfer.reached({"rows": rows})}
+    told = {t["start"]: t["outcome"] for t in transfer_starts.reached({"rows": rows})}
     assert told == {
         "most alike": "sooner",
         "random source": "as soon",
@@ -154,7 +183,7 @@ def test_starts_are_held_against_the_plain_prompt():
         "average of 3": "later",
     }
     both = [row for row in rows if row["start"] in ("vocabulary", "most alike")]
-    (gain,) = transfer.gains_over_plain({"rows": both}).values()
+    (gain,) = transfer_starts.gains_over_plain({"rows": both}).values()
     assert (gain.value, gain.targets) == (pytest.approx(0.15), 2)  # of 0.1 and 0.2
 
 

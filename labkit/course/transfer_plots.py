@@ -177,7 +177,7 @@ def steps_to_goal(reached: Sequence[Mapping], title: str, *, most: int) -> Cours
     those in the last column never got there.
 
     Args:
-        reached: as `labkit.experiments.transfer.reached` gives them.
+        reached: as `labkit.experiments.transfer_starts.reached` gives them.
         most: the steps of the plain training.
     """
     starts = list(dict.fromkeys(row["start"] for row in reached))

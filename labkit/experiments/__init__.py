@@ -4,8 +4,9 @@
 a prompt is trained; ``template_family``, P-Tuning from templates that differ in a word, and
 ``peft_rows``, other methods through PEFT beside it; ``order``, the order of virtual tokens (tables
 1–6); ``searches``, looking for a better one; ``glue_tables``, methods over GLUE (tables 7 and 8);
-``transfer``, prompts that go from task to task; ``few_shot``, with few examples, from a pre-trained
-prompt too; ``domain_shift``, with other kinds of text; ``cross_model``, from one model to another.
+``transfer``, prompts that go from task to task, and ``transfer_starts``, training from there;
+``few_shot``, with few examples, from a pre-trained prompt too; ``domain_shift``, with other kinds
+of text; ``cross_model``, from one model to another.
 
 Usage::
 
@@ -35,6 +36,7 @@ from labkit.experiments import (
     template_family,
     training,
     transfer,
+    transfer_starts,
 )
 from labkit.experiments.glue_tables import gains, printed_gains
 from labkit.experiments.grid import (
@@ -68,6 +70,7 @@ _SUBJECTS = (
     template_family,
     peft_rows,
     transfer,
+    transfer_starts,
     few_shot,
     domain_shift,
     cross_model,

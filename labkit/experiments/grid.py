@@ -382,12 +382,16 @@ def _start(file: Path, resume: bool, **about: object) -> dict:
 
 
 def _write(file: Path, result: Mapping, report: Callable[[Mapping], str]) -> None:
+    write_aside(file, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    file.with_suffix(".md").write_text(report(result), encoding="utf-8")
+
+
+def write_aside(file: Path, text: str) -> None:
     """Write aside, then move into place: a reader never sees half a file."""
     file.parent.mkdir(parents=True, exist_ok=True)
     aside = file.with_suffix(f".{os.getpid()}.part")
-    aside.write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    aside.write_text(text, encoding="utf-8")
     os.replace(aside, file)
-    file.with_suffix(".md").write_text(report(result), encoding="utf-8")
 
 
 def as_markdown(result: Mapping) -> str:

@@ -1,22 +1,18 @@
 """Transfer between tasks: what a prompt trained on one task does on every other.
 
-A row of ``transfer`` is a source task with one seed: its prompt is trained once and kept beside the
+A row is a source task with one seed: its prompt is trained once and kept beside the
 table, then scored on every target with the target's own template and label words. Two rows are
 controls: the prompt as drawn (what every source was before training) and no virtual tokens at all.
 
 No source trains on a text that equals, contains or is contained in a text that some target is
 scored on. Pairs that still share a data set, or a task that the backbone itself was trained on, are
 marked ``seen``.
-
-``transfer-starts`` trains a target's prompt from several starts (SPoT): the plain one, and those
-made of the prompts that ``transfer`` kept in the same results folder.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -29,19 +25,8 @@ from labkit.core.tasks import Task, load_task, without_overlap
 from labkit.core.tuning import fit
 from labkit.experiments.grid import Experiment, Place, Setting, cells, file_name, report_head, short
 from labkit.experiments.training import RECIPES, Recipe, scores_of, shared_backbone
-from labkit.prompt_transfer import (
-    OverTargets,
-    TransferTable,
-    fit_mixture,
-    is_seen,
-    kind_difference,
-    likeness,
-    over_targets,
-    read_library,
-    steps_to_reach,
-    weighted_start,
-)
-from labkit.soft_prompt import SoftPrompt, initialise, load_prompt, save_prompt
+from labkit.prompt_transfer import TransferTable, is_seen, kind_difference, read_library
+from labkit.soft_prompt import initialise, load_prompt, save_prompt
 
 TASKS = {
     "encoder": (
@@ -241,129 +226,6 @@ def _settings(backbone: str | None, profile: str) -> list[TransferSetting]:
     return [*controls, *make]
 
 
-# ---- transfer as a start (SPoT) ----
-
-START_TARGETS = {
-    "encoder": ("tweets-valence", "cr", "mpqa", "subj", "amazon-valence", "rt-polarity"),
-    "causal": ("cr", "tweets-valence"),
-}
-"""Tasks whose own prompt learns: where it does not, no start can be sooner at anything."""
-
-STARTS = (
-    "vocabulary", "most alike", "vocabulary, longer", "random source", "average of 3",
-    "best zero-shot", "mixture of 3",
-)  # fmt: skip
-"""How a target's prompt begins. *Longer* trains twice the steps: what source and target had
-together. *Best zero-shot* tries every source on the target's validation sentences: the price of
-not guessing."""
-
-EMBEDDING_STEPS, EVALUATE_EVERY, VALIDATION = 25, 25, 200
-PLAIN, LONGER = STARTS[0], STARTS[2]
-
-
-@dataclass(frozen=True)
-class StartSetting(Setting):
-    """A target and how its prompt begins."""
-
-    start: str = PLAIN
-
-
-def start_row(setting: StartSetting, task: Task, seed: int, place: Place) -> dict:
-    """The target's prompt, trained from one start; its scores on validation as it learns."""
-    backbone = shared_backbone(setting.backbone)
-    model = PromptedModel.for_task(backbone, task)
-    prompt, sources = _start(setting, model, task, seed, place)
-    plain = setting.start in (PLAIN, LONGER)
-    before = evaluate(model, prompt, task, "validation", limit=VALIDATION)
-    history = fit(
-        model,
-        prompt,
-        task,
-        **setting.recipe.fit_options(),
-        seed=seed,
-        limit=TRAINING_EXAMPLES,
-        validation_limit=VALIDATION,
-        on_step=lambda step, _loss, _value: place.tell(step, setting.recipe.steps, f"step {step}"),
-    )
-    if setting.start == PLAIN:
-        save_prompt(_plain_folder(task.name, seed, place), prompt, model, seed=seed)
-    return {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
-        "task": task.name,
-        "method": "prompt",
-        "start": setting.start,
-        "sources": [] if plain else sources,
-        **asdict(setting.recipe),
-        "curve": [[0, before.value], *map(list, history.validation)],
-        "validation_n": before.n,
-        "best_step": history.best_step,
-        "seconds": round(history.seconds, 1),
-        **scores_of(evaluate(model, prompt, task, "test", limit=place.limit or TEST_EXAMPLES)),
-    }
-
-
-def _start(
-    setting: StartSetting, model: PromptedModel, task: Task, seed: int, place: Place
-) -> tuple[SoftPrompt, list[str]]:
-    """The prompt to begin with, and the sources that it comes from."""
-    recipe, backbone = setting.recipe, model.backbone
-    fresh = initialise(recipe.init, backbone, recipe.length, model.verbalizer, seed)
-    if setting.start in (PLAIN, LONGER):
-        return fresh, []
-    library = _library(setting.backbone, task.name, seed, place)
-    if setting.start == "random source":
-        name = list(library)[np.random.default_rng(seed).integers(len(library))]
-        return SoftPrompt(library[name]), [name]
-    if setting.start == "best zero-shot":
-        value = {
-            name: evaluate(model, SoftPrompt(p), task, "validation", limit=VALIDATION).value
-            for name, p in library.items()
-        }
-        name = max(value, key=value.get)
-        return SoftPrompt(library[name]), [name]
-    options = recipe.fit_options() | {"steps": EMBEDDING_STEPS, "evaluate_every": None}
-    fit(model, fresh, task, **options, seed=seed, limit=TRAINING_EXAMPLES)
-    target = fresh.weight.detach()
-    alike = likeness(target, library)
-    names = list(alike)
-    if setting.start == "most alike":
-        return SoftPrompt(library[names[0]]), names[:1]
-    if setting.start == "average of 3":
-        nearest = {name: alike[name] for name in names[:3]}
-        return SoftPrompt(weighted_start(library, nearest)), names[:3]
-    mixed = initialise(recipe.init, backbone, recipe.length, model.verbalizer, seed)
-    tasks = [_with_training_sample(load_task(name), task, seed) for name in names[:3]]
-    batches = {"steps": recipe.steps, "batch_size": recipe.batch_size, "lr": recipe.lr}
-    fit_mixture(backbone, mixed, tasks, **batches, seed=seed)
-    return mixed, names[:3]
-
-
-def _with_training_sample(source: Task, target: Task, seed: int) -> Task:
-    examples, _ = training_examples(source, [target], TEST_EXAMPLES, seed)
-    return source.with_splits(train=examples)
-
-
-def _plain_folder(task: str, seed: int, place: Place) -> Path:
-    return place.folder / f"{file_name(task)}-seed{seed}"
-
-
-def _library(backbone: str, target: str, seed: int, place: Place) -> dict[str, torch.Tensor]:
-    """The sources' prompts, without the target's own and those whose pair with it is seen."""
-    library = {
-        name: prompt
-        for name, prompt in kept_prompts(backbone, seed, place).items()
-        if name != target and not is_seen(name, target, backbone)
-    }
-    if not library:
-        raise LabError(
-            f"no source prompt of seed {seed} in {place.out} is another task's than {target} and "
-            f"unseen; make more with `labkit run transfer --backbone {short(backbone)} --resume`"
-        )
-    return library
-
-
 def kept_prompts(backbone: str, seed: int, place: Place) -> dict[str, torch.Tensor]:
     """The prompts that ``labkit run transfer`` kept in the same results folder: task → (P, D).
 
@@ -379,108 +241,6 @@ def kept_prompts(backbone: str, seed: int, place: Place) -> dict[str, torch.Tens
         ) from error
 
 
-def reached(result: Mapping) -> list[dict]:
-    """For each target, seed and start: the steps to the plain prompt's final validation score.
-
-    ``steps`` is None where it is never reached; ``plain_steps`` is where the plain prompt itself
-    first was that good; ``outcome`` is one of :data:`OUTCOMES`.
-    """
-    rows = result["rows"]
-    plain = {(r["task"], r["seed"]): r for r in rows if r["start"] == PLAIN}
-    found = []
-    for row in rows:
-        if row["start"] in (PLAIN, LONGER) or (row["task"], row["seed"]) not in plain:
-            continue
-        curve = plain[row["task"], row["seed"]]["curve"]
-        final = curve[-1][1]
-        steps, plain_steps = steps_to_reach(row["curve"], final), steps_to_reach(curve, final)
-        found.append(
-            {
-                "task": row["task"],
-                "seed": row["seed"],
-                "start": row["start"],
-                "steps": steps,
-                "plain_steps": plain_steps,
-                "outcome": _outcome(steps, plain_steps),
-                "value": final,
-            }
-        )
-    return found
-
-
-OUTCOMES = ("sooner", "as soon", "later", "never")
-
-
-def _outcome(steps: int | None, plain_steps: int) -> str:
-    if steps is None:
-        return "never"
-    if steps == plain_steps:
-        return "as soon"
-    return "sooner" if steps < plain_steps else "later"
-
-
-def gains_over_plain(result: Mapping) -> dict[str, OverTargets]:
-    """Start → its test score minus the plain prompt's, seeds averaged, then over the targets.
-
-    Raises:
-        LabError: for fewer than two targets.
-    """
-    rows = result["rows"]
-    plain = {(r["task"], r["seed"]): r["value"] for r in rows if r["start"] == PLAIN}
-    gains: dict[str, dict[str, list[float]]] = {}
-    for row in rows:
-        pair = row["task"], row["seed"]
-        if row["start"] != PLAIN and pair in plain:
-            by_task = gains.setdefault(row["start"], {})
-            by_task.setdefault(row["task"], []).append(row["value"] - plain[pair])
-    return {
-        start: over_targets([np.mean(each) for each in by_task.values()])
-        for start, by_task in gains.items()
-    }
-
-
-def starts_as_markdown(result: Mapping) -> str:
-    """Targets × starts: test scores, and steps to the plain prompt's final validation score."""
-    rows = result["rows"]
-    tasks = list(dict.fromkeys(row["task"] for row in rows))
-    lines = report_head(result, ["start", *tasks])
-    steps = reached(result)
-    for start in dict.fromkeys(row["start"] for row in rows):
-        line = []
-        for task in tasks:
-            values = [r["value"] for r in rows if (r["start"], r["task"]) == (start, task)]
-            own = [s["steps"] for s in steps if (s["start"], s["task"]) == (start, task)]
-            told = f"{np.mean(values):.3f}" if values else "–"
-            said = ", ".join("never" if n is None else str(n) for n in own)
-            line.append(told + (f" ({said})" if own else ""))
-        lines.append(cells([start, *line]))
-    lines += ["", "In brackets, for each seed: steps to the plain prompt's last validation score."]
-    return "\n".join(lines) + "\n"
-
-
-def _start_settings(backbone: str | None, profile: str) -> list[StartSetting]:
-    name = backbone or "minilm"
-    readout = shared_backbone(name).readout
-    recipe = replace(
-        RECIPES[readout],
-        steps=STEPS.get(readout, RECIPES[readout].steps),
-        evaluate_every=EVALUATE_EVERY,
-    )
-    targets = START_TARGETS["causal" if readout == "causal" else "encoder"]
-    return [
-        StartSetting(
-            f"{target}, {start}",
-            name,
-            replace(recipe, steps=2 * recipe.steps) if start == LONGER else recipe,
-            task=target,
-            start=start,
-        )
-        for target in targets
-        if profile == "full" or here(target)
-        for start in STARTS
-    ]
-
-
 EXPERIMENTS = (
     Experiment(
         "transfer",
@@ -488,14 +248,6 @@ EXPERIMENTS = (
         _settings,
         transfer_row,
         report=as_markdown,
-        covers="tasks",
-    ),
-    Experiment(
-        "transfer-starts",
-        "a target's prompt from several starts (SPoT, table 2), ours",
-        _start_settings,
-        start_row,
-        report=starts_as_markdown,
         covers="tasks",
     ),
 )
