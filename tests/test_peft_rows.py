@@ -72,3 +72,28 @@ def test_what_has_no_row(tiny_folder):
     words = Verbalizer({"negative": "terrible", "positive": "great"})
     with pytest.raises(LabError, match="mlm readout"):
         PeftModel(PromptedModel(backbone, "{text} {mask}", words), "LoRA", 4)
+
+
+def test_pefts_methods_stand_beside_free_vectors_with_the_same_seeds():
+    def row(setting, seed, correct, trained, method="PEFT", member=None):
+        value = correct.count("1") / len(correct)
+        about = {"setting": setting, "seed": seed, "method": method, "member": member}
+        return {**about, "correct": correct, "trained": trained, "value": value}
+
+    family = [
+        row("hard: as it is", 0, "0000", None, "hard", "as it is"),
+        row("encoder: as it is", 0, "1110", 90, "encoder", "as it is"),
+        row("free: as it is", 0, "1100", 10, "free", "as it is"),
+        row("free: as it is", 1, "1000", 10, "free", "as it is"),
+        row("free: is → was", 0, "1111", 10, "free", "is → was"),
+    ]
+    reference = [row("LoRA", seed, "1110", 50) for seed in (0, 1, 2)]
+    found = peft_rows.beside_family({"rows": family}, {"rows": reference})
+    assert [(each.method, each.trained) for each in found] == [
+        ("free", 10),
+        ("LoRA", 50),
+        ("encoder", 90),
+    ]
+    assert found[0].scores == (0.5, 0.25) and found[1].scores == (0.75,) * 3
+    above = [each.over_free.value for each in found]
+    assert above == pytest.approx([0, 0.375, 0.25])  # over seeds 0 and 1; the encoder over 0 alone

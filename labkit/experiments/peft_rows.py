@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import time
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -29,7 +30,14 @@ from labkit.core.tasks import Task
 from labkit.core.templates import Verbalizer
 from labkit.core.tuning import epoch_batches
 from labkit.experiments import template_family
-from labkit.experiments.grid import Experiment, Place, Recipe, Setting, as_digits
+from labkit.experiments.grid import (
+    Experiment,
+    Place,
+    Recipe,
+    Setting,
+    as_digits,
+    paired_answers,
+)
 from labkit.experiments.parameters import RANK
 
 EVALUATION_BATCH = 16
@@ -175,6 +183,39 @@ def correct(model: PeftModel, task: Task, split: str, limit: int) -> list[bool]:
         predicted = model(sequences[part]).argmax(-1).tolist()
         found += [p == e.label for p, e in zip(predicted, examples[part], strict=True)]
     return found
+
+
+class Beside(NamedTuple):
+    """A method trained on the family's first template, with as many seeds as it has.
+
+    Attributes:
+        trained: number of parameters; scores: accuracy of each seed.
+        over_free: accuracy above free vectors, paired over examples and the seeds both have.
+    """
+
+    method: str
+    trained: int
+    scores: tuple[float, ...]
+    over_free: statistics.Difference
+
+
+def beside_family(family: Mapping, reference: Mapping) -> list[Beside]:
+    """P-Tuning's ways on the template as it is, and PEFT's beside them: the smallest first."""
+    first = next(iter(template_family.TEMPLATES))
+    rows = [r for r in family["rows"] if r["member"] == first and r["method"] != "hard"]
+    free = next(row["setting"] for row in rows if row["method"] == "free")
+    rows += reference["rows"]
+    found = []
+    for setting in dict.fromkeys(row["setting"] for row in rows):
+        own = [row for row in rows if row["setting"] == setting]
+        pairs = paired_answers(rows, setting, free)
+        if pairs is None:
+            continue
+        scores = tuple(row["value"] for row in own)
+        apart = statistics.paired_difference(*pairs)
+        name = setting.removesuffix(f": {first}")
+        found.append(Beside(name, own[0]["trained"], scores, apart))
+    return sorted(found, key=lambda each: each.trained)
 
 
 def _settings(backbone: str | None, profile: str) -> list[PeftSetting]:
