@@ -85,3 +85,14 @@ def test_the_table_is_mean_and_spread_over_draws(result):
     )
     spread = abs(draws[0] - draws[1]) / np.sqrt(2)
     assert line.endswith(f"{sum(draws) / 2:.3f} ± {spread:.3f} |")
+
+
+def test_a_gain_is_the_mean_of_the_paired_draws(result):
+    found = few_shot.gains(result, "hybrid prompt", "prompt")
+    assert list(found) == list(SIZES)
+    values = {(r["method"], r["examples"], r["seed"]): r["value"] for r in result["rows"]}
+    for size, gain in found.items():
+        apart = [values["hybrid prompt", size, s] - values["prompt", size, s] for s in (0, 1)]
+        assert gain.value == pytest.approx(np.mean(apart))
+        assert gain.low <= gain.value <= gain.high
+    assert few_shot.gains(result, "hybrid prompt", "LoRA") == {}

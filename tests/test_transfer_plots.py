@@ -71,8 +71,11 @@ def test_steps_to_goal_has_a_dot_a_row_and_a_column_for_never():
 
 def test_few_shot_curves_show_every_draw_and_their_mean():
     scores = {"prompt": {8: [0.5, 0.7], 32: [0.8, 0.9]}, "fine-tuning": {8: [0.6], 32: [0.7]}}
-    figure = transfer_plots.few_shot_curves(scores, "Title", ylabel="accuracy", chance=0.5)
+    levels = {"majority class": 0.5, "no prompt": 0.65}
+    figure = transfer_plots.few_shot_curves(scores, "Title", ylabel="accuracy", untrained=levels)
     ax = figure.axes[0]
+    drawn = {line.get_label(): line.get_ydata()[0] for line in ax.lines}
+    assert levels.items() <= drawn.items()
     means = {line.get_label(): list(line.get_ydata()) for line in ax.lines if line.get_lw() == 1.8}
     np.testing.assert_allclose(means["prompt"], [0.6, 0.85])
     dots = [y for line in ax.lines if line.get_marker() == "o" for y in line.get_ydata()]

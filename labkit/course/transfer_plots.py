@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -211,12 +212,17 @@ def steps_to_goal(reached: Sequence[Mapping], title: str, *, most: int) -> Cours
 
 @styled
 def few_shot_curves(
-    scores: Mapping[str, Mapping[int, Sequence[float]]], title: str, *, ylabel: str, chance: float
+    scores: Mapping[str, Mapping[int, Sequence[float]]],
+    title: str,
+    *,
+    ylabel: str,
+    untrained: Mapping[str, float],
 ) -> CourseFigure:
     """Means over draws against the number of training examples, every draw a dot beside its mean.
 
     Args:
         scores: method → training examples → the score of each draw.
+        untrained: what is reached without a training example, a level for each name.
     """
     fig = CourseFigure(4.6, title)
     ax = fig.subplots()
@@ -229,7 +235,8 @@ def few_shot_curves(
         for size, values in found.items():
             ax.plot([size * aside] * len(values), values, "o", color=colour, ms=4, alpha=0.6,
                     mec="white", mew=0.4)  # fmt: skip
-    ax.axhline(chance, color=INK, linestyle="--", linewidth=1.2, label="majority class")
+    for (name, level), style in zip(untrained.items(), itertools.cycle(("--", ":")), strict=False):
+        ax.axhline(level, color=INK, linestyle=style, linewidth=1.2, label=name)
     ticks = sorted({size for found in scores.values() for size in found})
     ax.set_xscale("log", base=2)
     ax.set_xticks(ticks, list(map(str, ticks)))

@@ -15,10 +15,18 @@ import numpy as np
 
 from labkit.core.backbones import Backbone, load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.statistics import Difference, paired_difference
 from labkit.core.tasks import Task
 from labkit.core.templates import Template
 from labkit.core.tuning import fit
-from labkit.experiments.grid import Experiment, Place, Setting, cells, report_head
+from labkit.experiments.grid import (
+    Experiment,
+    Place,
+    Setting,
+    cells,
+    paired_answers,
+    report_head,
+)
 from labkit.experiments.training import FINE_TUNING, RECIPES, scores_of, shared_backbone
 from labkit.prompt_transfer import pretraining_task
 from labkit.soft_prompt import SoftPrompt, initialise, load_prompt, save_prompt
@@ -124,6 +132,20 @@ def table(result: Mapping) -> dict[str, dict[int, list[float]]]:
     return {method: dict(sorted(sizes.items())) for method, sizes in found.items()}
 
 
+def gains(result: Mapping, better: str, worse: str) -> dict[int, Difference]:
+    """Training examples → ``better`` minus ``worse``, paired over draws and test examples."""
+    found = {}
+    for size in sorted({row["examples"] for row in result["rows"]}):
+        pairs = paired_answers(result["rows"], _named(better, size), _named(worse, size))
+        if pairs is not None:
+            found[size] = paired_difference(*pairs)
+    return found
+
+
+def _named(method: str, size: int) -> str:
+    return f"{method}, {size} examples"
+
+
 def few_shot_as_markdown(result: Mapping) -> str:
     """Methods × training examples: mean over draws, and their standard deviation."""
     sizes = sorted({row["examples"] for row in result["rows"]})
@@ -148,7 +170,7 @@ def _settings(backbone: str | None, profile: str) -> list[FewShotSetting]:
     weights = replace(FINE_TUNING, **few)
     return [
         FewShotSetting(
-            f"{method}, {size} examples",
+            _named(method, size),
             name,
             weights if method == "fine-tuning" else prompt,
             method=method,
