@@ -61,6 +61,20 @@ def test_a_stopped_run_goes_on_to_the_uninterrupted_result(tiny_folder, tmp_path
     assert again["verdict"] == whole["verdict"]
 
 
+def test_a_finished_table_is_reported_anew_with_all_its_seeds(tiny_folder, tmp_path):
+    folder = tiny_folder("llama")
+    run("lester-init", folder, tmp_path, seeds=(1,))
+    whole = run("lester-init", folder, tmp_path, seeds=(0,), resume=True)
+    (report,) = tmp_path.glob("*.md")
+    before = report.read_text()
+    report.unlink()
+    again = run("lester-init", folder, tmp_path, seeds=(0,), resume=True)
+    assert again["command"].endswith("--seeds 0,1") and report.read_text() == before
+    assert (
+        {row["seed"] for row in again["rows"]} == {row["seed"] for row in whole["rows"]} == {0, 1}
+    )
+
+
 def test_an_existing_result_is_never_overwritten(tiny_folder, tmp_path):
     run("lester-init", tiny_folder("llama"), tmp_path, seeds=(0,))
     (file,) = tmp_path.glob("*.json")

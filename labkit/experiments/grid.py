@@ -162,9 +162,10 @@ def run_grid(
         tasks = [experiment.covers]
     elif len(tasks) == 1:
         command += f" --task {chosen.name}"
-    command += f" --seeds {','.join(map(str, seeds))}"
     file = Path(out) / f"{experiment.name}-{named}-{'+'.join(tasks)}.json"
     result = _start(file, resume, name=experiment.name, task=", ".join(tasks))
+    all_seeds = sorted({*seeds, *(row["seed"] for row in result["rows"])})
+    command += f" --seeds {','.join(map(str, all_seeds))}"
     result |= {"command": command, "file": file.stem}
     place = Place(Path(out), file.with_suffix(""), command, limit)
     grid = [(setting.name, seed) for seed in seeds for setting in settings]
@@ -184,9 +185,8 @@ def run_grid(
         for _, row in engine.results(jobs, _offset(tell, settled, len(grid))):
             result["rows"].append(row)
             result["rows"].sort(key=lambda row: rank.get((row["setting"], row["seed"]), -1))
-            result["summary"] = summarise(result["rows"])
-            result["verdict"] = judge(result["rows"], experiment.claims)
-            _write(file, result, experiment.report or as_markdown)
+            _write(file, result, experiment)
+    _write(file, result, experiment)  # also where nothing was left to run
     tell(len(grid), len(grid), "done")
     return result
 
@@ -381,7 +381,10 @@ def _start(file: Path, resume: bool, **about: object) -> dict:
     }
 
 
-def _write(file: Path, result: Mapping, report: Callable[[Mapping], str]) -> None:
+def _write(file: Path, result: dict, experiment: Experiment) -> None:
+    result["summary"] = summarise(result["rows"])
+    result["verdict"] = judge(result["rows"], experiment.claims)
+    report = experiment.report or as_markdown
     write_aside(file, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     file.with_suffix(".md").write_text(report(result), encoding="utf-8")
 
