@@ -20,6 +20,7 @@ def quick(monkeypatch, tiny_task_named):
     for readout, recipe in experiments.RECIPES.items():
         monkeypatch.setitem(experiments.RECIPES, readout, replace(recipe, **tiny))
     monkeypatch.setattr(domain_shift, "FINE_TUNING", replace(training.FINE_TUNING, **tiny))
+    monkeypatch.setitem(domain_shift.FINE_TUNING_STEPS, "small", 2)
     monkeypatch.setattr(domain_shift, "DOMAINS", DOMAINS)
     monkeypatch.setattr(domain_shift, "here", lambda name: True)
     for module in (grid, training, domain_shift):

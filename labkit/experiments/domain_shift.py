@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,6 +31,8 @@ from labkit.prompt_transfer import is_seen
 DOMAINS = ("amazon-valence", "tweets-valence", "editorials-valence", "cr")
 METHODS = ("prompt", "fine-tuning")
 TEST_EXAMPLES = 1000
+FINE_TUNING_STEPS = {"small": 500, "full": 2000}
+"""Small: as many sentences as an encoder's prompt sees."""
 
 
 def shift_row(setting: TrainingSetting, task: Task, seed: int, place: Place) -> dict:
@@ -96,7 +99,8 @@ def shift_as_markdown(result: Mapping) -> str:
 
 def _settings(backbone: str | None, profile: str) -> list[TrainingSetting]:
     name = backbone or "minilm"
-    recipes = {"prompt": RECIPES[shared_backbone(name).readout], "fine-tuning": FINE_TUNING}
+    weights = replace(FINE_TUNING, steps=FINE_TUNING_STEPS[profile], evaluate_every=100)
+    recipes = {"prompt": RECIPES[shared_backbone(name).readout], "fine-tuning": weights}
     return [TrainingSetting(method, name, recipes[method], method=method) for method in METHODS]
 
 
