@@ -27,7 +27,8 @@ def quick(monkeypatch, tiny_task_named, tiny_folder):
             monkeypatch.setitem(module.RECIPES, readout, small)
             monkeypatch.setitem(module.STEPS, readout, 2)
         monkeypatch.setattr(module, "here", lambda name: True)
-        monkeypatch.setitem(module.TASKS, "encoder", TASKS)
+        for readout in ("encoder", "causal"):
+            monkeypatch.setitem(module.TASKS, readout, TASKS)
     monkeypatch.setattr(cross_model, "TRAINED_ON", TASKS[:2])
     encoder = str(tiny_folder("bert-encoder"))
     monkeypatch.setitem(cross_model.SOURCE_MODEL, "causal", encoder)

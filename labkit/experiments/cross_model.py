@@ -4,7 +4,7 @@ A row is a task with one seed. The map from the source model's width to this one
 that task alone, with the prompt that ``transfer`` kept for it; then every other task's prompt goes
 through it and is scored on its own task. What comes out may be the doing of the map and not of the
 prompt that went in, so each task is scored under two more inputs: the prompt that the map was
-trained with, and vectors that no task has trained.
+trained with, and vectors that no task has trained. The tasks are those of both models' tables.
 """
 
 from __future__ import annotations
@@ -155,13 +155,12 @@ def _settings(backbone: str | None, profile: str) -> list[CrossSetting]:
     name = backbone or "smollm2"
     readout = shared_backbone(name).readout
     source = SOURCE_MODEL.get(readout, "minilm")
-    of_source = TASKS["causal" if shared_backbone(source).readout == "causal" else "encoder"]
     recipe = replace(RECIPES[readout], steps=STEPS.get(readout, RECIPES[readout].steps))
-    targets = tuple(task for task in of_source if here(task))
+    targets = tuple(t for t in TASKS["encoder"] if t in TASKS["causal"] and here(t))
     return [
         CrossSetting(task, name, recipe, task=task, source_model=source, targets=targets)
         for task in TRAINED_ON
-        if here(task)
+        if task in targets
     ]
 
 
