@@ -152,36 +152,26 @@ def parameter_bars(
 
 @styled
 def scores_by_size(
-    methods: Mapping[str, tuple[int, Sequence[float]]],
-    title: str,
-    *,
-    hard: float,
-    reference: float,
-    ylabel: str,
+    methods: Mapping[str, tuple[int, Sequence[float]]], title: str, *, hard: float, ylabel: str
 ) -> CourseFigure:
     """Scores against trained parameters: a dot per seed, a bar at the mean of a method.
 
     Args:
         methods: name → (trained parameters, score of each seed).
-        hard: score of the hard prompt, which trains nothing; reference: of the majority class.
+        hard: score of the hard prompt, which trains nothing.
     """
     fig = CourseFigure(4.0, title)
     ax = fig.subplots()
     for i, (name, (trained, scores)) in enumerate(methods.items()):
         colour = PALETTE[i % len(PALETTE)]
-        ax.plot([trained] * len(scores), scores, "o", color=colour, ms=6, mec="white", mew=0.5)
-        ax.plot(trained, np.mean(scores), "_", color=colour, ms=26, mew=2.2)
-        ax.annotate(
-            name, (trained, np.mean(scores)), (16, 0), textcoords="offset points", color=colour,
-            va="center", size=10,
-        )  # fmt: skip
-    for value, name, style in ((hard, "hard prompt", "--"), (reference, "majority class", ":")):
-        ax.axhline(value, color=INK, linestyle=style, linewidth=1.2, label=name)
+        ax.plot(trained, np.mean(scores), "_", color=colour, ms=30, mew=2.4)
+        ax.plot([trained] * len(scores), scores, "o", color=colour, ms=6, mec="white", mew=0.5,
+                label=name)  # fmt: skip
+    ax.axhline(hard, color=INK, linestyle="--", linewidth=1.2, label="hard prompt")
     ax.set_xscale("log")
     ax.xaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
-    low, high = ax.get_xlim()
-    ax.set_xlim(low, high * 4)  # room for the last name
+    ax.margins(x=0.12, y=0.1)
     ax.set(xlabel="trained parameters (logarithmic axis)", ylabel=ylabel)
     ax.grid(alpha=0.4)
-    fig.legend(loc=BELOW, ncols=2)
+    fig.legend(loc=BELOW, ncols=len(methods) + 1)
     return fig
