@@ -21,11 +21,11 @@ TASKS = ("cr", "mpqa", "rte")
 def quick(monkeypatch, tiny_task_named, tiny_folder):
     """Three tasks of the tiny task's sentences; a tiny encoder's prompts for a tiny Llama."""
 
+    for readout, recipe in experiments.RECIPES.items():
+        small = replace(recipe, steps=2, batch_size=4, length=3)
+        monkeypatch.setitem(transfer.RECIPES, readout, small)
+        monkeypatch.setitem(transfer.STEPS, readout, 2)
     for module in (transfer, cross_model):
-        for readout, recipe in experiments.RECIPES.items():
-            small = replace(recipe, steps=2, batch_size=4, length=3)
-            monkeypatch.setitem(module.RECIPES, readout, small)
-            monkeypatch.setitem(module.STEPS, readout, 2)
         monkeypatch.setattr(module, "here", lambda name: True)
         for readout in ("encoder", "causal"):
             monkeypatch.setitem(module.TASKS, readout, TASKS)

@@ -10,7 +10,7 @@ trained with, and vectors that no task has trained. The tasks are those of both 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 
 import numpy as np
 from torch import Tensor
@@ -27,14 +27,14 @@ from labkit.experiments.grid import (
     from_digits,
     report_head,
 )
-from labkit.experiments.training import RECIPES, scores_of, shared_backbone
+from labkit.experiments.training import scores_of, shared_backbone
 from labkit.experiments.transfer import (
-    STEPS,
     TASKS,
     TEST_EXAMPLES,
     fit_apart,
     here,
     kept_prompts,
+    short_recipe,
 )
 from labkit.prompt_transfer import ProjectedPrompt, is_seen
 from labkit.soft_prompt import SoftPrompt
@@ -155,7 +155,7 @@ def _settings(backbone: str | None, profile: str) -> list[CrossSetting]:
     name = backbone or "smollm2"
     readout = shared_backbone(name).readout
     source = SOURCE_MODEL.get(readout, "minilm")
-    recipe = replace(RECIPES[readout], steps=STEPS.get(readout, RECIPES[readout].steps))
+    recipe = short_recipe(readout)
     targets = tuple(t for t in TASKS["encoder"] if t in TASKS["causal"] and here(t))
     return [
         CrossSetting(task, name, recipe, task=task, source_model=source, targets=targets)

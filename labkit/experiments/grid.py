@@ -170,6 +170,8 @@ def run_grid(
     place = Place(Path(out), file.with_suffix(""), command, limit)
     grid = [(setting.name, seed) for seed in seeds for setting in settings]
     rank = {pair: index for index, pair in enumerate(grid)}  # rows of other seeds come first
+    if result["rows"]:  # the new command and report, even where nothing is left to run
+        _write(file, result, experiment)
     # seed by seed: a stopped run has every setting before it has a second seed
     for seed in seeds:
         wanted = [s for s in settings if not _is_settled(result["rows"], s, seed)]
@@ -186,7 +188,6 @@ def run_grid(
             result["rows"].append(row)
             result["rows"].sort(key=lambda row: rank.get((row["setting"], row["seed"]), -1))
             _write(file, result, experiment)
-    _write(file, result, experiment)  # also where nothing was left to run
     tell(len(grid), len(grid), "done")
     return result
 

@@ -212,13 +212,18 @@ def here(name: str) -> bool:
     return name in DEFAULT_DATA or (folder is not None and (folder / name).is_dir())
 
 
+def short_recipe(readout: str) -> Recipe:
+    """The readout's recipe with the steps of :data:`STEPS`."""
+    return replace(RECIPES[readout], steps=STEPS.get(readout, RECIPES[readout].steps))
+
+
 def _settings(backbone: str | None, profile: str) -> list[TransferSetting]:
     name = backbone or "minilm"
     readout = shared_backbone(name).readout
     tasks = TASKS["causal" if readout == "causal" else "encoder"]
     if profile == "small":
         tasks = tuple(task for task in tasks if here(task))
-    recipe = replace(RECIPES[readout], steps=STEPS.get(readout, RECIPES[readout].steps))
+    recipe = short_recipe(readout)
     make = [TransferSetting(task, name, recipe, source=task, targets=tasks) for task in tasks]
     controls = [
         TransferSetting(control, name, recipe, targets=tasks) for control in (UNTRAINED, NO_PROMPT)

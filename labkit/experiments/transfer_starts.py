@@ -30,13 +30,13 @@ from labkit.experiments.grid import (
     short,
     write_aside,
 )
-from labkit.experiments.training import RECIPES, scores_of, shared_backbone
+from labkit.experiments.training import scores_of, shared_backbone
 from labkit.experiments.transfer import (
-    STEPS,
     TEST_EXAMPLES,
     TRAINING_EXAMPLES,
     here,
     kept_prompts,
+    short_recipe,
     training_examples,
 )
 from labkit.prompt_transfer import (
@@ -249,7 +249,6 @@ def reached(result: Mapping) -> list[dict]:
                 "steps": steps,
                 "plain_steps": plain_steps,
                 "outcome": _outcome(steps, plain_steps),
-                "value": final,
             }
         )
     return found
@@ -305,14 +304,10 @@ def starts_as_markdown(result: Mapping) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _start_settings(backbone: str | None, profile: str) -> list[StartSetting]:
+def _settings(backbone: str | None, profile: str) -> list[StartSetting]:
     name = backbone or "minilm"
     readout = shared_backbone(name).readout
-    recipe = replace(
-        RECIPES[readout],
-        steps=STEPS.get(readout, RECIPES[readout].steps),
-        evaluate_every=EVALUATE_EVERY,
-    )
+    recipe = replace(short_recipe(readout), evaluate_every=EVALUATE_EVERY)
     targets = START_TARGETS["causal" if readout == "causal" else "encoder"]
     return [
         StartSetting(
@@ -332,7 +327,7 @@ EXPERIMENTS = (
     Experiment(
         "transfer-starts",
         "a target's prompt from several starts (SPoT, table 2), ours",
-        _start_settings,
+        _settings,
         start_row,
         report=starts_as_markdown,
         covers="tasks",
