@@ -158,6 +158,7 @@ def test_the_oracle_keeps_the_source_that_trains_best(
 def start_rows(task: str, values: dict[str, float], curves: dict[str, list[float]]) -> list[dict]:
     return [
         {"task": task, "seed": 0, "start": start, "value": value,
+         "best_step": 25 * int(np.argmax(curves[start])),
          "curve": [[25 * i, v] for i, v in enumerate(curves[start])]}
         for start, value in values.items()
     ]  # fmt: skip
@@ -175,12 +176,15 @@ def test_starts_are_held_against_the_plain_prompt():
     rows += start_rows("subj", {"vocabulary": 0.5, "most alike": 0.7}, curves)
     curves["average of 3"] = [0.1, 0.1, 0.1, 0.8]
     rows += start_rows("mpqa", {"vocabulary": 0.5, "average of 3": 0.5}, curves)
-    told = {t["start"]: t["outcome"] for t in transfer_starts.reached({"rows": rows})}
+    told = {
+        t["start"]: (t["outcome"], t["convergence"])
+        for t in transfer_starts.reached({"rows": rows})
+    }
     assert told == {
-        "most alike": "sooner",
-        "random source": "as soon",
-        "mixture of 3": "never",
-        "average of 3": "later",
+        "most alike": ("sooner", 0.5),  # its own best after 25 steps, the plain prompt's after 50
+        "random source": ("as soon", 1),
+        "mixture of 3": ("never", 0),
+        "average of 3": ("later", 1.5),
     }
     both = [row for row in rows if row["start"] in ("vocabulary", "most alike")]
     (gain,) = transfer_starts.gains_over_plain({"rows": both}).values()

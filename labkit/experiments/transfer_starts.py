@@ -231,16 +231,18 @@ def reached(result: Mapping) -> list[dict]:
 
     The scores are those on validation. ``steps`` is None where it is never reached; ``plain_steps``
     is where the plain prompt itself first was that good; ``outcome`` is one of :data:`OUTCOMES`.
+    ``convergence`` is TPT's: steps to the start's own best score, as a share of the plain prompt's.
     """
     rows = result["rows"]
-    plain = {(r["task"], r["seed"]): r for r in rows if r["start"] == PLAIN}
+    plain_rows = {(r["task"], r["seed"]): r for r in rows if r["start"] == PLAIN}
     found = []
     for row in rows:
-        if row["start"] not in ONE_TRAINING or (row["task"], row["seed"]) not in plain:
+        plain = plain_rows.get((row["task"], row["seed"]))
+        if row["start"] not in ONE_TRAINING or plain is None:
             continue
-        curve = plain[row["task"], row["seed"]]["curve"]
-        final = curve[-1][1]
-        steps, plain_steps = steps_to_reach(row["curve"], final), steps_to_reach(curve, final)
+        final = plain["curve"][-1][1]
+        steps = steps_to_reach(row["curve"], final)
+        plain_steps = steps_to_reach(plain["curve"], final)
         found.append(
             {
                 "task": row["task"],
@@ -249,6 +251,7 @@ def reached(result: Mapping) -> list[dict]:
                 "steps": steps,
                 "plain_steps": plain_steps,
                 "outcome": _outcome(steps, plain_steps),
+                "convergence": row["best_step"] / plain["best_step"],
             }
         )
     return found
