@@ -27,8 +27,9 @@ def quick(monkeypatch, tiny_task_named, tiny_folder):
         monkeypatch.setitem(transfer.STEPS, readout, 2)
     for module in (transfer, cross_model):
         monkeypatch.setattr(module, "here", lambda name: True)
-        for readout in ("encoder", "causal"):
-            monkeypatch.setitem(module.TASKS, readout, TASKS)
+    for readout in ("encoder", "causal"):
+        monkeypatch.setitem(transfer.TASKS, readout, TASKS)
+    monkeypatch.setattr(cross_model, "TASKS", TASKS)
     monkeypatch.setattr(cross_model, "TRAINED_ON", TASKS[:2])
     encoder = str(tiny_folder("bert-encoder"))
     monkeypatch.setitem(cross_model.SOURCE_MODEL, "causal", encoder)

@@ -186,6 +186,9 @@ def test_starts_are_held_against_the_plain_prompt():
         "mixture of 3": ("never", 0),
         "average of 3": ("later", 1.5),
     }
+    counts = transfer_starts.count_outcomes(transfer_starts.reached({"rows": rows}))
+    assert counts["most alike"] == {"sooner": 2, "as soon": 0, "later": 0, "never": 0}
+    assert counts["mixture of 3"]["never"] == 1
     both = [row for row in rows if row["start"] in ("vocabulary", "most alike")]
     (gain,) = transfer_starts.gains_over_plain({"rows": both}).values()
     assert (gain.value, gain.targets) == (pytest.approx(0.15), 2)  # of 0.1 and 0.2

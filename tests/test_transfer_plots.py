@@ -54,19 +54,17 @@ def test_starts_and_votes():
     assert [list(np.atleast_1d(x)) for x in lines[:4]] == [[0.5, 0.7], [0.6], [0.7, 0.9], [0.8]]
 
 
-def test_steps_to_goal_has_a_dot_a_row_and_a_column_for_never():
-    rows = [
-        {"task": "cr", "seed": 0, "start": "most alike", "steps": 25, "plain_steps": 100},
-        {"task": "rte", "seed": 0, "start": "random source", "steps": None, "plain_steps": 75},
-    ]
-    ax = transfer_plots.steps_to_goal(rows, "Title", most=125).axes[0]
-    dots = {round(float(line.get_xdata()[0])) for line in ax.lines if line.get_marker() == "o"}
-    ticks = {round(float(line.get_xdata()[0])) for line in ax.lines if line.get_marker() == "|"}
-    assert (dots, ticks) == ({25, 140}, {100, 75})
-    named = dict(zip(ax.get_xticks(), (t.get_text() for t in ax.get_xticklabels()), strict=True))
-    assert [name for x, name in named.items() if round(x) == 140] == ["never"]
-    first, second = (line.get_ydata()[0] for line in ax.lines if line.get_marker() == "o")
-    assert round(first) == 0 and round(second) == 1
+def test_outcomes_of_starts_are_stacked_with_their_counts():
+    ends = ("sooner", "as soon", "later", "never")
+    told = {"most alike": (1, 0, 3, 2), "random source": (4, 1, 1, 0)}
+    outcomes = {start: dict(zip(ends, counts, strict=True)) for start, counts in told.items()}
+    ax = transfer_plots.outcomes_of_starts(outcomes, "Title").axes[0]
+    bars = [[bar.get_bbox().intervalx for bar in container] for container in ax.containers]
+    np.testing.assert_allclose(bars[0], [[0, 1], [0, 4]])
+    np.testing.assert_allclose(bars[2], [[1, 4], [5, 6]])
+    assert [text.get_text() for text in ax.texts] == ["1", "4", "", "1", "3", "1", "2", ""]
+    half = [line for line in ax.lines if line.get_label() == "half of the runs"]
+    assert [line.get_xdata()[0] for line in half] == [3]
 
 
 def test_few_shot_curves_show_every_draw_and_their_mean():

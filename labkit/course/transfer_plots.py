@@ -19,6 +19,7 @@ from labkit.course.style import (
     INK,
     ORANGE,
     PALETTE,
+    SKY,
     VERMILLION,
     CourseFigure,
     styled,
@@ -171,42 +172,27 @@ def scores_with_intervals(
 
 
 @styled
-def steps_to_goal(reached: Sequence[Mapping], title: str, *, most: int) -> CourseFigure:
-    """When each start reaches the plain prompt's final score, a dot per target and seed.
-
-    Dots left of their target's tick, which is where the plain prompt itself got there, are sooner;
-    those in the last column never got there.
+def outcomes_of_starts(outcomes: Mapping[str, Mapping[str, int]], title: str) -> CourseFigure:
+    """How many runs of each start end which way, stacked; a line stands at half of the runs.
 
     Args:
-        reached: as `labkit.experiments.transfer_starts.reached` gives them.
-        most: the steps of the plain training.
+        outcomes: start → outcome → runs; every start has the same outcomes, the best one first.
     """
-    starts = list(dict.fromkeys(row["start"] for row in reached))
-    targets = list(dict.fromkeys(row["task"] for row in reached))
-    never = 1.12 * most
-    fig = CourseFigure(1.4 + 0.62 * len(starts), title)
+    runs = [sum(counts.values()) for counts in outcomes.values()]
+    fig = CourseFigure(1.5 + 0.42 * len(outcomes), title)
     ax = fig.subplots()
-    for row in reached:
-        lane = (targets.index(row["task"]) + 0.5) / len(targets) - 0.5  # one per target, −½ … ½
-        y = starts.index(row["start"]) + 0.7 * lane + 0.06 * (row["seed"] % 3 - 1)
-        colour = PALETTE[targets.index(row["task"]) % len(PALETTE)]
-        x = never if row["steps"] is None else row["steps"]
-        ax.plot(row["plain_steps"], y, "|", color=colour, ms=9, mew=1.6, alpha=0.55)
-        ax.plot(x, y, "o", color=colour, ms=5.5, mec="white", mew=0.5)
-    ax.set_yticks(range(len(starts)), starts)
-    ax.set_ylim(len(starts) - 0.5, -0.5)
-    for border in range(1, len(starts)):
-        ax.axhline(border - 0.5, color=GREY, linewidth=0.6, alpha=0.5)
-    ticks = [0, *range(25, most + 1, 25)]
-    ax.set_xticks([*ticks, never], [*map(str, ticks), "never"])
-    ax.set_xlabel("steps of training on the target")
+    left = np.zeros(len(outcomes))
+    names = list(next(iter(outcomes.values())))
+    for name, colour in zip(names, (BLUE, SKY, ORANGE, VERMILLION), strict=True):
+        counts = np.array([of_start[name] for of_start in outcomes.values()])
+        bars = ax.barh(list(outcomes), counts, 0.66, left, color=colour, ec="white", label=name)
+        ax.bar_label(bars, [str(n or "") for n in counts], label_type="center", color=INK)
+        left += counts
+    ax.axvline(max(runs) / 2, color=INK, linestyle="--", linewidth=1.2, label="half of the runs")
+    ax.invert_yaxis()
+    ax.set(xlim=(0, max(runs)), xlabel="runs: targets × seeds")
     ax.tick_params(axis="y", length=0)
-    handles = [
-        Line2D([], [], color=PALETTE[i % len(PALETTE)], marker="o", linewidth=0, label=target)
-        for i, target in enumerate(targets)
-    ]
-    plain = Line2D([], [], color=GREY, marker="|", ms=9, mew=1.6, linewidth=0, label="plain prompt")
-    fig.legend(handles=[*handles, plain], loc=BELOW, ncols=len(handles) + 1)
+    fig.legend(loc=BELOW, ncols=len(names) + 1)
     return fig
 
 

@@ -268,6 +268,14 @@ def _outcome(steps: int | None, plain_steps: int) -> str:
     return "sooner" if steps < plain_steps else "later"
 
 
+def count_outcomes(runs: Sequence[Mapping]) -> dict[str, dict[str, int]]:
+    """Start → outcome → in how many of the runs that :func:`reached` tells of."""
+    counts = {run["start"]: dict.fromkeys(OUTCOMES, 0) for run in runs}
+    for run in runs:
+        counts[run["start"]][run["outcome"]] += 1
+    return counts
+
+
 def gains_over_plain(result: Mapping) -> dict[str, OverTargets]:
     """Start → its test score minus the plain prompt's, seeds averaged, then over the targets.
 
