@@ -67,6 +67,30 @@ def test_outcomes_of_starts_are_stacked_with_their_counts():
     assert [line.get_xdata()[0] for line in half] == [3]
 
 
+def test_every_map_has_a_panel_and_every_target_its_three_inputs():
+    scores = {
+        ("rt-polarity", "rt-polarity"): {"own": 0.8, "map's": 0.8, "untrained": 0.5},
+        ("rt-polarity", "cr"): {"own": 0.6, "map's": 0.7, "untrained": 0.5},
+        ("subj", "rt-polarity"): {"own": 0.4, "map's": 0.3, "untrained": 0.2},
+        ("subj", "cr"): {"own": 0.1, "map's": 0.9, "untrained": 0.2},
+    }
+    figure = transfer_plots.read_through_maps(
+        scores, "Title", level={"cr": 0.85, "rt-polarity": 0.75}, level_name="no map"
+    )
+    assert [ax.get_title() for ax in figure.axes] == [
+        "map trained on rt-polarity",
+        "map trained on subj",
+    ]
+    rows = [text.get_text() for text in figure.axes[0].get_yticklabels()]
+    drawn = {
+        (line.get_label(), rows[line.get_ydata()[0]]): line.get_xdata()[0]
+        for line in figure.axes[1].lines
+    }
+    assert drawn["own", "cr"] == 0.1 and drawn["map's", "rt-polarity"] == 0.3
+    assert drawn["no map", "cr"] == 0.85 and len(drawn) == 8
+    assert len(figure.legends[0].get_texts()) == 4
+
+
 def test_few_shot_curves_show_every_draw_and_their_mean():
     scores = {"prompt": {8: [0.5, 0.7], 32: [0.8, 0.9]}, "fine-tuning": {8: [0.6], 32: [0.7]}}
     levels = {"majority class": 0.5, "no prompt": 0.65}

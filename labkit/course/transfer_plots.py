@@ -197,6 +197,44 @@ def outcomes_of_starts(outcomes: Mapping[str, Mapping[str, int]], title: str) ->
 
 
 @styled
+def read_through_maps(
+    scores: Mapping[tuple[str, str], Mapping[str, float]],
+    title: str,
+    *,
+    level: Mapping[str, float],
+    level_name: str,
+) -> CourseFigure:
+    """A panel for each map, a row for each target: the accuracy that every input comes to.
+
+    Args:
+        scores: (trained on, target) → input → accuracy; the same three inputs everywhere.
+        level: target → what stands as a tick in its row, such as a prompt that needs no map.
+    """
+    maps, targets = (list(dict.fromkeys(names)) for names in zip(*scores, strict=True))
+    looks = (
+        {"marker": "o", "color": BLUE, "ms": 6, "zorder": 3},
+        {"marker": "o", "color": ORANGE, "ms": 11, "mfc": "none", "mew": 2},
+        {"marker": "x", "color": GREY, "ms": 7, "mew": 2},
+    )
+    fig = CourseFigure(1.7 + 0.34 * len(targets), title)
+    axes = np.atleast_1d(fig.subplots(1, len(maps), sharex=True, sharey=True))
+    for ax, trained_on in zip(axes, maps, strict=True):
+        for y, target in enumerate(targets):
+            ax.plot(level[target], y, "|", color=INK, ms=14, mew=2, label=level_name)
+            for (name, value), look in zip(scores[trained_on, target].items(), looks, strict=True):
+                ax.plot(value, y, linewidth=0, label=name, **look)
+        ax.set(title=f"map trained on {trained_on}", xlabel="accuracy")
+        ax.grid(alpha=0.3)
+        ax.tick_params(axis="y", length=0)
+    axes[0].set_yticks(range(len(targets)), targets)
+    axes[0].set_ylim(len(targets) - 0.5, -0.5)
+    handles, labels = axes[0].get_legend_handles_labels()
+    each = len(labels) // len(targets)
+    fig.legend(handles[:each], labels[:each], loc=BELOW, ncols=each)
+    return fig
+
+
+@styled
 def few_shot_curves(
     scores: Mapping[str, Mapping[int, Sequence[float]]],
     title: str,

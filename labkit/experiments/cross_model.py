@@ -106,20 +106,38 @@ def _of(library: Mapping[str, Tensor], task: str, place: Place) -> Tensor:
     return library[task]
 
 
-def gains_of_own(result: Mapping, over: str) -> dict[tuple[str, str], Difference]:
+Pair = tuple[str, str]  # the task that the map was trained on, the target
+
+
+def mean_scores(result: Mapping) -> dict[Pair, dict[str, float]]:
+    """(trained on, target) → input → accuracy, mean over seeds; the map's own task stands first."""
+    return {
+        pair: {kind: float(np.mean([each[kind]["value"] for each in scores])) for kind in INPUTS}
+        for pair, scores in _by_pair(result).items()
+    }
+
+
+def gains_of_own(result: Mapping, over: str) -> dict[Pair, Difference]:
     """(trained on, target) → own prompt minus another input: paired, over all seeds."""
     found = {}
-    for trained_on in dict.fromkeys(row["setting"] for row in result["rows"]):
-        rows = [row for row in result["rows"] if row["setting"] == trained_on]
-        for target in rows[0]["targets"]:
-            if target == rows[0]["task"]:
-                continue
-            scores = [row["targets"][target]["scores"] for row in rows]
-            right = [
-                np.stack([from_digits(each[kind]["correct"]) for each in scores])
-                for kind in (OWN, over)
-            ]
-            found[trained_on, target] = paired_difference(*right)
+    for (trained_on, target), scores in _by_pair(result).items():
+        if target == trained_on:
+            continue
+        right = [
+            np.stack([from_digits(each[kind]["correct"]) for each in scores])
+            for kind in (OWN, over)
+        ]
+        found[trained_on, target] = paired_difference(*right)
+    return found
+
+
+def _by_pair(result: Mapping) -> dict[Pair, list[Mapping]]:
+    """(trained on, target) → the scores of each seed."""
+    found: dict[Pair, list[Mapping]] = {}
+    for row in result["rows"]:
+        for target in sorted(row["targets"], key=lambda name: name != row["task"]):
+            scores = row["targets"][target]["scores"]
+            found.setdefault((row["task"], target), []).append(scores)
     return found
 
 
@@ -135,22 +153,21 @@ def as_markdown(result: Mapping) -> str:
     ]
     lines = report_head(result, heads)
     over = [gains_of_own(result, kind) for kind in (OTHER, UNTRAINED)]
-    for trained_on, target in over[0]:
-        each = [
-            row["targets"][target]["scores"]
-            for row in result["rows"]
-            if row["setting"] == trained_on
-        ]
-        means = [np.mean([scores[kind]["value"] for scores in each]) for kind in INPUTS]
-        told = [gains[trained_on, target] for gains in over]
+    majority = {
+        target: each["scores"][OWN]["majority"]
+        for row in result["rows"]
+        for target, each in row["targets"].items()
+    }
+    for pair, means in mean_scores(result).items():
+        told = [gains[pair] for gains in over if pair in gains]
         lines.append(
             cells(
                 [
-                    trained_on,
-                    target,
-                    *(f"{mean:.3f}" for mean in means),
-                    f"{each[0][OWN]['majority']:.3f}",
+                    *pair,
+                    *(f"{mean:.3f}" for mean in means.values()),
+                    f"{majority[pair[1]]:.3f}",
                     *(f"{d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}]" for d in told),
+                    *("–" for _ in over[len(told) :]),
                 ]
             )
         )
