@@ -60,6 +60,10 @@ def test_every_target_is_read_under_three_inputs(quick, tiny_folder, tmp_path):
     gains = cross_model.gains_of_own(result, cross_model.UNTRAINED)
     assert gains["cr", "rte"].value == pytest.approx(by_hand)
     assert ("cr", "cr") not in gains
+    first = result["rows"][0]
+    first["targets"]["mpqa"]["seen"] = True
+    assert cross_model.seen_pairs(result) == {(first["task"], "mpqa")}
+    assert f"| {first['task']} | (mpqa) |" in experiments.markdown(result)
     assert f"| cr | rte | {np.mean([s[cross_model.OWN]['value'] for s in scores]):.3f} |" in (
         experiments.markdown(result)
     )

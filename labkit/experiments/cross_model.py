@@ -141,6 +141,16 @@ def _by_pair(result: Mapping) -> dict[Pair, list[Mapping]]:
     return found
 
 
+def seen_pairs(result: Mapping) -> set[Pair]:
+    """Those (trained on, target) that share a data set or the reading model's own training."""
+    return {
+        (row["task"], target)
+        for row in result["rows"]
+        for target, each in row["targets"].items()
+        if each["seen"]
+    }
+
+
 def as_markdown(result: Mapping) -> str:
     """A line per map and target: means over seeds, and the paired differences of the inputs."""
     heads = [
@@ -153,24 +163,28 @@ def as_markdown(result: Mapping) -> str:
     ]
     lines = report_head(result, heads)
     over = [gains_of_own(result, kind) for kind in (OTHER, UNTRAINED)]
+    seen = seen_pairs(result)
     majority = {
         target: each["scores"][OWN]["majority"]
         for row in result["rows"]
         for target, each in row["targets"].items()
     }
     for pair, means in mean_scores(result).items():
+        trained_on, target = pair
         told = [gains[pair] for gains in over if pair in gains]
         lines.append(
             cells(
                 [
-                    *pair,
+                    trained_on,
+                    f"({target})" if pair in seen else target,
                     *(f"{mean:.3f}" for mean in means.values()),
-                    f"{majority[pair[1]]:.3f}",
+                    f"{majority[target]:.3f}",
                     *(f"{d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}]" for d in told),
                     *("–" for _ in over[len(told) :]),
                 ]
             )
         )
+    lines += ["", "In brackets: targets that share a data set with the task of the map."]
     return "\n".join(lines) + "\n"
 
 
