@@ -186,9 +186,11 @@ def outcomes_of_starts(outcomes: Mapping[str, Mapping[str, int]], title: str) ->
     for name, colour in zip(names, (BLUE, SKY, ORANGE, VERMILLION), strict=True):
         counts = np.array([of_start[name] for of_start in outcomes.values()])
         bars = ax.barh(list(outcomes), counts, 0.66, left, color=colour, ec="white", label=name)
-        ax.bar_label(bars, [str(n or "") for n in counts], label_type="center", color=INK)
+        on_dark = "white" if colour in (BLUE, VERMILLION) else INK
+        ax.bar_label(bars, [str(n or "") for n in counts], label_type="center", color=on_dark)
         left += counts
-    ax.axvline(max(runs) / 2, color=INK, linestyle="--", linewidth=1.2, label="half of the runs")
+    half = {"color": INK, "linestyle": "--", "linewidth": 1.2, "label": "half of the runs"}
+    ax.axvline(max(runs) / 2, zorder=0, **half)  # behind the bars and their numbers
     ax.invert_yaxis()
     ax.set(xlim=(0, max(runs)), xlabel="runs: targets × seeds")
     ax.tick_params(axis="y", length=0)
