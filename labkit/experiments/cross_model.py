@@ -51,6 +51,8 @@ that no row uses. At the free vectors' rate, 5e-3, the map learns next to nothin
 
 OWN, OTHER, UNTRAINED = INPUTS = ("own prompt", "the map's prompt", "untrained vectors")
 
+Pair = tuple[str, str]  # the task that the map was trained on, the target
+
 
 @dataclass(frozen=True)
 class CrossSetting(Setting):
@@ -104,9 +106,6 @@ def _of(library: Mapping[str, Tensor], task: str, place: Place) -> Tensor:
             "`labkit run transfer --resume` makes the missing ones"
         )
     return library[task]
-
-
-Pair = tuple[str, str]  # the task that the map was trained on, the target
 
 
 def mean_scores(result: Mapping) -> dict[Pair, dict[str, float]]:

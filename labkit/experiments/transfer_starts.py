@@ -231,7 +231,7 @@ def reached(result: Mapping) -> list[dict]:
 
     The scores are those on validation. ``steps`` is None where it is never reached; ``plain_steps``
     is where the plain prompt itself first was that good; ``outcome`` is one of :data:`OUTCOMES`.
-    ``convergence`` is TPT's: steps to the start's own best score, as a share of the plain prompt's.
+    ``convergence``, after TPT's, is steps to its own best score as a share of the plain prompt's.
     """
     rows = result["rows"]
     plain_rows = {(r["task"], r["seed"]): r for r in rows if r["start"] == PLAIN}
