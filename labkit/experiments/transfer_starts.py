@@ -229,8 +229,8 @@ def _library(backbone: str, target: str, seed: int, place: Place) -> dict[str, T
 def reached(result: Mapping) -> list[dict]:
     """For each target, seed and start of one training: steps to the plain prompt's final score.
 
-    The scores are those on validation. ``steps`` is None where it is never reached; ``plain_steps``
-    is where the plain prompt itself first was that good; ``outcome`` is one of :data:`OUTCOMES`.
+    The scores are those on validation. ``steps`` is None where it is never reached; ``outcome``,
+    one of :data:`OUTCOMES`, is against when the plain prompt itself first was that good.
     ``convergence``, after TPT's, is steps to its own best score as a share of the plain prompt's.
     """
     rows = result["rows"]
@@ -242,15 +242,13 @@ def reached(result: Mapping) -> list[dict]:
             continue
         final = plain["curve"][-1][1]
         steps = steps_to_reach(row["curve"], final)
-        plain_steps = steps_to_reach(plain["curve"], final)
         found.append(
             {
                 "task": row["task"],
                 "seed": row["seed"],
                 "start": row["start"],
                 "steps": steps,
-                "plain_steps": plain_steps,
-                "outcome": _outcome(steps, plain_steps),
+                "outcome": _outcome(steps, steps_to_reach(plain["curve"], final)),
                 "convergence": row["best_step"] / plain["best_step"],
             }
         )
