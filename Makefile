@@ -100,7 +100,7 @@ test-versions: assets
 site: $(STAMP)
 	@$(PY) -c 'import latex2mathml' 2>/dev/null || $(PY) -m pip install \
 		--disable-pip-version-check -c requirements.lock -e ".[test,site]"
-	@$(PY) -m labkit.course.site build/site
+	@$(PY) -m labkit.course.pages.site build/site
 
 # A notebook that fails does not keep the others from being run; the masters are not written to.
 run: assets
@@ -114,7 +114,7 @@ run: assets
 	[ -z "$$failed" ] || { echo "Failed:$$failed" >&2; exit 1; }
 
 masters: assets
-	@$(PY) -m labkit.course.notebooks notebooks/*.ipynb
+	@$(PY) -m labkit.course.pages.execution notebooks/*.ipynb
 
 # torch stays: which build a machine can have is decided by hand, and a newer one may pull in CUDA.
 lock:

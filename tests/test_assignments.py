@@ -13,9 +13,9 @@ from nbformat import v4
 from conftest import ROOT
 from labkit.core import assets
 from labkit.core.errors import LabError
-from labkit.course import assignments, checks
-from labkit.course.answers import handed_over, passed
-from labkit.course.exercises import (
+from labkit.course.exercises import checks
+from labkit.course.exercises.answers import handed_over, passed
+from labkit.course.exercises.cells import (
     exercises,
     is_by_hand,
     needed_lines,
@@ -23,7 +23,8 @@ from labkit.course.exercises import (
     read_answers,
     unsolved_cells,
 )
-from labkit.course.stand_ins import STAND_INS, solved
+from labkit.course.exercises.stand_ins import STAND_INS, solved
+from labkit.course.marking import skeletons as assignments
 from labkit.soft_prompt import SoftPrompt, nearest_tokens
 
 MASTERS = assignments.masters(ROOT)

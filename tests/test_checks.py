@@ -18,8 +18,8 @@ from torch import nn
 from torch.nn import functional as F
 
 from labkit.core import assets
-from labkit.course import checks
-from labkit.course.checks import check
+from labkit.course.exercises import checks
+from labkit.course.exercises.checks import check
 
 
 def test_check_prints_one_line_and_names_what_failed(capsys):

@@ -15,11 +15,11 @@ from conftest import noisy_probe
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.templates import Verbalizer
-from labkit.course.attention_map import attention_map
-from labkit.course.data_flow import KINDS
-from labkit.course.order_map import BINS, PALE, order_map
-from labkit.course.prompt_plots import duels, length_duels, nearest_words
-from labkit.course.trace import AnswerAttention, answer_attention
+from labkit.course.figures.attention_map import attention_map
+from labkit.course.figures.data_flow import KINDS
+from labkit.course.figures.order_map import BINS, PALE, order_map
+from labkit.course.figures.prompt_plots import duels, length_duels, nearest_words
+from labkit.course.figures.trace import AnswerAttention, answer_attention
 from labkit.experiments import grid
 from labkit.soft_prompt import Neighbours, SoftPrompt
 

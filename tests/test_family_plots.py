@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from labkit.course import family_plots
-from labkit.course.style import VERMILLION
+from labkit.course.figures import family_plots
+from labkit.course.figures.style import VERMILLION
 
 HARD, TRAINED = np.array([[0.8, 0.6]]), np.array([[0.9, 0.8], [0.7, 0.8]])
 LOSSES = np.ones((2, 2, 12)) * np.arange(12, 0, -1)

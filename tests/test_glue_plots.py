@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from labkit.core.statistics import Difference
-from labkit.course import glue_plots
+from labkit.course.figures import glue_plots
 
 
 def test_gains_stand_beside_the_papers_and_a_missing_interval_is_left_out():

@@ -19,8 +19,8 @@ from nbformat import v4
 
 from labkit import cli
 from labkit.core.errors import LabError
-from labkit.course import grading, sandbox
-from labkit.course.sandbox import Cell, Limits, isolates, run_cells
+from labkit.course.marking import grading, sandbox
+from labkit.course.marking.sandbox import Cell, Limits, isolates, run_cells
 
 NAME = "01_little"
 LIMITS = Limits(cell_s=3, total_s=25, memory=1 << 30)

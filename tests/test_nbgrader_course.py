@@ -16,8 +16,7 @@ import pytest
 
 from conftest import ROOT
 from labkit.core import assets
-from labkit.course import assignments
-from labkit.course.exercises import (
+from labkit.course.exercises.cells import (
     exercises,
     grading,
     is_by_hand,
@@ -27,6 +26,7 @@ from labkit.course.exercises import (
     read,
     read_answers,
 )
+from labkit.course.marking import skeletons as assignments
 
 FIRST = "01_hard_prompt"
 MISTAKE = "ex5"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.patches import Rectangle
 
-from labkit.course import order_plots
+from labkit.course.figures import order_plots
 
 
 def test_heatmaps_share_one_scale_and_frame_what_is_marked():

@@ -14,12 +14,12 @@ import pytest
 from scipy import stats
 
 from labkit import cli
-from labkit.core import paper_tables
+from labkit.audit import claims as paper_module
+from labkit.audit import tables as paper_tables
+from labkit.audit.claims import SEVERITIES, Finding, Paper, audit
+from labkit.audit.tables import printed, row
 from labkit.core.assets import data_dir
 from labkit.core.errors import LabError
-from labkit.core.paper_tables import printed, row
-from labkit.course import paper as paper_module
-from labkit.course.paper import SEVERITIES, Finding, Paper, audit
 
 TASKS = ["mnli", "qqp", "qnli", "sst2", "stsb", "mrpc", "rte"]
 

@@ -20,8 +20,8 @@ from matplotlib.colors import to_hex
 from matplotlib.patches import FancyBboxPatch, Rectangle
 
 from labkit.core.statistics import accuracy_interval, mean_interval
-from labkit.course import plots
-from labkit.course.style import FILE_DPI, WIDTH, CourseFigure
+from labkit.course.figures import plots
+from labkit.course.figures.style import FILE_DPI, WIDTH, CourseFigure
 
 RNG = np.random.default_rng(0)
 STEPS = list(range(1, 101))

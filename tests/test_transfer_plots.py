@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from labkit.course import transfer_plots
+from labkit.course.figures import transfer_plots
 from labkit.prompt_transfer import TransferTable
 
 NAMES = ("cr", "rte", "mpqa")

@@ -17,11 +17,11 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from conftest import noisy_probe
 from labkit.core.errors import LabError
-from labkit.course import widgets
-from labkit.course.attention_map import attention_map
-from labkit.course.style import CourseFigure
-from labkit.course.trace import AnswerAttention
-from labkit.course.widgets import LiveCurve, review_figure, strip_widgets
+from labkit.course.figures.attention_map import attention_map
+from labkit.course.figures.style import CourseFigure
+from labkit.course.figures.trace import AnswerAttention
+from labkit.course.interact import widgets
+from labkit.course.interact.widgets import LiveCurve, review_figure, strip_widgets
 from labkit.experiments.grid import as_digits
 from labkit.soft_prompt import Neighbours
 
@@ -43,7 +43,7 @@ def run(*cells: str) -> nbformat.NotebookNode:
 TRAIN = """
 import time
 from contextlib import closing
-from labkit.course.widgets import LiveCurve
+from labkit.course.interact.widgets import LiveCurve
 with closing(LiveCurve("It learns", validation_size=100)) as live:
     for step in range(1, 41):
         live(step, 1 / step, 0.5 + step / 100 if step % 10 == 0 else None)
@@ -133,7 +133,7 @@ def test_live_curve_draws_every_step_and_validation_it_was_given():
 
 def test_live_curve_is_silent_in_a_script():
     code = (
-        "from labkit.course.widgets import LiveCurve\n"
+        "from labkit.course.interact.widgets import LiveCurve\n"
         "live = LiveCurve('t')\n"
         "live(1, 0.5)\n"
         "live.close()"
@@ -280,8 +280,8 @@ def test_the_attention_lists_go_through_layers_and_heads(notebook):
 
 PLAY = """
 import numpy as np, torch
-from labkit.course.trace import AnswerAttention
-from labkit.course.widgets import attention_chooser, nearest_slider, review_box
+from labkit.course.figures.trace import AnswerAttention
+from labkit.course.interact.widgets import attention_chooser, nearest_slider, review_box
 from labkit.soft_prompt import Neighbours
 review_box(lambda text: {'soft': {'negative': 0.1, 'positive': 0.9}}, 'a good film')
 nearest_slider({"trained": Neighbours([["good"]], torch.tensor([[0.9]]))})

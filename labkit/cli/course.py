@@ -94,7 +94,7 @@ def _show_assets(states: Mapping[str, str], as_json: bool) -> None:
 def assignments_build(root: CourseFolder = Path(), as_json: Json = False) -> None:
     """Write assignments/ anew from notebooks/."""
     with verb(as_json):
-        from labkit.course import assignments
+        from labkit.course.marking import skeletons as assignments
 
         files = [str(path) for path in assignments.build(root)]
     show({"files": files}, files, as_json)
@@ -104,7 +104,7 @@ def assignments_build(root: CourseFolder = Path(), as_json: Json = False) -> Non
 def assignments_check(root: CourseFolder = Path(), as_json: Json = False) -> None:
     """Prove that the skeletons are current, empty and marked rightly; exit code 1 if not."""
     with verb(as_json), progress("checking") as update:
-        from labkit.course import assignments
+        from labkit.course.marking import skeletons as assignments
 
         found = list(assignments.check(root, lambda name: update(0, None, name)))
     ok = all(finding.ok for finding in found)
@@ -129,8 +129,8 @@ def grade(
     """Mark every student's notebooks: marks.csv and marks.md, with the checks' hints."""
     again = f"stopped; the same command goes over all of them again, into {out}"
     with verb(as_json, again), progress("marking") as update:
-        from labkit.course import grading
-        from labkit.course.sandbox import Limits
+        from labkit.course.marking import grading
+        from labkit.course.marking.sandbox import Limits
 
         limits = Limits(cell_seconds, notebook_seconds, round(memory_gb * 2**30))
         report = grading.grade(folder, root, out, limits, update, not_isolated=not_isolated)

@@ -46,7 +46,7 @@ def run(
         check_writable(out)
         from labkit import experiments
         from labkit.core import assets
-        from labkit.course.plots import result_figure
+        from labkit.course.figures.plots import result_figure
 
         size = read_profile(profile) or assets.profile()
         if size == "full":
@@ -75,7 +75,7 @@ def run(
 def audit(as_json: Json = False) -> None:
     """Compute what in the paper's own tables, text and equations does not add up."""
     with verb(as_json):
-        from labkit.course import paper
+        from labkit.audit import claims as paper
 
         findings = paper.audit()
     show({"findings": [asdict(f) for f in findings]}, paper.as_lines(findings), as_json)

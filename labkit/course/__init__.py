@@ -1,1 +1,1 @@
-"""What the notebooks show: checks, figures, widgets."""
+"""What the notebooks show and ask: figures, exercises, marking, pages, things to touch."""

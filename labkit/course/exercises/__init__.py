@@ -1,0 +1,1 @@
+"""Exercises: their checks, the rules of a check, and how cells of a notebook are read."""

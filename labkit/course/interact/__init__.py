@@ -1,0 +1,1 @@
+"""Things to touch: widgets over pure functions, and the traces that they show."""

@@ -1,0 +1,286 @@
+"""What moves in a notebook: the live loss curve, the box for a reader's own review, sliders.
+
+All are thin skins over pure functions (`plots.loss_curves`, a `score` function), and all leave a
+picture behind where nothing can move: in a saved notebook, on GitHub, in an exported page. Pictures
+are replaced in place through a display id, so a cell never piles up frames.
+
+    with closing(LiveCurve("The loss falls within fifty steps")) as live:
+        fit(model, prompt, task, on_step=live)
+"""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import ipywidgets
+from IPython import get_ipython
+from IPython.display import DisplayHandle, display
+from nbformat import NotebookNode
+
+from labkit.core.errors import LabError
+from labkit.course.figures import plots
+from labkit.course.figures.attention_map import attention_map
+from labkit.course.figures.order_map import order_map
+from labkit.course.figures.prompt_plots import duels, length_duels, nearest_words
+from labkit.course.figures.style import BLUE, GREY, CourseFigure, shortened, styled
+from labkit.course.figures.trace import AnswerAttention
+from labkit.shuffle_probe import Probe
+from labkit.soft_prompt import Neighbours
+
+Results = Mapping[str, Mapping[str, float]]
+
+REDRAW_SECONDS = 0.25  # four pictures a second are enough for the eye
+REDRAW_SHARE = 0.1  # of the time, at most: the processor belongs to the training
+PANELS_PER_ROW = 3
+BESIDE_THE_BAR = {
+    "xytext": (4, 0),
+    "textcoords": "offset points",
+    "va": "center_baseline",
+    "size": 9,
+}
+WIDE = {"width": "98%"}
+VIEW = "application/vnd.jupyter.widget-view+json"
+
+
+class LiveCurve:
+    """The loss curve of a run, redrawn in place while it trains; call it after every step.
+
+    Outside a notebook it only collects, so the same code runs in a script and prints nothing.
+    """
+
+    def __init__(
+        self,
+        title: str,
+        name: str = "training",
+        metric: str = "accuracy",
+        validation_size: int | None = None,
+    ) -> None:
+        """See `plots.loss_curves` for the title, the metric and the size of the validation set."""
+        self._drawing = {"title": title, "metric": metric, "validation_size": validation_size}
+        self._name = name
+        self._train: tuple[list[int], list[float]] = ([], [])
+        self._validation: tuple[list[int], list[float]] = ([], [])
+        self._handle: DisplayHandle | None = None
+        self._next_redraw = 0.0
+
+    def __call__(self, step: int, loss: float, validation: float | None = None) -> None:
+        """Take one step's training loss, and the validation score if one was measured."""
+        for (steps, values), value in ((self._train, loss), (self._validation, validation)):
+            if value is not None:
+                steps.append(step)
+                values.append(value)
+        if _in_notebook() and time.monotonic() >= self._next_redraw:
+            self._redraw()
+
+    def close(self) -> None:
+        """Draw the whole run a last time."""
+        if _in_notebook() and self._train[0]:
+            self._redraw()
+
+    def figure(self) -> CourseFigure:
+        """The curve so far; raises LabError before the first step."""
+        if not self._train[0]:
+            raise LabError("a loss curve without a step: call the curve after each training step")
+        return plots.loss_curves({self._name: (*self._train, *self._validation)}, **self._drawing)
+
+    def _redraw(self) -> None:
+        started = time.monotonic()
+        self._handle = _show(self.figure(), self._handle)
+        finished = time.monotonic()
+        pause = max(REDRAW_SECONDS, (finished - started) / REDRAW_SHARE)
+        self._next_redraw = finished + pause
+
+
+class Still:
+    """A figure that is drawn once, however often it is shown: for sliders over a few pictures."""
+
+    def __init__(self, figure: CourseFigure) -> None:
+        self.figure = figure
+        self._bundle = figure._repr_mimebundle_()
+
+    def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
+        return self._bundle
+
+
+def review_box(
+    score: Callable[[str], Results], text: str = "a gorgeous, witty, seductive movie ."
+) -> None:
+    """A box for the reader's own review, and under it what each prompt makes of it.
+
+    Args:
+        score: a review -> prompt name -> label -> probability. A LabError it raises, for an empty
+            review say, is shown beside the box; the picture stays.
+        text: the review to begin with. Its picture is what a saved notebook shows.
+    """
+    box = ipywidgets.Text(
+        value=text,
+        placeholder="type a review and press Enter",
+        continuous_update=False,  # score a finished review, not every letter of it
+        layout=WIDE,
+    )
+    message = ipywidgets.Label()
+    display(ipywidgets.VBox([box, message]))
+    handle = _show(review_figure(score(text), text))
+
+    def rescore(change: Mapping[str, Any]) -> None:
+        try:
+            results = score(change["new"])
+        except LabError as error:
+            message.value = str(error)
+        else:
+            message.value = ""
+            _show(review_figure(results, change["new"]), handle)
+
+    box.observe(rescore, names="value")
+
+
+@styled
+def review_figure(results: Results, text: str | None = None) -> CourseFigure:
+    """The probability of each label under each prompt, one panel per prompt.
+
+    Args:
+        results: prompt name -> label -> probability; the same labels for each prompt.
+        text: the review, quoted in the title.
+    """
+    n_columns = min(len(results), PANELS_PER_ROW)
+    n_rows = -(-len(results) // n_columns)
+    n_labels = max(len(scores) for scores in results.values())
+    fig = CourseFigure(0.5 + n_rows * (0.95 + 0.3 * n_labels), _verdict(results, text))
+    panels = fig.subplots(n_rows, n_columns, sharey=True, squeeze=False).ravel()
+    for ax, (prompt, scores) in zip(panels, results.items(), strict=False):
+        answer = _answer(scores)
+        for y, (label, probability) in enumerate(scores.items()):
+            ax.barh(y, probability, color=BLUE if label == answer else GREY, height=0.6)
+            ax.annotate(f"{probability:.2f}", (probability, y), **BESIDE_THE_BAR)
+        ax.set_title(textwrap.fill(prompt, 72 // n_columns), loc="left")
+        ax.set_yticks(range(len(scores)), list(scores))
+        ax.set(xlim=(0, 1.15), xlabel="probability", ylim=(len(scores) - 0.5, -0.5))
+        ax.set_xticks([0, 0.5, 1])
+        ax.tick_params(axis="y", length=0)
+    for ax in panels[len(results) :]:
+        ax.set_visible(False)
+    return fig
+
+
+def order_slider(probe: Probe) -> None:
+    """A slider over the orders of a probe, whose answers are there already.
+
+    Where no widget can be shown, the picture of the first order stays.
+    """
+    last = len(probe.orders) - 1
+    _follow(lambda order: order_map(probe, order), _slider(0, last, "order"))
+
+
+def length_slider(result: Mapping[str, Any]) -> None:
+    """A slider over the prompt lengths of a `lester-length` result, each against all others.
+
+    Where no widget can be shown, the figure of the second length stays: the first one has nothing
+    but longer prompts to be held against.
+    """
+    lengths = sorted({row["setting"] for row in result["rows"]}, key=int)
+    found = duels(result["rows"], lengths)
+    figures = {length: Still(length_duels(found, length)) for length in lengths}
+    slider = ipywidgets.SelectionSlider(
+        options=lengths, value=lengths[1], description="length", layout=WIDE
+    )
+    _follow(figures.__getitem__, slider)
+
+
+def nearest_slider(groups: Mapping[str, Neighbours]) -> None:
+    """A slider over the virtual tokens, and the vocabulary entries nearest to each.
+
+    Args:
+        groups: see `prompt_plots.nearest_words`. Where no widget can be shown, e1 stays.
+    """
+    count = min(len(found.tokens) for found in groups.values())
+    _follow(lambda token: nearest_words(groups, token - 1), _slider(1, count, "token e"))
+
+
+def attention_chooser(looks: Mapping[str, AnswerAttention]) -> None:
+    """Lists of the layers and heads, and where the answer slot looks in the chosen ones.
+
+    Args:
+        looks: see `attention_map`. Where no widget can be shown, the mean over all stays.
+    """
+    n_layers, n_heads, _ = next(iter(looks.values())).shares.shape
+    _follow(
+        lambda layer, head: attention_map(looks, layer, head),
+        _one_or_mean("layer", n_layers),
+        _one_or_mean("head", n_heads),
+    )
+
+
+def figure_chooser(
+    names: Sequence[str], draw: Callable[[str], CourseFigure], description: str
+) -> None:
+    """A list to choose from, and the figure of what is chosen.
+
+    Where no widget can be shown, the figure of the first name stays.
+    """
+    box = ipywidgets.Dropdown(options=list(names), description=description)
+    _follow(draw, box)
+
+
+def _answer(scores: Mapping[str, float]) -> str:
+    return max(scores, key=scores.__getitem__)
+
+
+def _verdict(results: Results, text: str | None) -> str:
+    answers = {_answer(scores) for scores in results.values()}
+    if len(answers) > 1:
+        verdict = "The prompts disagree"
+    elif len(results) > 1:
+        verdict = f"All prompts answer {answers.pop()}"
+    else:
+        verdict = f"The answer is {answers.pop()}"
+    return verdict if text is None else f"{verdict}: “{shortened(text, 110)}”"
+
+
+def strip_widgets(notebook: NotebookNode) -> None:
+    """Take out of an executed notebook what only its kernel could have shown.
+
+    A widget without its kernel is an error message in JupyterLab, and saved widget state breaks
+    GitHub's rendering; the pictures under the widgets stay.
+    """
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            cell.outputs = [output for output in cell.outputs if VIEW not in output.get("data", {})]
+
+
+def _in_notebook() -> bool:
+    """Whether a front end receives what is displayed; a terminal would print it as text."""
+    return hasattr(get_ipython(), "kernel")
+
+
+def _follow(draw: Callable[..., Any], *controls: ipywidgets.ValueWidget) -> None:
+    """Show the controls, and under them what is drawn of their values, in place of the last."""
+    for control in controls:
+        display(control)
+    handle = _show(draw(*(control.value for control in controls)))
+
+    def redraw(_: object) -> None:
+        _show(draw(*(control.value for control in controls)), handle)
+
+    for control in controls:
+        control.observe(redraw, names="value")
+
+
+def _slider(first: int, last: int, name: str) -> ipywidgets.IntSlider:
+    return ipywidgets.IntSlider(first, first, last, description=name, layout=WIDE)
+
+
+def _one_or_mean(what: str, count: int) -> ipywidgets.Dropdown:
+    options = [(f"mean of all {count}", None), *((str(i + 1), i + 1) for i in range(count))]
+    return ipywidgets.Dropdown(options=options, description=what)
+
+
+def _show(picture: Any, handle: DisplayHandle | None = None) -> DisplayHandle:
+    """Show a picture, in the place of the one that the handle stands for."""
+    if handle is None:
+        return display(picture, display_id=True)
+    handle.update(picture)
+    return handle

@@ -1,0 +1,1 @@
+"""Marking: skeletons, proofs, submissions and the gradebook, behind a sandbox."""

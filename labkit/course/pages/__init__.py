@@ -1,0 +1,1 @@
+"""Pages: the executed course as a site, its translation, and executing it."""
