@@ -55,7 +55,7 @@ def test_notebook_has_its_module_and_its_tests(path: Path) -> None:
 
 
 def test_layers_stand_in_the_order_of_the_notebooks() -> None:
-    (contract,) = CONFIG["tool"]["importlinter"]["contracts"]
+    contract, *_rooms = CONFIG["tool"]["importlinter"]["contracts"]
     layers = [layer.strip("()") for layer in contract["layers"]]
     positions = [layers.index(subject(path)) for path in NOTEBOOKS]
     assert positions == sorted(positions, reverse=True)
