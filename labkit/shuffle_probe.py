@@ -19,7 +19,6 @@ import hashlib
 import itertools
 import json
 import math
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from torch import nn
 
 from labkit.core import scoring, statistics
 from labkit.core.errors import LabError
+from labkit.core.files import file_aside, write_text
 from labkit.core.prompted_model import PromptedModel, for_classes, interpolate
 from labkit.core.statistics import Counts, Difference
 from labkit.core.tasks import Example, Task
@@ -269,19 +269,16 @@ class Probe:
 
     def save(self, file: str | Path) -> None:
         """Keep orders and predictions in one compressed ``.npz`` file, written aside first."""
-        file = Path(file)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        aside = file.with_suffix(f".{os.getpid()}.npz")
-        np.savez_compressed(
-            aside,
-            orders=self.orders.astype(np.int16),
-            predictions=self.predictions,
-            trained=self.trained,
-            targets=self.targets,
-            metric=np.array(self.metric),
-            seconds=np.array(self.seconds),
-        )
-        os.replace(aside, file)
+        with file_aside(Path(file)) as aside, aside.open("wb") as stream:
+            np.savez_compressed(
+                stream,
+                orders=self.orders.astype(np.int16),
+                predictions=self.predictions,
+                trained=self.trained,
+                targets=self.targets,
+                metric=np.array(self.metric),
+                seconds=np.array(self.seconds),
+            )
 
     @classmethod
     def load(cls, file: str | Path) -> Probe:
@@ -409,7 +406,7 @@ class _Matrix:
         rows[:] = UNSEEN[kind]
         rows.flush()
         matrix = cls(rows, notes, 0.0)
-        _write_json(notes, {"about": about, "seconds": 0.0})
+        _write_notes(notes, {"about": about, "seconds": 0.0})
         return matrix
 
     def has(self, row: int) -> bool:
@@ -423,7 +420,7 @@ class _Matrix:
         self.seconds += seconds
         if self.notes is not None:
             self.rows.flush()
-            _write_json(self.notes, _read_notes(self.notes) | {"seconds": self.seconds})
+            _write_notes(self.notes, _read_notes(self.notes) | {"seconds": self.seconds})
 
 
 def _fingerprint(
@@ -458,7 +455,5 @@ def _read_notes(file: Path) -> dict:
         raise LabError(f"{file} is damaged ({error}); delete its folder and run again") from error
 
 
-def _write_json(file: Path, content: object) -> None:
-    aside = file.with_suffix(f".{os.getpid()}.part")
-    aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(aside, file)
+def _write_notes(file: Path, notes: dict) -> None:
+    write_text(file, json.dumps(notes, indent=1) + "\n")

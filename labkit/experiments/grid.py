@@ -9,12 +9,11 @@ later.
 from __future__ import annotations
 
 import json
-import os
 import platform
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -22,7 +21,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from labkit.core import statistics
+from labkit.core import files, statistics
+from labkit.core import recipe as core_recipe
 from labkit.core.backbones import has_bf16
 from labkit.core.engines import Engine, Job, silent
 from labkit.core.errors import LabError
@@ -44,24 +44,16 @@ OnProgress = Callable[[int, int, str], None]
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a prompt is trained: the settings that rows of one experiment share or vary."""
+class Recipe(core_recipe.Recipe):
+    """How a prompt starts and is trained: what rows of one experiment share or vary."""
 
+    clip: float | None = None
     length: int = 20
     init: str = "vocab"
-    steps: int = 200
-    batch_size: int = 16
-    lr: float = 3e-3
-    optimizer: str = "adam"
-    schedule: str = "constant"
-    warmup: int = 0
-    weight_decay: float = 0.0
-    clip: float | None = None
-    evaluate_every: int | None = None
 
     def fit_options(self) -> dict:
-        """What of it :func:`labkit.core.tuning.fit` takes."""
-        return {k: v for k, v in asdict(self).items() if k not in ("length", "init")}
+        """What of it :func:`labkit.core.tuning.fit` takes by name."""
+        return self.training_fields()
 
 
 @dataclass(frozen=True)
@@ -386,16 +378,8 @@ def _write(file: Path, result: dict, experiment: Experiment) -> None:
     result["summary"] = summarise(result["rows"])
     result["verdict"] = judge(result["rows"], experiment.claims)
     report = experiment.report or as_markdown
-    write_aside(file, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
-    file.with_suffix(".md").write_text(report(result), encoding="utf-8")
-
-
-def write_aside(file: Path, text: str) -> None:
-    """Write aside, then move into place: a reader never sees half a file."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_suffix(f".{os.getpid()}.part")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, file)
+    files.write_text(file, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    files.write_text(file.with_suffix(".md"), report(result))
 
 
 def as_markdown(result: Mapping) -> str:

@@ -260,7 +260,8 @@ def _same_row(setting: TrainingSetting, task: str, seed: int, place: Place) -> d
         return None
     for file in sorted(place.out.glob(f"*-{short(setting.backbone)}-{task}.json")):
         for row in json.loads(file.read_text(encoding="utf-8"))["rows"]:
-            if row["method"] == "prompt" and wanted.items() <= row.items():
+            made = {**asdict(Recipe()), **row}  # a row may be older than a field of the recipe
+            if row["method"] == "prompt" and wanted.items() <= made.items():
                 return {**row, "setting": setting.name}
     return None
 

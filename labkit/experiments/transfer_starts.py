@@ -17,6 +17,7 @@ import numpy as np
 from torch import Tensor
 
 from labkit.core.errors import LabError
+from labkit.core.files import write_text
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import Task, load_task
 from labkit.core.tuning import fit
@@ -28,7 +29,6 @@ from labkit.experiments.grid import (
     file_name,
     report_head,
     short,
-    write_aside,
 )
 from labkit.experiments.training import scores_of, shared_backbone
 from labkit.experiments.transfer import (
@@ -140,7 +140,7 @@ def _trained(
         "seconds": round(history.seconds, 1),
         **scores_of(evaluate(model, start, task, "test", limit=limit)),
     }
-    write_aside(file, json.dumps(training))
+    write_text(file, json.dumps(training))
     return training
 
 
