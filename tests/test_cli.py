@@ -552,7 +552,7 @@ def test_tune_follows_the_recipe_where_nothing_is_given(
         *("--verbalizer", WORDS, "--length", LENGTH, "--json"),
     ]
     command = lab(*plain, "--out", tmp_path / "p").json["command"]
-    for name, value in recipe.fit_options().items():
+    for name, value in recipe.training_fields().items():
         assert value is None or f"--{name.replace('_', '-')} {value}" in command
     other = lab(*plain, "--schedule", "cosine", "--out", tmp_path / "q").json["command"]
     assert "--schedule cosine" in other

@@ -136,7 +136,7 @@ def test_the_oracle_keeps_the_source_that_trains_best(
     folder, task = tiny_folder("bert-encoder"), quick("cr")
     backbone = tiny_backbone("bert-encoder")
     model = PromptedModel.for_task(backbone, task)
-    options = transfer.RECIPES["encoder"].fit_options() | {"evaluate_every": 1}
+    options = transfer.RECIPES["encoder"].training_fields() | {"evaluate_every": 1}
     found = {}
     for seed, source in enumerate(TASKS[1:]):
         prompt = SoftPrompt(torch.randn(3, backbone.hidden_size, generator=torch.manual_seed(seed)))

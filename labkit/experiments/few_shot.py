@@ -68,7 +68,7 @@ def few_shot_row(setting: FewShotSetting, task: Task, seed: int, place: Place) -
         model,
         prompt,
         few,
-        **setting.recipe.fit_options(),
+        setting.recipe,
         seed=seed,
         on_step=lambda step, *_: place.tell(step, setting.recipe.steps, f"training {step}"),
     )
@@ -119,7 +119,7 @@ def _pretrained(setting: FewShotSetting, backbone: Backbone, place: Place) -> So
     model = PromptedModel.for_task(backbone, data)
     recipe = replace(RECIPES[backbone.readout], length=setting.recipe.length)
     prompt = initialise(recipe.init, backbone, recipe.length, model.verbalizer, 0)
-    fit(model, prompt, data, **recipe.fit_options())
+    fit(model, prompt, data, recipe)
     save_prompt(kept, prompt, model, command=place.command, seed=0)
     return load_prompt(kept)[0]
 

@@ -82,7 +82,7 @@ def _fine_tuned(setting: GlueSetting, task: Task, seed: int, limit: int, place: 
         model,
         None,
         task,
-        **recipe.fit_options(),
+        recipe,
         seed=seed,
         limit=order.training_examples(setting, task),
         checkpoint=checkpoint,

@@ -51,10 +51,6 @@ class Recipe(core_recipe.Recipe):
     length: int = 20
     init: str = "vocab"
 
-    def fit_options(self) -> dict:
-        """What of it :func:`labkit.core.tuning.fit` takes by name."""
-        return self.training_fields()
-
 
 @dataclass(frozen=True)
 class Setting:

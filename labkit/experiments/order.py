@@ -148,7 +148,7 @@ def trained_prompt(
         model,
         prompt,
         task,
-        **recipe.fit_options(),
+        recipe,
         seed=seed,
         limit=training_examples(setting, task),
         checkpoint=checkpoint,

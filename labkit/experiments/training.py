@@ -130,7 +130,7 @@ def trained(
             model,
             prompt,
             task,
-            **recipe.fit_options(),
+            recipe,
             seed=seed,
             checkpoint=checkpoint,
             resume=checkpoint is not None,

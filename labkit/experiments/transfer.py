@@ -123,7 +123,7 @@ def fit_apart(
         model,
         prompt,
         task.with_splits(train=examples),
-        **recipe.fit_options(),
+        recipe,
         seed=seed,
         on_step=lambda step, _loss, _value: place.tell(step, 2 * recipe.steps, f"step {step}"),
     )

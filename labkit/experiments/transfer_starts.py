@@ -125,7 +125,7 @@ def _trained(
         model,
         start,
         task,
-        **recipe.fit_options(),
+        recipe,
         seed=seed,
         limit=TRAINING_EXAMPLES,
         validation_limit=VALIDATION,
@@ -187,8 +187,8 @@ def _alike(
 ) -> dict[str, float]:
     """Likeness of the sources to the target's own prompt after a few steps, the highest first."""
     own = _fresh(setting, model, seed)
-    options = setting.recipe.fit_options() | {"steps": EMBEDDING_STEPS, "evaluate_every": None}
-    fit(model, own, task, **options, seed=seed, limit=TRAINING_EXAMPLES)
+    short = {"steps": EMBEDDING_STEPS, "evaluate_every": None}
+    fit(model, own, task, setting.recipe, **short, seed=seed, limit=TRAINING_EXAMPLES)
     return likeness(own.weight.detach(), library)
 
 
