@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 
 _HOME = {
-    "load_backbone": "labkit.core.backbones",
+    "load_backbone": "labkit.core.loading",
     "load_task": "labkit.core.tasks",
     "Template": "labkit.core.templates",
     "Verbalizer": "labkit.core.templates",

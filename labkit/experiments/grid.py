@@ -23,9 +23,9 @@ import torch
 from numpy.typing import NDArray
 
 from labkit.core import statistics
-from labkit.core.backbones import has_bf16
 from labkit.core.engines import Engine, Job, silent
 from labkit.core.errors import LabError
+from labkit.core.loading import has_bf16
 from labkit.core.scoring import matrix_rate
 from labkit.core.tasks import Task, load_task
 
