@@ -186,7 +186,8 @@ def _batch_scores(
     labels: Labels,
     prefix: Prefix,
 ) -> Tensor:
-    scores = backbone.word_scores(batch, vectors, labels.words, prefix)  # (B, W)
+    known = {"prefix": prefix} if prefix else {}
+    scores = backbone.word_scores(batch, vectors, labels.words, **known)  # (B, W)
     return torch.stack(
         [backbone.combine(scores[:, list(words)]) for words in labels.classes], dim=-1
     )
