@@ -8,6 +8,10 @@ from __future__ import annotations
 
 import importlib
 
+from labkit.core.threads import sleep_while_waiting
+
+sleep_while_waiting()  # before anything imports torch
+
 _HOME = {
     "load_backbone": "labkit.core.loading",
     "load_task": "labkit.core.tasks",
