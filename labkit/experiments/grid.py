@@ -23,17 +23,17 @@ import torch
 from numpy.typing import NDArray
 
 from labkit.core import statistics
-from labkit.core.backbones import has_bf16
+from labkit.core.bundled import bundled
 from labkit.core.engines import Engine, Job, silent
 from labkit.core.errors import LabError
+from labkit.core.loading import has_bf16
 from labkit.core.scoring import matrix_rate
 from labkit.core.tasks import Task, load_task
 
 PROFILES = ("small", "full")
 TASK = "rt-polarity"
 
-DATA = Path(__file__).parents[2] / "data"
-PROMPTS, REFERENCE = DATA / "prompts", DATA / "reference"
+PROMPTS, REFERENCE = bundled("prompts"), bundled("reference")
 """Trained prompts and results of longer runs that come with the course."""
 
 REACHED = 0.4

@@ -8,9 +8,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from labkit.core import scoring
-from labkit.core.encoding import Encoded
 from labkit.core.prompted_model import PromptedModel
+from labkit.core.sequences import Encoded, collate
 from labkit.core.tasks import Example
 from labkit.course.figures.attention import AnswerAttention
 from labkit.course.figures.data_flow import Piece
@@ -64,7 +63,7 @@ def answer_attention(model: PromptedModel, prompt: nn.Module | None, text: str) 
     with torch.no_grad():
         vectors = model.vectors(prompt)
     (sequence,) = model.encode([_example(model, text)], vectors)
-    batch = scoring.collate([sequence], model.backbone.device)
+    batch = collate([sequence], model.backbone.device)
     shares = model.backbone.answer_attention(batch, vectors)[0]  # (layers, heads, T)
     return AnswerAttention(_pieces(model, sequence), sequence.answer, shares.cpu().numpy())
 

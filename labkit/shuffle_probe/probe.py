@@ -15,13 +15,8 @@ Source: Liu, Cheng and Liu 2024, section 2 (tables 1–6).
 
 from __future__ import annotations
 
-import hashlib
-import itertools
-import json
-import math
 import os
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from zipfile import BadZipFile
@@ -35,125 +30,9 @@ from labkit.core import scoring, statistics
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel, for_classes, interpolate
 from labkit.core.statistics import Counts, Difference
-from labkit.core.tasks import Example, Task
-
-FEW = 5040
-"""Up to this many orders are listed and drawn from; of more, distinct ones are drawn at random."""
-
-Orders = NDArray[np.int64]
-"""(R, P): row r is the order in which the P virtual tokens stand; entry i is which one is i-th."""
-
-
-# ---- orders ----
-
-
-@dataclass(frozen=True)
-class Shuffle:
-    """Which virtual tokens may change places.
-
-    Attributes:
-        unit: virtual tokens that stay together, in blocks counted from the first one that moves;
-            where the length is no multiple of it, the last block is shorter.
-        fixed: (first, last) virtual tokens kept in place, counted from 0, both included, as in the
-            paper's table 3; the others are shuffled.
-    """
-
-    unit: int = 1
-    fixed: tuple[int, int] | None = None
-
-    def blocks(self, length: int) -> list[list[int]]:
-        """The blocks that change places, as lists of virtual tokens.
-
-        Raises:
-            LabError: for a unit or a fixed part that leaves nothing to shuffle.
-        """
-        if self.unit < 1:
-            raise LabError(f"unit={self.unit}: a block has at least one virtual token")
-        moving = [i for i in range(length) if not self._is_fixed(i, length)]
-        blocks = [moving[i : i + self.unit] for i in range(0, len(moving), self.unit)]
-        if len(blocks) < 2:
-            kept = "" if self.fixed is None else " with {}-{} fixed".format(*self.fixed)
-            raise LabError(
-                f"a prompt of {length} virtual tokens in blocks of {self.unit}{kept} has no other "
-                "order; take shorter blocks, or fix fewer"
-            )
-        return blocks
-
-    def available(self, length: int) -> int:
-        """How many distinct orders there are besides the trained one."""
-        return math.factorial(len(self.blocks(length))) - 1
-
-    def draw(self, length: int, count: int, seed: int = 0) -> Orders:
-        """Distinct orders, never the trained one: (R, P), R = count or all that there are.
-
-        Args:
-            length: P, virtual tokens of the prompt.
-        """
-        if count < 1:
-            raise LabError(f"permutations={count}: draw at least one order")
-        blocks = self.blocks(length)
-        random = np.random.default_rng(seed)
-        places = _distinct(len(blocks), min(count, self.available(length)), random)
-        return np.array([self._laid(blocks, row, length) for row in places])
-
-    def _laid(self, blocks: list[list[int]], arranged: Sequence[int], length: int) -> list[int]:
-        """Blocks in a new arrangement, in the places that the moving tokens leave."""
-        moved = iter(token for block in arranged for token in blocks[block])
-        return [i if self._is_fixed(i, length) else next(moved) for i in range(length)]
-
-    def _is_fixed(self, index: int, length: int) -> bool:
-        if self.fixed is None:
-            return False
-        first, last = self.fixed
-        if not 0 <= first <= last < length:
-            raise LabError(
-                f"fixed part {first}-{last}: a prompt of {length} has the virtual tokens "
-                f"0-{length - 1}"
-            )
-        return first <= index <= last
-
-    def __str__(self) -> str:
-        unit = "single virtual tokens" if self.unit == 1 else f"blocks of {self.unit}"
-        return unit if self.fixed is None else "{}, {}-{} fixed".format(unit, *self.fixed)
-
-
-def reversal(length: int) -> Orders:
-    """The trained order backwards: (1, P)."""
-    return np.arange(length)[::-1][None].copy()
-
-
-def rotations(length: int) -> Orders:
-    """Every shift by 1 … P−1 places: (P−1, P)."""
-    return np.stack([np.roll(np.arange(length), shift) for shift in range(1, length)])
-
-
-def swaps(length: int) -> Orders:
-    """Every exchange of two virtual tokens: (P(P−1)/2, P), pairs as `itertools.combinations`."""
-    orders = np.tile(np.arange(length), (math.comb(length, 2), 1))
-    for row, (i, j) in enumerate(itertools.combinations(range(length), 2)):
-        orders[row, [i, j]] = j, i
-    return orders
-
-
-NAMED = {"reversal": reversal, "rotations": rotations, "swaps": swaps}
-
-
-def _distinct(count: int, wanted: int, random: np.random.Generator) -> list[tuple[int, ...]]:
-    """``wanted`` distinct permutations of ``count`` things, the identity left out."""
-    identity = tuple(range(count))
-    if math.factorial(count) <= FEW:
-        others = [p for p in itertools.permutations(range(count)) if p != identity]
-        chosen = random.permutation(len(others))[:wanted]
-        return [others[i] for i in chosen]
-    drawn: dict[tuple[int, ...], None] = {}
-    while len(drawn) < wanted:
-        permutation = tuple(random.permutation(count).tolist())
-        if permutation != identity:
-            drawn[permutation] = None
-    return list(drawn)
-
-
-# ---- scoring them ----
+from labkit.core.tasks import Task
+from labkit.shuffle_probe.matrix import PredictionMatrix
+from labkit.shuffle_probe.orders import Orders, checked
 
 
 @dataclass(frozen=True)
@@ -323,8 +202,8 @@ def probe_order(
     examples = task.split(split) if limit is None else task.take(split, limit, seed=0)
     model = for_classes(model, task)
     vectors = model.vectors(prompt).detach()
-    orders = np.vstack([np.arange(len(vectors)), _checked(orders, len(vectors))])  # trained first
-    matrix = _Matrix.open(out, resume, model, vectors, task, examples, orders)
+    orders = np.vstack([np.arange(len(vectors)), checked(orders, len(vectors))])  # trained first
+    matrix = PredictionMatrix.open(out, resume, model, vectors, task, examples, orders)
     scorer = scoring.Scorer(model.backbone, model.encode(examples, vectors), model.labels())
     for row in range(len(orders)):
         if progress is not None:
@@ -351,114 +230,3 @@ def _predicted(scores: NDArray, task: Task) -> NDArray:
     if task.kind == "regression":
         return interpolate(scores, task.range)
     return scores.argmax(-1)
-
-
-def _checked(orders: Orders, length: int) -> Orders:
-    orders = np.asarray(orders)
-    if orders.ndim != 2 or not len(orders) or orders.shape[1] != length:
-        raise LabError(
-            f"orders of shape {orders.shape}: give (R, {length}), one row per order of the "
-            f"prompt's {length} virtual tokens"
-        )
-    if not (np.sort(orders, axis=1) == np.arange(length)).all():
-        raise LabError(f"an order must name each of the virtual tokens 0-{length - 1} once")
-    return orders
-
-
-UNSEEN = {np.dtype(np.int16): -1, np.dtype(np.float32): np.nan}
-"""Marks in the prediction matrix where nothing has been scored yet, by its type."""
-
-
-class _Matrix:
-    """The prediction matrix (R+1, N), in memory or in a file that grows row by row."""
-
-    def __init__(self, rows: NDArray, notes: Path | None, seconds: float) -> None:
-        self.rows, self.notes, self.seconds = rows, notes, seconds
-
-    @classmethod
-    def open(
-        cls,
-        out: str | Path | None,
-        resume: bool,
-        model: PromptedModel,
-        vectors: torch.Tensor,
-        task: Task,
-        examples: Sequence[Example],
-        orders: Orders,
-    ) -> _Matrix:
-        kind = np.dtype(np.float32 if task.kind == "regression" else np.int16)
-        shape = (len(orders), len(examples))
-        if out is None:
-            return cls(np.full(shape, UNSEEN[kind], kind), None, 0.0)
-        folder = Path(out)
-        notes, file = folder / "probe.json", folder / "predictions.npy"
-        about = _fingerprint(model, vectors, task, examples, orders)
-        if notes.is_file() and file.is_file():
-            known = _read_notes(notes)
-            if known.get("about") != about:
-                raise LabError(f"{folder} holds another probe; choose another folder")
-            if not resume:
-                raise LabError(
-                    f"{folder} holds this probe already; go on with --resume, or choose another "
-                    "folder"
-                )
-            rows = np.load(file, mmap_mode="r+")
-            return cls(rows, notes, known["seconds"])
-        folder.mkdir(parents=True, exist_ok=True)
-        rows = np.lib.format.open_memmap(file, "w+", kind, shape)
-        rows[:] = UNSEEN[kind]
-        rows.flush()
-        matrix = cls(rows, notes, 0.0)
-        _write_json(notes, {"about": about, "seconds": 0.0})
-        return matrix
-
-    def has(self, row: int) -> bool:
-        """Whether the row is whole: a run that was killed while writing left a mark in it."""
-        predictions = self.rows[row]
-        unseen = np.isnan(predictions) if predictions.dtype.kind == "f" else predictions < 0
-        return not unseen.any()
-
-    def put(self, row: int, predictions: NDArray, seconds: float) -> None:
-        self.rows[row] = predictions
-        self.seconds += seconds
-        if self.notes is not None:
-            self.rows.flush()
-            _write_json(self.notes, _read_notes(self.notes) | {"seconds": self.seconds})
-
-
-def _fingerprint(
-    model: PromptedModel,
-    vectors: torch.Tensor,
-    task: Task,
-    examples: Sequence[Example],
-    orders: Orders,
-) -> dict[str, str]:
-    """What has to be the same for a probe to be continued."""
-    return {
-        "prompt": _digest(vectors.float().cpu().numpy().tobytes()),
-        "orders": _digest(orders.astype(np.int64).tobytes()),
-        "examples": _digest(repr([example.id for example in examples]).encode()),
-        "task": task.name,
-        "backbone": model.backbone.name,
-        "dtype": str(model.backbone.dtype),
-        "template": model.template.text,
-        "words": str(model.verbalizer.words),
-        "layout": f"bos={model.bos}, positions={model.positions}",
-    }
-
-
-def _digest(data: bytes) -> str:
-    return hashlib.sha256(data).hexdigest()[:16]
-
-
-def _read_notes(file: Path) -> dict:
-    try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise LabError(f"{file} is damaged ({error}); delete its folder and run again") from error
-
-
-def _write_json(file: Path, content: object) -> None:
-    aside = file.with_suffix(f".{os.getpid()}.part")
-    aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(aside, file)
