@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from labkit import experiments
-from labkit.core.backbones import load_backbone
 from labkit.core.errors import LabError
+from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.templates import Verbalizer
 from labkit.experiments import grid, parameters, peft_rows, template_family

@@ -49,7 +49,7 @@ def evaluate(
     """Score a hard prompt, or a saved soft prompt, with its 95 % interval."""
     with verb(as_json), progress("scoring") as update:
         from labkit.core import prompted_model
-        from labkit.core.backbones import load_backbone
+        from labkit.core.loading import load_backbone
         from labkit.core.tasks import load_task
         from labkit.soft_prompt import load_for
 
@@ -105,7 +105,7 @@ def tune(
     """
     again = "stopped; the same command with --resume goes on from the last saved step"
     with verb(as_json, again), progress("preparing") as update:
-        from labkit.core.backbones import load_backbone
+        from labkit.core.loading import load_backbone
         from labkit.core.tasks import load_task
         from labkit.experiments import RECIPES
         from labkit.p_tuning import PromptEncoder
@@ -238,7 +238,7 @@ def probe(
     with verb(as_json, again), progress("probing") as update:
         from labkit import shuffle_probe
         from labkit.core import prompted_model
-        from labkit.core.backbones import load_backbone
+        from labkit.core.loading import load_backbone
         from labkit.core.tasks import load_task
         from labkit.soft_prompt import load_for, load_prompt
 
@@ -333,7 +333,7 @@ def sort(
     """Look for a better order of a prompt's virtual tokens: chosen on train, reported on test."""
     with verb(as_json), progress("sorting") as update:
         from labkit import lstm_sorter
-        from labkit.core.backbones import load_backbone
+        from labkit.core.loading import load_backbone
         from labkit.core.tasks import load_task
         from labkit.soft_prompt import SoftPrompt, load_for, load_prompt, save_prompt
 

@@ -39,7 +39,7 @@ def transfer_similarity(
     """How alike saved prompts are; higher is more alike."""
     with verb(as_json):
         from labkit import prompt_transfer
-        from labkit.core.backbones import load_backbone
+        from labkit.core.loading import load_backbone
 
         prompts = [prompt_transfer.read_prompt(file) for file in files]
         if metric == "neurons" and backbone is None:
@@ -117,7 +117,7 @@ def transfer_retrieve(
     """Rank a library of prompts by likeness to a task, and save the start that it gives."""
     with verb(as_json), progress("retrieving") as update:
         from labkit import prompt_transfer
-        from labkit.core.backbones import load_backbone
+        from labkit.core.loading import load_backbone
         from labkit.core.tasks import load_task
         from labkit.core.tuning import fit
         from labkit.experiments import RECIPES
@@ -172,7 +172,7 @@ def transfer_pretrain(
     """Pre-train a prompt on plain text, the editorials (PPT), and save it as a start."""
     with verb(as_json), progress("preparing") as update:
         from labkit import prompt_transfer
-        from labkit.core.backbones import load_backbone
+        from labkit.core.loading import load_backbone
         from labkit.core.prompted_model import evaluate
         from labkit.core.tuning import fit
         from labkit.experiments import RECIPES

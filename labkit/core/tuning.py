@@ -31,15 +31,11 @@ from torch.nn import functional as F
 from transformers.optimization import Adafactor
 
 from labkit.core import scoring
-from labkit.core.encoding import Encoded
 from labkit.core.errors import LabError
 from labkit.core.files import file_aside
 from labkit.core.prompted_model import PromptedModel, evaluate, for_classes
-from labkit.core.recipe import (
-    Recipe,
-    require_not_negative,
-    require_positive,
-)
+from labkit.core.recipe import Recipe, require_not_negative, require_positive
+from labkit.core.sequences import Encoded
 from labkit.core.tasks import Example, Task
 
 OnStep = Callable[[int, float, float | None], None]
@@ -155,7 +151,7 @@ class _Run:
         self.sequences = model.encode(examples, vectors)
         self.targets = targets(examples, task)  # (N, C)
         self.labels = model.labels()
-        self.leading = scoring.leading_length(model.backbone, self.sequences)
+        self.prefix = model.backbone.prefix_of(self.sequences)
         self._epoch: tuple[int, list[list[int]]] = (-1, [])
 
     @property
@@ -201,7 +197,7 @@ class _Run:
     def _loss(self, sequences: list[Encoded], targets: Tensor) -> Tensor:
         vectors = self.model.vectors(self.prompt)
         backbone = self.model.backbone
-        scores = scoring.training_scores(backbone, sequences, vectors, self.labels, self.leading)
+        scores = scoring.training_scores(backbone, sequences, vectors, self.labels, self.prefix)
         return F.cross_entropy(scores, targets.to(scores.device))
 
     def _evaluate_if_due(self) -> float | None:

@@ -13,7 +13,8 @@ from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
-from labkit.core.backbones import Backbone, load_backbone
+from labkit.core.backbones import Backbone
+from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import Difference, paired_difference
 from labkit.core.tasks import Task

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from labkit.audit.tables import printed, row
-from labkit.core.backbones import load_backbone
+from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import Difference, mean_interval, paired_difference
 from labkit.core.tasks import GLUE, SPLITS, TRAINED_ON, Task

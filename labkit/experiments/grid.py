@@ -23,10 +23,10 @@ from numpy.typing import NDArray
 
 from labkit.core import files, statistics
 from labkit.core import recipe as core_recipe
-from labkit.core.backbones import has_bf16
 from labkit.core.bundled import bundled
 from labkit.core.engines import Engine, Job, silent
 from labkit.core.errors import LabError
+from labkit.core.loading import has_bf16
 from labkit.core.scoring import matrix_rate
 from labkit.core.tasks import Task, load_task
 

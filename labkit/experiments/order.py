@@ -21,7 +21,7 @@ from dataclasses import asdict, dataclass, replace
 import torch
 
 from labkit.audit.tables import printed as printed_table
-from labkit.core.backbones import has_bf16
+from labkit.core.loading import has_bf16
 from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
 from labkit.core.statistics import Difference, difference_of_scores, flip_rate
 from labkit.core.tasks import Task

@@ -21,11 +21,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labkit.core import statistics
-from labkit.core.backbones import load_backbone
-from labkit.core.encoding import Encoded
 from labkit.core.errors import LabError
+from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel
-from labkit.core.scoring import collate
+from labkit.core.sequences import Encoded, collate
 from labkit.core.tasks import Task
 from labkit.core.templates import Verbalizer
 from labkit.core.tuning import epoch_batches

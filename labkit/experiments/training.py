@@ -21,8 +21,9 @@ import torch
 from torch import nn
 from transformers.optimization import Adafactor
 
-from labkit.core.backbones import Backbone, load_backbone
+from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
+from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
 from labkit.core.tasks import Task, load_task
 from labkit.core.tuning import History, fit
