@@ -20,6 +20,7 @@ from labkit.core import assets
 from labkit.core.attention import use_plain_products
 from labkit.core.backbones import READOUTS, Backbone
 from labkit.core.errors import LabError
+from labkit.core.fingerprints import weights_fingerprint
 from labkit.core.readouts import CausalBackbone, EncoderBackbone, MaskedBackbone, Seq2SeqBackbone
 
 _CLASSES = {
@@ -79,8 +80,10 @@ def load_backbone(
         use_plain_products(model)
     if name in assets.MODELS:
         exact = assets.ASSETS[name].version
+    elif Path(name).is_dir():
+        exact = weights_fingerprint(Path(name))
     else:
-        exact = revision or getattr(config, "_commit_hash", None) or ""
+        exact = getattr(config, "_commit_hash", None) or revision or ""
     # a local folder is known by its own name: where it lies is nobody else's business
     known_as = Path(name).resolve().name if Path(name).is_dir() else name
     backbone = _CLASSES[readout](

@@ -55,7 +55,7 @@ def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> d
     model, prompt = _prompt(setting, task, place)
     (shuffled,) = Shuffle().draw(len(prompt), 1, seed=0)  # the same one for all seeds
     start = list(range(len(prompt))) if setting.start == TRAINED else shuffled.tolist()
-    vectors = model.vectors(prompt).detach()
+    vectors = model.fixed_vectors(prompt)
     given = SoftPrompt(vectors[start])
     row = {
         "setting": setting.name,

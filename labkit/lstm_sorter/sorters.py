@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labkit.core.errors import LabError
+from labkit.core.modes import evaluating
 from labkit.position_enhancement import PositionEnhancement
 
 MODES = ("permutation", "printed")
@@ -198,7 +199,8 @@ def sortable(prompt: nn.Module) -> Tensor:
     Raises:
         LabError: for a single virtual token.
     """
-    vectors = prompt().detach().clone()
+    with torch.no_grad(), evaluating(prompt):
+        vectors = prompt().clone()
     if len(vectors) < 2:
         raise LabError(
             f"a prompt of {len(vectors)} virtual token has one order only; give at least 2"
