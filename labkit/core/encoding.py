@@ -93,7 +93,7 @@ class ExampleEncoder:
     def _segments(self, length: int, bos: str) -> list[_Stretch | _Ids]:
         before, after = self.backbone.special_tokens()
         if bos == "first" and not before:
-            before = [_special(self.backbone, "bos_token_id", "BOS token")]
+            before = [self.backbone.special_id("bos_token_id", "BOS token")]
         counts = iter(self.template.soft_counts(length) if self.template.has_soft else [])
         segments: list[_Stretch | _Ids] = []
         row = 0
@@ -119,7 +119,7 @@ class ExampleEncoder:
 
     def _mask_ids(self) -> tuple[int, ...]:
         if self.backbone.readout == "mlm":
-            return (_special(self.backbone, "mask_token_id", "mask token"),)
+            return (self.backbone.special_id("mask_token_id", "mask token"),)
         if self.backbone.readout == "seq2seq":
             return (sentinel_id(self.backbone),)
         return ()  # causal: the answer is what comes next
@@ -221,13 +221,6 @@ def sentinel_id(backbone: Backbone) -> int:
             f"{backbone.name} has no sentinel <extra_id_0>; take {{mask}} out of the template"
         )
     return ids[0]
-
-
-def _special(backbone: Backbone, name: str, spoken: str) -> int:
-    token = getattr(backbone.tokenizer, name)
-    if token is None:
-        raise LabError(f"the tokenizer of {backbone.name} has no {spoken}; use another layout")
-    return token
 
 
 def _drop_last_space(segments: list[_Stretch | _Ids]) -> None:
