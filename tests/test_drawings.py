@@ -20,7 +20,7 @@ from labkit.course.figures.data_flow import KINDS
 from labkit.course.figures.order_map import BINS, PALE, order_map
 from labkit.course.figures.prompt_plots import duels, length_duels, nearest_words
 from labkit.course.figures.trace import AnswerAttention, answer_attention
-from labkit.experiments import grid
+from labkit.experiments.base.rows import as_digits
 from labkit.soft_prompt import Neighbours, SoftPrompt
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -178,7 +178,7 @@ def test_the_neighbours_of_one_virtual_token_stand_beside_the_controls():
 
 def rows(answers: dict[str, list[list[int]]]) -> list[dict]:
     return [
-        {"setting": setting, "seed": seed, "correct": grid.as_digits(right)}
+        {"setting": setting, "seed": seed, "correct": as_digits(right)}
         for setting, by_seed in answers.items()
         for seed, right in enumerate(by_seed)
     ]

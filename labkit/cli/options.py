@@ -59,11 +59,20 @@ def read_verbalizer(line: str | None) -> dict[str, tuple[str, ...]] | None:
 
 
 def read_seeds(line: str) -> tuple[int, ...]:
-    """``0,1,2`` as numbers."""
-    parts = [part.strip() for part in line.split(",")]
-    if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
-        raise LabError(f"--seeds {line!r} are not distinct whole numbers; write them as 0,1,2")
-    return tuple(int(part) for part in parts)
+    """``0,1,2`` or ``0..2`` as numbers."""
+    seeds: list[int] = []
+    for part in (part.strip() for part in line.split(",")):
+        first, _, last = part.partition("..")
+        if not (first.isdecimal() and (last or first).isdecimal()) or ".." in part and not last:
+            raise _no_seeds(line)
+        seeds += range(int(first), int(last or first) + 1)
+    if not seeds or len(set(seeds)) < len(seeds):
+        raise _no_seeds(line)
+    return tuple(seeds)
+
+
+def _no_seeds(line: str) -> LabError:
+    return LabError(f"--seeds {line!r} are not distinct whole numbers; write them as 0,1,2 or 0..2")
 
 
 def read_range(line: str | None) -> tuple[int, int] | None:

@@ -25,7 +25,7 @@ from labkit.course.figures.drawings import (
 )
 from labkit.course.figures.plots import BELOW
 from labkit.course.figures.style import BLUE, GREY, INK, VERMILLION, CourseFigure, styled
-from labkit.experiments import grid
+from labkit.experiments.base.rows import paired_answers
 from labkit.soft_prompt import Neighbours
 
 ENTRY, COSINE_OF_ONE = 108, 105  # pixels: the room for a word, the bar of a cosine of one
@@ -51,7 +51,7 @@ def duels(rows: Sequence[Mapping], settings: Sequence[str]) -> dict[tuple[str, s
     """
     found = {}
     for first, second in combinations(settings, 2):
-        pairs = grid.paired_answers(rows, first, second)
+        pairs = paired_answers(rows, first, second)
         if pairs is None:
             raise LabError(f"{first} and {second} have no seed in common: run both with the same")
         one, other = pairs  # (seeds, N)
