@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -61,12 +62,12 @@ def read_verbalizer(line: str | None) -> dict[str, tuple[str, ...]] | None:
 def read_seeds(line: str) -> tuple[int, ...]:
     """``0,1,2`` or ``0..2`` as numbers."""
     seeds: list[int] = []
-    for part in (part.strip() for part in line.split(",")):
-        first, _, last = part.partition("..")
-        if not (first.isdecimal() and (last or first).isdecimal()) or ".." in part and not last:
+    for part in line.split(","):
+        ends = re.fullmatch(r"\s*(\d+)(?:\.\.(\d+))?\s*", part)
+        if ends is None or int(ends[2] or ends[1]) < int(ends[1]):
             raise _no_seeds(line)
-        seeds += range(int(first), int(last or first) + 1)
-    if not seeds or len(set(seeds)) < len(seeds):
+        seeds += range(int(ends[1]), int(ends[2] or ends[1]) + 1)
+    if len(set(seeds)) < len(seeds):
         raise _no_seeds(line)
     return tuple(seeds)
 
