@@ -18,13 +18,14 @@ import safetensors.torch
 import torch
 
 from conftest import ROOT
-from labkit import benchmarks, cli, experiments, shuffle_probe
+from labkit import benchmarks, cli, experiments
 from labkit.cli.folders import RUN_FOLDER
 from labkit.cli.options import command_line, read_verbalizer
 from labkit.core import assets, prompted_model, tuning
 from labkit.core.engines import Engine
 from labkit.core.errors import LabError
 from labkit.core.tasks import Task
+from labkit.shuffle_probe import matrix
 from labkit.soft_prompt import CARD, CONFIG, WEIGHTS
 
 TEMPLATE = "{text} It was {mask}"
@@ -552,7 +553,7 @@ def test_tune_follows_the_recipe_where_nothing_is_given(
         *("--verbalizer", WORDS, "--length", LENGTH, "--json"),
     ]
     command = lab(*plain, "--out", tmp_path / "p").json["command"]
-    for name, value in recipe.fit_options().items():
+    for name, value in recipe.training_fields().items():
         assert value is None or f"--{name.replace('_', '-')} {value}" in command
     other = lab(*plain, "--schedule", "cosine", "--out", tmp_path / "q").json["command"]
     assert "--schedule cosine" in other
@@ -592,15 +593,15 @@ def test_probe_goes_on_where_it_was_stopped(
     lab: Lab, probing: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = lab(*probing, "--json").json
-    put = shuffle_probe._Matrix.put
+    put = matrix.PredictionMatrix.put
 
-    def stop(self: shuffle_probe._Matrix, row: int, *rest: object) -> None:
+    def stop(self: matrix.PredictionMatrix, row: int, *rest: object) -> None:
         if row == 3:
             raise KeyboardInterrupt
         put(self, row, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shuffle_probe._Matrix, "put", stop)
+        patch.setattr(matrix.PredictionMatrix, "put", stop)
         outcome = lab(*probing, "--out", tmp_path / "p")
     assert outcome.code == 130 and "--resume" in outcome.err
     assert_refused(lab(*probing, "--out", tmp_path / "p"), "--resume")

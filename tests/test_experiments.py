@@ -90,7 +90,7 @@ def test_the_same_row_is_not_trained_twice(tiny_folder, tmp_path, monkeypatch):
     trained = []
     inner = training.fit
     monkeypatch.setattr(
-        training, "fit", lambda *a, **o: trained.append(f"{o['lr']:g}") or inner(*a, **o)
+        training, "fit", lambda *a, **o: trained.append(f"{a[3].lr:g}") or inner(*a, **o)
     )
     second = run("learning-rate", tiny_folder("llama"), tmp_path, seeds=(0,))
     shared = next(row for row in first["rows"] if row["setting"] == "vocab")

@@ -59,9 +59,9 @@ def test_pre_trained_prompts_start_from_the_one_that_was_kept(
     vectors, starts = load_prompt(kept)[0]().detach(), []
     inner = few_shot.fit
 
-    def spy(model, prompt, task, **options):
+    def spy(model, prompt, *args, **options):
         starts.append(prompt().detach().clone())
-        return inner(model, prompt, task, **options)
+        return inner(model, prompt, *args, **options)
 
     monkeypatch.setattr(few_shot, "fit", spy)
     monkeypatch.setattr(few_shot, "METHODS", (PRETRAINED,))

@@ -10,8 +10,8 @@ import pytest
 
 from labkit import experiments
 from labkit.audit.tables import printed
-from labkit.core.backbones import load_backbone
 from labkit.core.engines import LocalEngine
+from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.experiments import order, order_report, order_tables
 from labkit.experiments.base import runner

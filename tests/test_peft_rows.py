@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from labkit import experiments
-from labkit.core.backbones import load_backbone
 from labkit.core.errors import LabError
+from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.templates import Verbalizer
 from labkit.core.tuning import fit
@@ -41,7 +41,7 @@ def test_only_pefts_parts_move(tiny_folder, tiny_task, method):
     frozen = {n: p.clone() for n, p in model.named_parameters() if not p.requires_grad}
     free = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
     recipe = Recipe(steps=3, batch_size=4, lr=1e-2, schedule="linear")
-    losses = fit(model, None, tiny_task, **recipe.fit_options()).losses
+    losses = fit(model, None, tiny_task, recipe).losses
     assert len(losses) == 3
     now = dict(model.named_parameters())
     assert all(torch.equal(now[name], value) for name, value in frozen.items())

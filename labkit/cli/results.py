@@ -63,7 +63,7 @@ def run(
         check_writable(out)
         from labkit import experiments
         from labkit.core import assets
-        from labkit.course.figures.plots import result_figure
+        from labkit.course.figures.results import result_figure
 
         size = read_profile(profile) or assets.profile()
         if size == "full":

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from torch import Tensor
 
-from labkit.core.backbones import readout_of
 from labkit.core.errors import LabError
+from labkit.core.loading import readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import Difference, paired_difference
 from labkit.core.tasks import Task, load_task

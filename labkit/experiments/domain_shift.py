@@ -13,7 +13,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from labkit.core.backbones import readout_of
+from labkit.core.loading import readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import Difference, paired_difference
 from labkit.core.tasks import Task, load_task, without_overlap

@@ -14,7 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from labkit.core.backbones import Backbone, load_backbone, readout_of
+from labkit.core.backbones import Backbone
+from labkit.core.loading import load_backbone, readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import Difference, paired_difference
 from labkit.core.tasks import Task
@@ -68,7 +69,7 @@ def few_shot_row(setting: FewShotSetting, task: Task, seed: int, place: Place) -
         model,
         prompt,
         few,
-        **setting.recipe.fit_options(),
+        setting.recipe,
         seed=seed,
         on_step=lambda step, *_: place.tell(step, setting.recipe.steps, f"training {step}"),
     )
@@ -118,7 +119,7 @@ def _pretrained(setting: FewShotSetting, backbone: Backbone, place: Place) -> So
     prompt = initialise(recipe.init, backbone, recipe.length, model.verbalizer, 0)
 
     def train(_checkpoint: Path) -> dict:
-        fit(model, prompt, data, **recipe.fit_options())
+        fit(model, prompt, data, recipe)
         return {}
 
     digest = digest_of([asdict(recipe), PRETRAINING_EXAMPLES, *model_identity(setting.backbone)])

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 from labkit.audit.tables import printed, row
-from labkit.core.backbones import load_backbone
+from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import Difference, mean_interval, paired_difference
 from labkit.core.tasks import GLUE, SPLITS, TRAINED_ON, Task
@@ -77,7 +77,7 @@ def _fine_tuned(setting: GlueSetting, task: Task, seed: int, limit: int, place: 
         model,
         None,
         task,
-        **recipe.fit_options(),
+        recipe,
         seed=seed,
         limit=order.training_examples(setting, task),
         checkpoint=checkpoint,

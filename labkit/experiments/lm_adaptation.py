@@ -8,8 +8,9 @@ import numpy as np
 import torch
 from transformers.optimization import Adafactor
 
-from labkit.core.backbones import Backbone, load_backbone
+from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
+from labkit.core.loading import load_backbone
 from labkit.core.tasks import load_task
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from labkit.audit.tables import printed as printed_table
-from labkit.core.backbones import has_bf16
+from labkit.core.loading import has_bf16
 from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
 from labkit.core.statistics import Difference, difference_of_scores, flip_rate
 from labkit.core.tasks import Task
@@ -116,7 +116,7 @@ def trained_prompt(
             model,
             prompt,
             task,
-            **recipe.fit_options(),
+            recipe,
             seed=seed,
             limit=limit,
             checkpoint=checkpoint,

@@ -19,9 +19,11 @@ import torch
 from torch import Tensor, nn
 
 from labkit.core import statistics
-from labkit.core.backbones import Backbone, Batch, Pieces, load_backbone
+from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
+from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.sequences import NO_PREFIX, Batch, Pieces, Prefix
 from labkit.core.tasks import Task
 from labkit.core.templates import Verbalizer
 from labkit.core.tuning import fit
@@ -68,13 +70,23 @@ class PeftBackbone(Backbone):
                 "models"
             )
         super().__init__(
-            backbone.name, backbone.model, backbone.tokenizer, revision=backbone.revision
+            backbone.name,
+            backbone.model,
+            backbone.tokenizer,
+            max_length=backbone.max_length,
+            revision=backbone.revision,
         )
         with warnings.catch_warnings():  # PEFT calls transformers by a name that is going away
             warnings.simplefilter("ignore", FutureWarning)
             self.adapted = _adapt(backbone.model, method, length)
 
-    def word_scores(self, batch: Batch, vectors: Tensor | None, words: Sequence[Pieces]) -> Tensor:
+    def word_scores(
+        self,
+        batch: Batch,
+        vectors: Tensor | None,
+        words: Sequence[Pieces],
+        prefix: Prefix = NO_PREFIX,
+    ) -> Tensor:
         """As in :class:`labkit.core.backbones.Backbone`, for words of one piece."""
         if any(len(word) > 1 for word in words):
             raise LabError("PEFT's rows are for label words of one piece; choose others")
@@ -120,7 +132,7 @@ def peft_row(setting: PeftSetting, task: Task, seed: int, place: Place) -> dict:
         model,
         None,
         task,
-        **recipe.fit_options(),
+        recipe,
         seed=seed,
         on_step=lambda step, *_: place.tell(step, recipe.steps, f"training {step}"),
     )

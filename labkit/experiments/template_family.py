@@ -107,7 +107,7 @@ def family_row(setting: FamilySetting, task: Task, seed: int, place: Place) -> d
         model,
         prompt,
         task,
-        **setting.recipe.fit_options(),
+        setting.recipe,
         seed=seed,
         checkpoint=checkpoint,
         resume=True,

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from torch import nn
 
-from labkit.core.backbones import load_backbone
+from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
 from labkit.core.tasks import Task
 from labkit.core.tuning import History, fit
@@ -80,7 +80,7 @@ def trained(
             model,
             prompt,
             task,
-            **recipe.fit_options(),
+            recipe,
             seed=seed,
             checkpoint=checkpoint,
             resume=checkpoint is not None,

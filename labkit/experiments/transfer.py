@@ -20,8 +20,8 @@ import torch
 from torch import nn
 
 from labkit.core import assets
-from labkit.core.backbones import readout_of
 from labkit.core.errors import LabError
+from labkit.core.loading import readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import Task, load_task, without_overlap
 from labkit.core.tuning import fit
@@ -130,7 +130,7 @@ def fit_apart(
         model,
         prompt,
         task.with_splits(train=examples),
-        **recipe.fit_options(),
+        recipe,
         seed=seed,
         on_step=lambda step, _loss, _value: place.tell(step, 2 * recipe.steps, f"step {step}"),
     )

@@ -15,8 +15,8 @@ from dataclasses import asdict, dataclass, replace
 import numpy as np
 from torch import Tensor
 
-from labkit.core.backbones import readout_of
 from labkit.core.errors import LabError
+from labkit.core.loading import readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import Task, load_task
 from labkit.core.tuning import fit
@@ -137,7 +137,7 @@ def _training(
         model,
         start,
         task,
-        **recipe.fit_options(),
+        recipe,
         seed=seed,
         limit=TRAINING_EXAMPLES,
         validation_limit=VALIDATION,
@@ -197,8 +197,8 @@ def _alike(
 ) -> dict[str, float]:
     """Likeness of the sources to the target's own prompt after a few steps, the highest first."""
     own = _fresh(setting, model, seed)
-    options = setting.recipe.fit_options() | {"steps": EMBEDDING_STEPS, "evaluate_every": None}
-    fit(model, own, task, **options, seed=seed, limit=TRAINING_EXAMPLES)
+    brief = {"steps": EMBEDDING_STEPS, "evaluate_every": None}
+    fit(model, own, task, setting.recipe, **brief, seed=seed, limit=TRAINING_EXAMPLES)
     return likeness(own.weight.detach(), library)
 
 

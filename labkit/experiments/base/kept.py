@@ -16,8 +16,9 @@ from pathlib import Path
 from filelock import FileLock
 
 from labkit.core.errors import LabError
+from labkit.core.files import write_text
 from labkit.core.prompted_model import PromptedModel
-from labkit.experiments.base.result_file import LOCKS, file_name, write_aside
+from labkit.experiments.base.result_file import LOCKS, file_name
 from labkit.experiments.base.setting import Place
 from labkit.soft_prompt import SoftPrompt, load_prompt, save_prompt
 
@@ -84,5 +85,5 @@ def kept_result(file: Path, place: Place, make: Callable[[], dict]) -> dict:
             except ValueError as error:
                 raise LabError(f"{file} is damaged ({error}); delete it and run again") from error
         made = make()
-        write_aside(file, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
+        write_text(file, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
         return made

@@ -7,7 +7,8 @@ import functools
 import torch
 from transformers import AutoModel
 
-from labkit.core.backbones import Backbone, config_of, load_backbone
+from labkit.core.backbones import Backbone
+from labkit.core.loading import config_of, load_backbone
 
 
 @functools.lru_cache(maxsize=2)  # the rows of a table share their model

@@ -2,31 +2,19 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 
-from labkit.core.backbones import readout_of
+from labkit.core import recipe as core_recipe
+from labkit.core.loading import readout_of
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """How a prompt is trained: length and start of the prompt, the rest as `fit` takes it."""
+class Recipe(core_recipe.Recipe):
+    """How a prompt starts and is trained: what rows of one experiment share or vary."""
 
+    clip: float | None = None
     length: int = 20
     init: str = "vocab"
-    steps: int = 200
-    batch_size: int = 16
-    lr: float = 3e-3
-    optimizer: str = "adam"
-    schedule: str = "constant"
-    warmup: int = 0
-    weight_decay: float = 0.0
-    clip: float | None = None
-    evaluate_every: int | None = None
-    patience: int | None = None
-
-    def fit_options(self) -> dict:
-        """What of it :func:`labkit.core.tuning.fit` takes."""
-        return {k: v for k, v in asdict(self).items() if k not in ("length", "init")}
 
 
 # Settled on validation with one seed: for causal models a short warm-up and linear decay, for the

@@ -23,6 +23,7 @@ import torch
 from filelock import FileLock, Timeout
 
 from labkit.core.errors import LabError
+from labkit.core.files import write_text
 
 LOCKS = ".locks"
 
@@ -30,14 +31,6 @@ LOCKS = ".locks"
 def file_name(setting: str) -> str:
     """A setting's name as part of a file name."""
     return re.sub(r"[^A-Za-z0-9.]+", "-", setting)
-
-
-def write_aside(file: Path, text: str) -> None:
-    """Write aside, then move into place: a reader never sees half a file."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    aside = file.with_suffix(f".{os.getpid()}.part")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, file)
 
 
 def result_files(out: Path) -> Iterator[dict]:
@@ -122,9 +115,9 @@ def start(file: Path, resume: bool, **about: object) -> dict:
 
 
 def write(file: Path, result: Mapping, report: Callable[[Mapping], str]) -> None:
-    write_aside(file, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+    write_text(file, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     if result["rows"]:
-        write_aside(file.with_suffix(".md"), report(result))
+        write_text(file.with_suffix(".md"), report(result))
 
 
 # ---- one writer ----
@@ -157,7 +150,7 @@ def only_writer(
     try:
         since = time.strftime("%Y-%m-%d %H:%M:%S")
         who = f"process {os.getpid()} on {socket.gethostname()} since {since} (`{command}`)"
-        write_aside(holder, who)
+        write_text(holder, who)
         yield
     finally:
         holder.unlink(missing_ok=True)

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import torch
 
-from labkit.core.backbones import has_bf16
+from labkit.core.bundled import bundled
 from labkit.core.engines import Engine, Job, Tell, silent
 from labkit.core.errors import LabError
+from labkit.core.loading import has_bf16
 from labkit.core.scoring import matrix_rate
 from labkit.core.tasks import load_task
 from labkit.experiments.base import result_file
@@ -32,8 +33,7 @@ from labkit.experiments.base.report import as_markdown
 from labkit.experiments.base.setting import Experiment, Place, RunRow, Setting
 from labkit.experiments.base.verdicts import judge, summarise
 
-DATA = Path(__file__).parents[3] / "data"
-PROMPTS, REFERENCE = DATA / "prompts", DATA / "reference"
+PROMPTS, REFERENCE = bundled("prompts"), bundled("reference")
 """Trained prompts and results of longer runs that come with the course."""
 
 REACHED = 0.4

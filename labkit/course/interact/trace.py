@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import nn
 
-from labkit.core import scoring
-from labkit.core.encoding import Encoded
 from labkit.core.prompted_model import PromptedModel
+from labkit.core.sequences import Encoded, collate
 from labkit.core.tasks import Example
+from labkit.course.figures.attention import AnswerAttention
 from labkit.course.figures.data_flow import Piece
 
 
@@ -37,7 +36,7 @@ def probabilities(
 def trace(
     model: PromptedModel, prompt: nn.Module | None, text: str
 ) -> tuple[list[Piece], np.ndarray, dict[str, float]]:
-    """The stations of one text on its way to scores, as `plots.data_flow` draws them.
+    """The stations of one text on its way to scores, as `data_flow` draws them.
 
     Returns:
         T triples (piece, id, kind), what the model is fed (T, D), label → probability. A causal
@@ -55,18 +54,6 @@ def trace(
     return pieces, fed, probabilities(model, prompt, text)
 
 
-class AnswerAttention(NamedTuple):
-    """What the answer slot looks at while a model answers on one text.
-
-    ``pieces``: T triples (piece, id, kind). ``answer``: the slot's place among them; of a causal
-    model the last, mostly a word of the template. ``shares``: (layers, heads, T), each head's 1.
-    """
-
-    pieces: list[Piece]
-    answer: int
-    shares: np.ndarray
-
-
 def answer_attention(model: PromptedModel, prompt: nn.Module | None, text: str) -> AnswerAttention:
     """The answer slot's attention on one text, in every layer and head.
 
@@ -76,7 +63,7 @@ def answer_attention(model: PromptedModel, prompt: nn.Module | None, text: str) 
     with torch.no_grad():
         vectors = model.vectors(prompt)
     (sequence,) = model.encode([_example(model, text)], vectors)
-    batch = scoring.collate([sequence], model.backbone.device)
+    batch = collate([sequence], model.backbone.device)
     shares = model.backbone.answer_attention(batch, vectors)[0]  # (layers, heads, T)
     return AnswerAttention(_pieces(model, sequence), sequence.answer, shares.cpu().numpy())
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import seaborn as sns
-from matplotlib.lines import Line2D
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import ArrayLike
 
+from labkit.course.figures.shared import level, name_rows
 from labkit.course.figures.style import (
     BELOW,
     BLUE,
@@ -132,42 +132,10 @@ def start_curves(
     for i, (name, curve) in enumerate(curves.items()):
         steps, values = zip(*curve, strict=True)
         ax.plot(steps, values, "o-", color=PALETTE[i % len(PALETTE)], ms=4, lw=1.8, label=name)
-    ax.axhline(goal, color=INK, linestyle="--", linewidth=1.2)
-    handles, labels = ax.get_legend_handles_labels()
-    handles.append(Line2D([], [], color=INK, linestyle="--", linewidth=1.2))
+    level(ax, goal, goal_name, INK)
     ax.set(xlabel="steps of training on the target", ylabel=ylabel)
     ax.grid(alpha=0.4)
-    fig.legend(handles, [*labels, goal_name], loc=BELOW, ncols=2)
-    return fig
-
-
-@styled
-def scores_with_intervals(
-    scores: Mapping[str, tuple[float, float, float]],
-    title: str,
-    *,
-    xlabel: str,
-    chance: float,
-    marked: Sequence[str] = (),
-) -> CourseFigure:
-    """One dot per name with its interval; marked names stand out.
-
-    Args:
-        scores: name → (value, low, high); chance: what a blind guess reaches.
-    """
-    fig = CourseFigure(1.2 + 0.34 * len(scores), title)
-    ax = fig.subplots()
-    for y, (name, (value, low, high)) in enumerate(scores.items()):
-        colour = BLUE if name in marked else GREY
-        ax.plot([low, high], [y, y], color=colour, linewidth=2)
-        ax.plot(value, y, "o", color=colour, ms=6)
-    ax.axvline(chance, color=VERMILLION, linestyle="--", linewidth=1.3)
-    ax.text(chance, -0.75, " majority class", color=VERMILLION, size=9, va="center")
-    ax.set_yticks(range(len(scores)), list(scores))
-    ax.set_ylim(len(scores) - 0.5, -1.1)
-    ax.set_xlabel(xlabel)
-    ax.tick_params(axis="y", length=0)
-    ax.grid(axis="x", alpha=0.4)
+    fig.legend(loc=BELOW, ncols=2)
     return fig
 
 
@@ -228,11 +196,10 @@ def read_through_maps(
         ax.set(title=f"map trained on {trained_on}", xlabel="accuracy")
         ax.grid(alpha=0.3)
         ax.tick_params(axis="y", length=0)
-    axes[0].set_yticks(range(len(targets)), targets)
-    axes[0].set_ylim(len(targets) - 0.5, -0.5)
+    name_rows(axes[0], targets)
     handles, labels = axes[0].get_legend_handles_labels()
-    each = len(labels) // len(targets)
-    fig.legend(handles[:each], labels[:each], loc=BELOW, ncols=each)
+    count = len(labels) // len(targets)  # of the names in one row
+    fig.legend(handles[:count], labels[:count], loc=BELOW, ncols=count)
     return fig
 
 
@@ -252,18 +219,18 @@ def few_shot_curves(
     """
     fig = CourseFigure(4.6, title)
     ax = fig.subplots()
-    for i, (method, found) in enumerate(scores.items()):
+    for i, (method, draws) in enumerate(scores.items()):
         aside = 1 + 0.07 * (i - (len(scores) - 1) / 2)  # so that dots of two methods stay apart
         colour = PALETTE[i % len(PALETTE)]
-        sizes = np.array(list(found))
-        ax.plot(sizes * aside, [np.mean(v) for v in found.values()], "-", color=colour, lw=1.8,
+        sizes = np.array(list(draws))
+        ax.plot(sizes * aside, [np.mean(v) for v in draws.values()], "-", color=colour, lw=1.8,
                 label=method)  # fmt: skip
-        for size, values in found.items():
+        for size, values in draws.items():
             ax.plot([size * aside] * len(values), values, "o", color=colour, ms=4, alpha=0.6,
                     mec="white", mew=0.4)  # fmt: skip
-    for (name, level), style in zip(untrained.items(), itertools.cycle(("--", ":")), strict=False):
-        ax.axhline(level, color=INK, linestyle=style, linewidth=1.2, label=name)
-    ticks = sorted({size for found in scores.values() for size in found})
+    for (name, score), style in zip(untrained.items(), itertools.cycle(("--", ":")), strict=False):
+        level(ax, score, name, INK, style)
+    ticks = sorted({size for draws in scores.values() for size in draws})
     ax.set_xscale("log", base=2)
     ax.set_xticks(ticks, list(map(str, ticks)))
     ax.minorticks_off()

@@ -10,6 +10,14 @@ from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from labkit.core.statistics import accuracy_interval
+from labkit.course.figures.shared import (
+    interval_mark,
+    level,
+    name_rows,
+    reference_line,
+    thousands,
+    value_beside,
+)
 from labkit.course.figures.style import (
     BELOW,
     BLUE,
@@ -60,7 +68,7 @@ def family_spread(
     spreads = [np.asarray(rows).std(axis=1, ddof=1).mean() for rows in accuracies.values()]
     names = [f"{m}\nspread {s:.3f}" for m, s in zip(accuracies, spreads, strict=True)]
     left.set_xticks(range(len(means)), names)
-    left.axhline(reference, color=GREY, linestyle="--", linewidth=1.2)
+    majority = level(left, reference, f"majority class {reference:.2f}")
     left.set(ylabel=accuracy, xlim=(-0.3, len(means) - 0.7))
     _learning(right, np.asarray(ahead), GREEN, "mean over templates and seeds (thin: each)")
     right.axhline(0, color=INK, linewidth=0.8)
@@ -68,7 +76,7 @@ def family_spread(
     handles = [
         Line2D([], [], color=VERMILLION, marker="o", ms=4, label=marked),
         Line2D([], [], color=BLUE, marker="o", ms=4, label="other templates (dots: seeds)"),
-        Line2D([], [], color=GREY, linestyle="--", label=f"majority class {reference:.2f}"),
+        majority,
         *_lines(right),
     ]
     fig.legend(handles=handles, loc=BELOW, ncols=2)
@@ -108,17 +116,10 @@ def member_figure(
     for y, rows in enumerate(right.values()):
         for offset, row in zip(np.linspace(-0.2, 0.2, len(rows)) if len(rows) > 1 else [0], rows,
                                strict=True):  # fmt: skip
-            low, high = accuracy_interval(row)
-            bars.plot([low, high], [y + offset] * 2, color=BLUE, linewidth=1.8)
-            bars.plot(np.mean(row), y + offset, "o", color=BLUE, markersize=5)
-    bars.axvline(reference, color=GREY, linestyle="--", linewidth=1.2)
-    bars.text(
-        reference, 1.02, f"majority class {reference:.2f}", transform=bars.get_xaxis_transform(),
-        color=GREY, size=9,
-    )  # fmt: skip
-    bars.set_yticks(range(len(right)), list(right))
+            interval_mark(bars, y + offset, (np.mean(row), *accuracy_interval(row)))
+    reference_line(bars, reference, "majority class", GREY)
+    name_rows(bars, list(right))
     bars.set(xlabel="accuracy on test, 95 % interval (a line per seed)")
-    bars.set_ylim(len(right) - 0.5, -0.5)
     for i, (method, values) in enumerate(losses.items()):
         _learning(curves, np.asarray(values)[:, None], PALETTE[i + 1], method)
     curves.set(xlabel="training step", ylabel="training loss (nats)")
@@ -138,14 +139,11 @@ def parameter_bars(
     ax.barh(places, trained, height=0.6, color=BLUE, label="trained")
     ax.plot(kept, places, "D", color=ORANGE, markeredgecolor=INK, markersize=6, label="kept")
     for y, count in enumerate(trained):
-        ax.text(
-            1.01, y, f"{count:,}", transform=ax.get_yaxis_transform(), va="center_baseline", size=9
-        )
+        value_beside(ax, y, f"{count:,}")
     ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
-    ax.set_yticks(places, list(methods))
-    ax.set(xlabel="parameters (logarithmic axis)", ylim=(len(methods) - 0.5, -0.5))
-    ax.tick_params(axis="y", length=0)
+    thousands(ax.xaxis)
+    name_rows(ax, methods)
+    ax.set_xlabel("parameters (logarithmic axis)")
     fig.legend(loc=BELOW, ncols=2)
     return fig
 
@@ -167,9 +165,9 @@ def scores_by_size(
         ax.plot(trained, np.mean(scores), "_", color=colour, ms=30, mew=2.4)
         ax.plot([trained] * len(scores), scores, "o", color=colour, ms=6, mec="white", mew=0.5,
                 label=name)  # fmt: skip
-    ax.axhline(hard, color=INK, linestyle="--", linewidth=1.2, label="hard prompt")
+    level(ax, hard, "hard prompt", INK)
     ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
+    thousands(ax.xaxis)
     ax.margins(x=0.12, y=0.1)
     ax.set(xlabel="trained parameters (logarithmic axis)", ylabel=ylabel)
     ax.grid(alpha=0.4)

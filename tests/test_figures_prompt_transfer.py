@@ -1,10 +1,10 @@
-"""Figures of notebook 08 show the numbers that they were given."""
+"""The figures of notebook 08 show the numbers they were given."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from labkit.course.figures import transfer_plots
+from labkit.course.figures import prompt_transfer, shared
 from labkit.prompt_transfer import TransferTable
 
 NAMES = ("cr", "rte", "mpqa")
@@ -19,7 +19,7 @@ def small_table() -> TransferTable:
 
 
 def test_the_map_holds_every_accuracy_with_kinds_together():
-    figure = transfer_plots.transfer_map(small_table(), "untrained prompt", "Title")
+    figure = prompt_transfer.transfer_map(small_table(), "untrained prompt", "Title")
     ax = figure.axes[0]
     assert [t.get_text() for t in ax.get_xticklabels()] == ["cr", "mpqa", "rte"]
     assert [t.get_text() for t in ax.get_yticklabels()] == ["untrained prompt", "cr", "mpqa", "rte"]
@@ -33,7 +33,7 @@ def test_the_map_holds_every_accuracy_with_kinds_together():
 
 def test_every_fair_pair_is_a_dot():
     alike = np.arange(9.0).reshape(3, 3)
-    figure = transfer_plots.likeness_dots(
+    figure = prompt_transfer.likeness_dots(
         small_table(), {"cosine": alike}, "untrained prompt", "Title"
     )
     same, other = (line.get_xydata() for line in figure.axes[0].lines[:2])
@@ -42,13 +42,18 @@ def test_every_fair_pair_is_a_dot():
 
 
 def test_starts_and_votes():
-    figure = transfer_plots.start_curves(
+    figure = prompt_transfer.start_curves(
         {"plain": [(0, 0.5), (10, 0.7)]}, "Title", goal=0.7, goal_name="goal", ylabel="accuracy"
     )
     np.testing.assert_allclose(figure.axes[0].lines[0].get_xydata(), [[0, 0.5], [10, 0.7]])
     votes = {"one": (0.6, 0.5, 0.7), "vote": (0.8, 0.7, 0.9)}
-    figure = transfer_plots.scores_with_intervals(
-        votes, "Title", xlabel="accuracy", chance=0.5, marked=("vote",)
+    figure = shared.interval_bars(
+        list(votes),
+        *zip(*votes.values(), strict=True),
+        0.5,
+        title="Title",
+        xlabel="accuracy",
+        marked=("vote",),
     )
     lines = [line.get_xdata() for line in figure.axes[0].lines]
     assert [list(np.atleast_1d(x)) for x in lines[:4]] == [[0.5, 0.7], [0.6], [0.7, 0.9], [0.8]]
@@ -58,7 +63,7 @@ def test_outcomes_of_starts_are_stacked_with_their_counts():
     ends = ("sooner", "as soon", "later", "never")
     told = {"most alike": (1, 0, 3, 2), "random source": (4, 1, 1, 0)}
     outcomes = {start: dict(zip(ends, counts, strict=True)) for start, counts in told.items()}
-    ax = transfer_plots.outcomes_of_starts(outcomes, "Title").axes[0]
+    ax = prompt_transfer.outcomes_of_starts(outcomes, "Title").axes[0]
     bars = [[bar.get_bbox().intervalx for bar in container] for container in ax.containers]
     np.testing.assert_allclose(bars[0], [[0, 1], [0, 4]])
     np.testing.assert_allclose(bars[2], [[1, 4], [5, 6]])
@@ -74,7 +79,7 @@ def test_every_map_has_a_panel_and_every_target_its_three_inputs():
         ("subj", "rt-polarity"): {"own": 0.4, "map's": 0.3, "untrained": 0.2},
         ("subj", "cr"): {"own": 0.1, "map's": 0.9, "untrained": 0.2},
     }
-    figure = transfer_plots.read_through_maps(
+    figure = prompt_transfer.read_through_maps(
         scores, "Title", level={"cr": 0.85, "rt-polarity": 0.75}, level_name="no map"
     )
     assert [ax.get_title() for ax in figure.axes] == [
@@ -94,7 +99,7 @@ def test_every_map_has_a_panel_and_every_target_its_three_inputs():
 def test_few_shot_curves_show_every_draw_and_their_mean():
     scores = {"prompt": {8: [0.5, 0.7], 32: [0.8, 0.9]}, "fine-tuning": {8: [0.6], 32: [0.7]}}
     levels = {"majority class": 0.5, "no prompt": 0.65}
-    figure = transfer_plots.few_shot_curves(scores, "Title", ylabel="accuracy", untrained=levels)
+    figure = prompt_transfer.few_shot_curves(scores, "Title", ylabel="accuracy", untrained=levels)
     ax = figure.axes[0]
     drawn = {line.get_label(): line.get_ydata()[0] for line in ax.lines}
     assert levels.items() <= drawn.items()

@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 from matplotlib.colors import to_hex
 
-from labkit.course.figures import family_plots
+from labkit.course.figures import (
+    p_tuning,
+)
 from labkit.course.figures.style import VERMILLION
 
 HARD, TRAINED = np.array([[0.8, 0.6]]), np.array([[0.9, 0.8], [0.7, 0.8]])
@@ -14,7 +16,7 @@ LOSSES = np.ones((2, 2, 12)) * np.arange(12, 0, -1)
 
 
 def spread_figure():
-    return family_plots.family_spread(
+    return p_tuning.family_spread(
         {"hard": HARD, "trained": TRAINED},
         ["a", "b"],
         LOSSES,
@@ -55,14 +57,14 @@ def test_losses_are_means_over_a_window_at_its_last_step():
 
 def test_a_member_shows_every_seed_and_tells_the_means():
     right = {"hard": [[1, 0, 0, 0]], "free": [[1, 1, 1, 0], [1, 1, 1, 1]]}
-    fig = family_plots.member_figure("a → b", right, {"free": LOSSES[0]}, 0.5)
+    fig = p_tuning.member_figure("a → b", right, {"free": LOSSES[0]}, 0.5)
     assert fig.get_suptitle() == "“a → b”: hard 0.250, free 0.875"
     dots = [float(line.get_xdata()[0]) for line in fig.axes[0].lines if line.get_marker() == "o"]
     assert dots == pytest.approx([0.25, 0.75, 1.0])
 
 
 def test_parameters_stand_on_a_logarithmic_axis():
-    ax = family_plots.parameter_bars(["few", "many"], [10, 10_000], [10, 20], "t").axes[0]
+    ax = p_tuning.parameter_bars(["few", "many"], [10, 10_000], [10, 20], "t").axes[0]
     assert ax.get_xscale() == "log"
     assert "10,000" in {label.get_text() for label in ax.get_xticklabels()}
     assert [bar.get_width() for bar in ax.patches] == [10, 10_000]
@@ -73,7 +75,7 @@ def test_parameters_stand_on_a_logarithmic_axis():
 
 def test_a_method_stands_at_its_size_with_every_seed_and_their_mean():
     methods = {"free": (5000, [0.8, 0.9]), "LoRA": (500_000, [0.7])}
-    fig = family_plots.scores_by_size(methods, "t", hard=0.75, ylabel="accuracy")
+    fig = p_tuning.scores_by_size(methods, "t", hard=0.75, ylabel="accuracy")
     lines = fig.axes[0].lines
     dots = {(x, y) for line in lines if line.get_marker() == "o" for x, y in line.get_xydata()}
     assert dots == {(5000, 0.8), (5000, 0.9), (500_000, 0.7)}

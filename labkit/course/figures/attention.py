@@ -7,11 +7,13 @@ and each bar that can be seen carries its number.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
+import numpy as np
 from numpy.typing import NDArray
 
 from labkit.core.errors import LabError
-from labkit.course.figures.data_flow import KINDS, Kind
+from labkit.course.figures.data_flow import KINDS, Kind, Piece
 from labkit.course.figures.drawings import (
     HEADING,
     MARGIN,
@@ -26,11 +28,22 @@ from labkit.course.figures.drawings import (
     width_of,
 )
 from labkit.course.figures.style import INK
-from labkit.course.figures.trace import AnswerAttention
 
 BAR = 46  # height of the longest bar
 NUMBER, LABEL = 14, 34  # room above the bars and below them
 SUBHEADING, LEGEND = 22, 26
+
+
+class AnswerAttention(NamedTuple):
+    """What the answer slot looks at while a model answers on one text.
+
+    ``pieces``: T triples (piece, id, kind). ``answer``: the slot's place among them; of a causal
+    model the last, mostly a word of the template. ``shares``: (layers, heads, T), each head's 1.
+    """
+
+    pieces: list[Piece]
+    answer: int
+    shares: np.ndarray
 
 
 def attention_map(
@@ -39,8 +52,8 @@ def attention_map(
     """The answer slot's attention under each prompt, a bar per place; all bars on one scale.
 
     Args:
-        looks: name of a prompt -> its attention on one text, see `trace.answer_attention`; all of
-            the same model.
+        looks: name of a prompt -> its attention on one text (`interact.trace.answer_attention`);
+            all of the same model.
         layer, head: which one, counted from 1; None is the mean over all of them.
 
     Raises:

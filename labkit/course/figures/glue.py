@@ -7,7 +7,15 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from labkit.core.statistics import Difference
-from labkit.course.figures.style import BELOW, BLUE, GREY, PURPLE, CourseFigure, styled
+from labkit.course.figures.shared import interval_mark, name_rows
+from labkit.course.figures.style import (
+    BELOW,
+    BLUE,
+    GREY,
+    PURPLE,
+    CourseFigure,
+    styled,
+)
 
 
 @styled
@@ -28,15 +36,13 @@ def gains_by_task(
         marked: tasks that get an asterisk, such as those in the model's own training data.
     """
     both = (*paper.values(), *ours.values())
-    tasks = list(dict.fromkeys(task for found in both for task in found))
+    tasks = list(dict.fromkeys(task for gains in both for task in gains))
     fig = CourseFigure(1.7 + 0.3 * len(tasks), title)
     axes = np.atleast_1d(fig.subplots(1, len(ours), sharey=True, sharex=True))
-    for ax, (method, found) in zip(axes, ours.items(), strict=True):
+    for ax, (method, gains) in zip(axes, ours.items(), strict=True):
         for y, task in enumerate(tasks):
-            if task in found:
-                value, low, high = found[task]
-                ax.plot([low, high], [y, y], color=BLUE, linewidth=2, solid_capstyle="butt")
-                ax.plot(value, y, "o", color=BLUE, markersize=6, label="here, 95 % interval")
+            if task in gains:
+                interval_mark(ax, y, gains[task], name="here, 95 % interval")
             if task in paper.get(method, {}):
                 x = paper[method][task]
                 ax.plot(x, y + 0.25, "D", color=PURPLE, mfc="white", label="printed, T5-base")
@@ -44,7 +50,7 @@ def gains_by_task(
         ax.set_title(method)
         ax.grid(axis="x", alpha=0.5)
         ax.tick_params(axis="y", length=0)
-    axes[0].set_yticks(range(len(tasks)), [t + "*" * (t in marked) for t in tasks])
+    name_rows(axes[0], [t + "*" * (t in marked) for t in tasks])
     axes[0].set_ylim(len(tasks) - 0.4, -0.6)
     handles = dict(
         reversed(pair) for ax in axes for pair in zip(*ax.get_legend_handles_labels(), strict=True)

@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 from labkit.core.statistics import Difference
-from labkit.course.figures import glue_plots
+from labkit.course.figures import (
+    glue,
+)
 
 
 def test_gains_stand_beside_the_papers_and_a_missing_interval_is_left_out():
@@ -19,7 +21,7 @@ def test_gains_stand_beside_the_papers_and_a_missing_interval_is_left_out():
         },
         "swaps": {"rte": Difference(-0.03, -0.05, -0.01)},
     }
-    fig = glue_plots.gains_by_task(
+    fig = glue.gains_by_task(
         ours, {"sorter": {"rte": 0.043}}, "t", xlabel="difference", marked=["stsb"]
     )
     first, second = fig.axes
@@ -37,7 +39,7 @@ def test_gains_stand_beside_the_papers_and_a_missing_interval_is_left_out():
 
 
 def test_readings_are_drawn_against_ratings():
-    fig = glue_plots.read_against_rated(
+    fig = glue.read_against_rated(
         {"before": ([0.0, 1.0], [2.0, 3.0]), "after": ([2.0], [2.0])}, "t", label="valence"
     )
     points = fig.axes[0].lines[0]
