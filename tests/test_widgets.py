@@ -21,7 +21,7 @@ from labkit.course.figures.attention import AnswerAttention, attention_map
 from labkit.course.figures.style import CourseFigure
 from labkit.course.interact import widgets
 from labkit.course.interact.widgets import LiveCurve, strip_widgets
-from labkit.experiments.grid import as_digits
+from labkit.experiments.base.rows import as_digits
 from labkit.soft_prompt import Neighbours
 
 ROOT = Path(__file__).parents[1]

@@ -70,11 +70,7 @@ def load_backbone(
         with assets.quiet_transformers():
             model = _AUTO[readout].from_pretrained(folder, revision=revision, dtype=dtype)
     except (OSError, ValueError, SafetensorError) as error:
-        raise LabError(
-            f"model {name!r} cannot be loaded ({_first_line(error)}); give a folder in Hugging "
-            "Face's format, or a Hub id while the network is on "
-            f"(models that need neither: {', '.join(sorted(assets.MODELS))})"
-        ) from error
+        raise _not_loaded(name, error) from error
     if device.type == "cpu":
         use_plain_products(model)
     if name in assets.MODELS:
@@ -92,6 +88,27 @@ def load_backbone(
         trainable=trainable,
     )
     return backbone.to(device)
+
+
+def config_of(name: str, revision: str | None = None) -> transformers.PretrainedConfig:
+    """The configuration of a model; no weights are read.
+
+    Raises:
+        LabError: if there is no such model.
+    """
+    try:
+        return transformers.AutoConfig.from_pretrained(_folder(name), revision=revision)
+    except (OSError, ValueError) as error:
+        raise _not_loaded(name, error) from error
+
+
+def readout_of(name: str, revision: str | None = None) -> str:
+    """The readout of a model, from its configuration alone.
+
+    Raises:
+        LabError: if there is no such model, or it has none of the four readouts.
+    """
+    return _readout(name, config_of(name, revision))
 
 
 def has_bf16(device: torch.device) -> bool:
@@ -132,6 +149,14 @@ def _max_length(
     # tokenizers without a limit carry a huge number; T5's relative positions have no hard limit
     known = [n for n in (limit, tokenizer.model_max_length) if n is not None and n < 10**9]
     return min(known) if known else 512
+
+
+def _not_loaded(name: str, error: Exception) -> LabError:
+    return LabError(
+        f"model {name!r} cannot be loaded ({_first_line(error)}); give a folder in Hugging Face's "
+        "format, or a Hub id while the network is on "
+        f"(models that need neither: {', '.join(sorted(assets.MODELS))})"
+    )
 
 
 def _first_line(error: Exception) -> str:
