@@ -20,7 +20,8 @@ from labkit.core import scoring, tuning
 from labkit.core.errors import LabError
 from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
-from labkit.core.tuning import OPTIMIZERS, SCHEDULES, fit
+from labkit.core.recipe import OPTIMIZERS, SCHEDULES
+from labkit.core.tuning import fit
 from labkit.soft_prompt import SoftPrompt
 from tiny import FAMILIES
 

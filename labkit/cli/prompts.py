@@ -83,11 +83,15 @@ def tune(
     optimizer: Annotated[str | None, typer.Option(help="adam, adamw or adafactor")] = None,
     schedule: Annotated[str | None, typer.Option(help="constant, linear or cosine")] = None,
     warmup: Annotated[int | None, typer.Option(min=0, help="steps until lr is reached")] = None,
+    weight_decay: Annotated[float | None, typer.Option(min=0)] = None,
     clip: Annotated[float | None, typer.Option(help="largest norm of the gradient")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="train on a sample of that many")] = None,
     evaluate_every: Annotated[
         int | None, typer.Option(min=1, help="steps between validations; the best one is kept")
+    ] = None,
+    validation_limit: Annotated[
+        int | None, typer.Option(min=1, help="validate on a sample of that many")
     ] = None,
     patience: Annotated[
         int | None, typer.Option(min=1, help="validations without a new best before stopping")
@@ -117,15 +121,19 @@ def tune(
             "optimizer": optimizer,
             "schedule": schedule,
             "warmup": warmup,
+            "weight_decay": weight_decay,
             "clip": clip,
             "evaluate_every": evaluate_every,
+            "validation_limit": validation_limit,
+            "patience": patience,
         }
+        recipe = RECIPES[frozen.readout].with_changes(
+            {name: value for name, value in given.items() if value is not None}
+        )
         settings = {
-            **RECIPES[frozen.readout].fit_options(),
-            **{name: value for name, value in given.items() if value is not None},
+            **recipe.training_fields(),
             "seed": seed,
             "limit": limit,
-            "patience": patience,
         }
         what = {"backbone": backbone, "task": task, "template": template, "verbalizer": verbalizer}
         command = command_line(

@@ -105,6 +105,27 @@ def load_backbone(
     return backbone
 
 
+def config_of(name: str, revision: str | None = None) -> transformers.PretrainedConfig:
+    """The configuration of a model; no weights are read.
+
+    Raises:
+        LabError: if there is no such model.
+    """
+    try:
+        return transformers.AutoConfig.from_pretrained(_folder(name), revision=revision)
+    except (OSError, ValueError) as error:
+        raise _not_loaded(name, error) from error
+
+
+def readout_of(name: str, revision: str | None = None) -> str:
+    """The readout of a model, from its configuration alone.
+
+    Raises:
+        LabError: if there is no such model, or it has none of the four readouts.
+    """
+    return _readout(name, config_of(name, revision))
+
+
 def has_bf16(device: torch.device) -> bool:
     """Whether the device multiplies bf16 matrices natively (emulated bf16 is slower than fp32)."""
     if device.type == "cuda":
@@ -163,12 +184,12 @@ def _auto_class(readout: str, config: transformers.PretrainedConfig) -> type:
 def _refuse_pointers(name: str, folder: str) -> None:
     """A clone without Git LFS holds small text files where the weights should be."""
     for file in sorted(Path(folder).glob("*")) if Path(folder).is_dir() else ():
-        if file.is_file() and file.stat().st_size < 1024:
-            if file.read_bytes().startswith(_LFS_POINTER):
-                raise LabError(
-                    f"model {name!r}: {file.name} is a Git LFS pointer, not the file itself; fetch "
-                    "it with `git lfs pull` in that folder"
-                )
+        small = file.is_file() and file.stat().st_size < 1024
+        if small and file.read_bytes().startswith(_LFS_POINTER):
+            raise LabError(
+                f"model {name!r}: {file.name} is a Git LFS pointer, not the file itself; fetch it "
+                "with `git lfs pull` in that folder"
+            )
 
 
 def _refuse_gaps(name: str, readout: str, missing: set[str], unexpected: set[str]) -> None:
@@ -192,7 +213,7 @@ def _tokenizer(
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, revision=revision)
     except Exception as error:  # the tokenizers' own library raises nothing narrower
-        raise _not_loaded(f"{name}", error, "its tokenizer ") from error
+        raise _not_loaded(name, error, "its tokenizer ") from error
     special = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
     if len(set(tokenizer.get_vocab()) - special) < _FEWEST_ENTRIES:
         raise LabError(

@@ -158,7 +158,8 @@ def _agrees(backbone: Backbone, attempt: Callable[[], Tensor], theirs: Tensor) -
 
 
 def _refusal(backbone: Backbone, reason: str) -> LabError:
+    kind = type(backbone.model).__name__
     return LabError(
-        f"model {backbone.name!r} ({type(backbone.model).__name__}) cannot be scored here: "
-        f"{reason}; use another model of its kind, such as one of the BERT, GPT, Llama or T5 families"
+        f"model {backbone.name!r} ({kind}) cannot be scored here: {reason}; use another model of "
+        "its kind, such as one of the BERT, GPT, Llama or T5 families"
     )
