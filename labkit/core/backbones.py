@@ -116,15 +116,6 @@ class Backbone(nn.Module):
         embedded = self.model.get_input_embeddings()(ids)
         return embedded if self.word_scale == 1 else embedded * self.word_scale
 
-    def word_vectors(self) -> Tensor:
-        """:meth:`embed` of every token id, on the CPU: (rows, D)."""
-        table = self.model.get_input_embeddings().weight.detach()
-        sample = torch.arange(min(len(table), 64), device=table.device)
-        with torch.no_grad():
-            if not torch.equal(self.embed(sample), table[sample]):  # the module scales
-                table = self.embed(torch.arange(len(table), device=table.device))
-        return table.cpu()
-
     def embed_batch(self, ids: Tensor, vectors: Tensor | None) -> Tensor:
         """Words from the table, virtual tokens from the prompt: (B, T) → (B, T, D).
 
@@ -207,7 +198,7 @@ class Backbone(nn.Module):
         text: no embedded input, no batch, no cache, the head at every place. For comparison."""
         raise NotImplementedError
 
-    def _run(self, **inputs: object) -> object:
+    def run(self, **inputs: object) -> object:
         """The model's output for those of ``inputs`` that its family knows."""
         return self.model(**{name: given for name, given in inputs.items() if name in self._takes})
 
@@ -215,8 +206,8 @@ class Backbone(nn.Module):
         """The head's output at ``slots`` (B, k) alone: (B, k, V)."""
         if self.body is not None:
             with only_at(self.model.get_submodule(self.body), slots):
-                return self._run(**inputs).logits
-        logits = self._run(**inputs).logits  # (B, T, V)
+                return self.run(**inputs).logits
+        logits = self.run(**inputs).logits  # (B, T, V)
         return logits.gather(1, slots[..., None].expand(-1, -1, logits.shape[-1]))
 
     def prefix_of(self, sequences: Sequence[Encoded]) -> Prefix:

@@ -10,6 +10,7 @@ label word's first piece (" great"), and a lone space would be a piece that no t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -81,6 +82,7 @@ class ExampleEncoder:
         stretches = [s for s in self.segments if isinstance(s, _Stretch)]
         flat = [stretch.fill(row) for row in texts for stretch in stretches]
         cut = self.backbone.tokenizer(flat, add_special_tokens=False, verbose=False)
+        self._check_known(cut["input_ids"])
         pieces = iter(cut["input_ids"])
         encoded = []
         for row in texts:
@@ -89,6 +91,17 @@ class ExampleEncoder:
                 sequence = self._shortened(row)
             encoded.append(sequence)
         return encoded
+
+    def _check_known(self, pieces: Sequence[Sequence[int]]) -> None:
+        """Tokens that were added to a tokenizer after its model was made have no embedding."""
+        highest = max((max(ids) for ids in pieces if ids), default=0)
+        if highest >= self.backbone.rows:
+            token = self.backbone.tokenizer.convert_ids_to_tokens(highest)
+            raise LabError(
+                f"the tokenizer of {self.backbone.name} cuts {token!r} (token {highest}), and the "
+                f"model has embeddings for {self.backbone.rows} tokens only; save the model again "
+                "after resize_token_embeddings, or take the tokenizer that it was made with"
+            )
 
     def _segments(self, length: int, bos: str) -> list[_Stretch | _Ids]:
         before, after = self.backbone.special_tokens()
@@ -160,20 +173,13 @@ class ExampleEncoder:
         texts = dict(texts)
         stretches = [s for s in self.segments if isinstance(s, _Stretch)]
         while True:
-            cut = [
-                self.backbone.tokenizer(
-                    stretch.fill(texts),
-                    add_special_tokens=False,
-                    return_offsets_mapping=True,
-                    verbose=False,  # a text longer than the model is what is being mended here
-                )
-                for stretch in stretches
-            ]
-            sequence = self._lay([c["input_ids"] for c in cut], shortened=True)
+            filled = [stretch.fill(texts) for stretch in stretches]
+            cut = [self._with_offsets(text) for text in filled]
+            sequence = self._lay([ids for ids, _ in cut], shortened=True)
             excess = len(sequence.ids) - self.max_length
             if excess <= 0:
                 return sequence
-            starts = _piece_starts(stretches, (c["offset_mapping"] for c in cut), texts)
+            starts = _piece_starts(stretches, (offsets for _, offsets in cut), texts)
             most = _common_length([len(found) for found in starts.values()], excess)
             shorter = {
                 name: texts[name][: found[most]]
@@ -187,6 +193,19 @@ class ExampleEncoder:
                     "shorten the template or prompt"
                 )
             texts.update(shorter)
+
+    def _with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Pieces of a text, and the characters (first, end) that each of them covers."""
+        tokenizer = self.backbone.tokenizer
+        # a text longer than the model is what is being mended here: no warning about it
+        settings = {"add_special_tokens": False, "verbose": False}
+        if tokenizer.is_fast:
+            cut = tokenizer(text, return_offsets_mapping=True, **settings)
+            return cut["input_ids"], cut["offset_mapping"]
+        # a tokenizer written in Python keeps none: a piece then covers an even share of the text
+        ids = tokenizer(text, **settings)["input_ids"]
+        ends = [len(text) * index // max(len(ids), 1) for index in range(len(ids) + 1)]
+        return ids, list(itertools.pairwise(ends))
 
 
 def check_template(template: Template, readout: str) -> None:

@@ -233,7 +233,7 @@ class Seq2SeqBackbone(Backbone):
         return (*before, *pieces, *after)
 
     def _target_score(self, pieces: Pieces, rows: int, **inputs: object) -> Tensor:
-        target = torch.tensor(self.target(pieces), device=self.device).expand(rows, -1)  # (B, K)
+        target = torch.tensor(self.target(pieces), device=self.device).repeat(rows, 1)  # (B, K)
         # how a target is laid before the decoder is the family's own affair
         shift = getattr(self.model, "prepare_decoder_input_ids_from_labels", None)
         laid = {"labels": target} if shift is None else {"decoder_input_ids": shift(labels=target)}
@@ -265,7 +265,7 @@ class EncoderBackbone(Backbone):
     ) -> Tensor:
         embedded = self.embed_batch(batch.ids, vectors)  # (B, T, D)
         with self._positions(batch.ids):
-            output = self._run(inputs_embeds=embedded, attention_mask=batch.mask)
+            output = self.run(inputs_embeds=embedded, attention_mask=batch.mask)
         pooled = mean_pooled(output.last_hidden_state, batch.mask * (batch.ids >= 0))  # (B, D)
         return ENCODER_SCALE * pooled @ self.label_vectors(tuple(words)).T  # (B, W)
 
