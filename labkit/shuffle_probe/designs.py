@@ -126,9 +126,13 @@ class TokenPlaceEffects:
         stands[np.arange(count)[:, None], orders, np.arange(length)] = 1.0
         design = stands.reshape(count, -1)  # (R, P²)
         design = design - design.mean(0)
-        # (R, R) system instead of (P², P²): orders are often fewer than effects
-        gram = design @ design.T + ridge * np.eye(count)
-        effects = design.T @ np.linalg.solve(gram, values - values.mean())
+        target = values - values.mean()
+        if count < length**2:  # the smaller one of two systems with the same solution
+            gram = design @ design.T + ridge * np.eye(count)
+            effects = design.T @ np.linalg.solve(gram, target)
+        else:
+            gram = design.T @ design + ridge * np.eye(length**2)
+            effects = np.linalg.solve(gram, design.T @ target)
         effects = effects.reshape(length, length)
         # every token stands somewhere, at every place stands one: only differences count
         effects = effects - effects.mean(0) - effects.mean(1, keepdims=True) + effects.mean()
