@@ -10,17 +10,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from labkit.core.loading import readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import Task
 from labkit.experiments import order
-from labkit.experiments.grid import (
-    PROMPTS,
-    Claim,
-    Experiment,
-    Place,
-    short,
-)
-from labkit.experiments.training import scores_of, shared_backbone
+from labkit.experiments.base.models import shared_backbone, short
+from labkit.experiments.base.recipe import recipe_for
+from labkit.experiments.base.rows import scores_of
+from labkit.experiments.base.runner import PROMPTS
+from labkit.experiments.base.setting import Experiment, Place
+from labkit.experiments.base.verdicts import Claim
 from labkit.lstm_sorter import BUDGET, search
 from labkit.shuffle_probe import Shuffle
 from labkit.soft_prompt import SoftPrompt, load_prompt
@@ -110,8 +109,8 @@ def _prompt(setting: SearchSetting, task: Task, place: Place) -> tuple[PromptedM
 
 def _settings(backbone: str | None, profile: str) -> list[SearchSetting]:
     name = backbone or ("google-t5/t5-base" if profile == "full" else "minilm")
-    recipe = order.recipe_for(name, profile, 100 if profile == "full" else LENGTH)
-    budget = BUDGET if profile == "full" else BUDGETS.get(shared_backbone(name).readout)
+    recipe = recipe_for(name, profile, 100 if profile == "full" else LENGTH)
+    budget = BUDGET if profile == "full" else BUDGETS.get(readout_of(name))
 
     def line(label: str, method: str | None, **more: object) -> SearchSetting:
         own = {"budget": budget or BUDGET, **more}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from labkit.core.errors import LabError
+from labkit.core.files import write_text
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.tasks import Example, Task
 from labkit.shuffle_probe.orders import Orders
@@ -61,7 +61,7 @@ class PredictionMatrix:
         rows[:] = UNSEEN[kind]
         rows.flush()
         matrix = cls(rows, notes, 0.0)
-        _write_json(notes, {"about": about, "seconds": 0.0})
+        _write_notes(notes, {"about": about, "seconds": 0.0})
         return matrix
 
     def has(self, row: int) -> bool:
@@ -75,7 +75,7 @@ class PredictionMatrix:
         self.seconds += seconds
         if self.notes is not None:
             self.rows.flush()
-            _write_json(self.notes, _read_notes(self.notes) | {"seconds": self.seconds})
+            _write_notes(self.notes, _read_notes(self.notes) | {"seconds": self.seconds})
 
 
 def _fingerprint(
@@ -110,7 +110,5 @@ def _read_notes(file: Path) -> dict:
         raise LabError(f"{file} is damaged ({error}); delete its folder and run again") from error
 
 
-def _write_json(file: Path, content: object) -> None:
-    aside = file.with_suffix(f".{os.getpid()}.part")
-    aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")
-    os.replace(aside, file)
+def _write_notes(file: Path, notes: dict) -> None:
+    write_text(file, json.dumps(notes, indent=1) + "\n")

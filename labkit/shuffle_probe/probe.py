@@ -15,7 +15,6 @@ Source: Liu, Cheng and Liu 2024, section 2 (tables 1–6).
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +27,7 @@ from torch import nn
 
 from labkit.core import scoring, statistics
 from labkit.core.errors import LabError
+from labkit.core.files import file_aside
 from labkit.core.prompted_model import PromptedModel, for_classes, interpolate
 from labkit.core.statistics import Counts, Difference
 from labkit.core.tasks import Task
@@ -148,19 +148,16 @@ class Probe:
 
     def save(self, file: str | Path) -> None:
         """Keep orders and predictions in one compressed ``.npz`` file, written aside first."""
-        file = Path(file)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        aside = file.with_suffix(f".{os.getpid()}.npz")
-        np.savez_compressed(
-            aside,
-            orders=self.orders.astype(np.int16),
-            predictions=self.predictions,
-            trained=self.trained,
-            targets=self.targets,
-            metric=np.array(self.metric),
-            seconds=np.array(self.seconds),
-        )
-        os.replace(aside, file)
+        with file_aside(Path(file)) as aside, aside.open("wb") as stream:
+            np.savez_compressed(
+                stream,
+                orders=self.orders.astype(np.int16),
+                predictions=self.predictions,
+                trained=self.trained,
+                targets=self.targets,
+                metric=np.array(self.metric),
+                seconds=np.array(self.seconds),
+            )
 
     @classmethod
     def load(cls, file: str | Path) -> Probe:
