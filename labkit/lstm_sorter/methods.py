@@ -19,7 +19,7 @@ from labkit.position_enhancement import PositionEnhancement
 from labkit.shuffle_probe import TokenPlaceEffects, mallows
 
 PAIRS_AT_ONCE = 8
-DRAWS = 8
+DRAWS = 16
 """Orders that are compared on the same sentences, by methods that draw."""
 
 ROUNDS, EFFECTS_RIDGE = 8, 4.0
