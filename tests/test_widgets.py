@@ -17,12 +17,11 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from conftest import noisy_probe
 from labkit.core.errors import LabError
-from labkit.course.figures.attention_map import attention_map
+from labkit.course.figures.attention import AnswerAttention, attention_map
 from labkit.course.figures.style import CourseFigure
-from labkit.course.figures.trace import AnswerAttention
 from labkit.course.interact import widgets
-from labkit.course.interact.widgets import LiveCurve, review_figure, strip_widgets
-from labkit.experiments.grid import as_digits
+from labkit.course.interact.widgets import LiveCurve, strip_widgets
+from labkit.experiments.base.rows import as_digits
 from labkit.soft_prompt import Neighbours
 
 ROOT = Path(__file__).parents[1]
@@ -166,32 +165,6 @@ def score(text: str) -> dict[str, dict[str, float]]:
     }
 
 
-def test_review_figure_shows_each_probability_and_who_wins():
-    results = score("a good film")
-    figure = review_figure(results, "a good film")
-    for ax, scores in zip(figure.axes, results.values(), strict=True):
-        assert [bar.get_width() for bar in ax.patches] == pytest.approx(list(scores.values()))
-        assert ax.get_xlabel() == "probability"
-    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert names == ["negative", "positive"]
-    assert figure.get_suptitle() == "The prompts disagree: “a good film”"
-    assert review_figure(score("a bad film")).get_suptitle() == "All prompts answer negative"
-
-
-def test_review_figure_of_four_prompts_keeps_an_axis_under_each():
-    figure = review_figure({str(i): {"no": 0.1, "yes": 0.9} for i in range(4)})
-    assert len([ax for ax in figure.axes if ax.get_visible()]) == 4
-    assert all(ax.xaxis.get_ticklabels()[0].get_visible() for ax in figure.axes[:4])
-
-
-@pytest.mark.parametrize("text", ["word " * 100, "一部好电影" * 60, "x" * 500])
-def test_review_figure_quotes_the_beginning_of_a_long_review(text):
-    title = review_figure(score(text), text).get_suptitle()
-    assert text[:4] in title
-    assert "…" in title
-    assert title.count("\n") <= 1
-
-
 def test_review_box_rescores_a_new_review_in_place(notebook):
     widgets.review_box(score, "a good film")
     panel, first = notebook
@@ -280,7 +253,7 @@ def test_the_attention_lists_go_through_layers_and_heads(notebook):
 
 PLAY = """
 import numpy as np, torch
-from labkit.course.figures.trace import AnswerAttention
+from labkit.course.figures.attention import AnswerAttention
 from labkit.course.interact.widgets import attention_chooser, nearest_slider, review_box
 from labkit.soft_prompt import Neighbours
 review_box(lambda text: {'soft': {'negative': 0.1, 'positive': 0.9}}, 'a good film')

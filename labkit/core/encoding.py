@@ -3,10 +3,6 @@
     "{soft:2}{text} It was {mask}"  +  "Good fun."  ──▶  [−1, −2, 12752, 1517, 30, 657, 436]
                                                           row 0, row 1, Good, fun, ., It, was
 
-Virtual tokens are written into the ids themselves: −1−r stands for row r of the prompt. One list
-then says everything about a sequence, and two sequences share a leading part exactly where their
-lists agree.
-
 Each stretch of text between two slots is tokenised once, as a whole, because pieces depend on what
 stands beside them. The space in front of ``{mask}`` is left out of the stretch: it belongs to the
 label word's first piece (" great"), and a lone space would be a piece that no text contains.
@@ -20,22 +16,9 @@ from typing import NamedTuple
 
 from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
+from labkit.core.sequences import Encoded
 from labkit.core.tasks import Example
 from labkit.core.templates import Field, Mask, Soft, Template, Words
-
-
-class Encoded(NamedTuple):
-    """One example under a template.
-
-    ``ids``: token ids, with −1−r standing for row r of the prompt (a virtual token).
-    ``answer``: index of the answer slot in ``ids``: the mask token (mlm), the last position
-    (causal), −1 where the readout has none.
-    ``shortened``: whether the text had to be cut to fit the model.
-    """
-
-    ids: tuple[int, ...]
-    answer: int
-    shortened: bool = False
 
 
 @dataclass

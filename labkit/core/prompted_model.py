@@ -24,10 +24,11 @@ import torch
 from torch import Tensor, nn
 
 from labkit.core import scoring, statistics
-from labkit.core.backbones import Backbone, Pieces
-from labkit.core.encoding import Encoded, ExampleEncoder, check_template, sentinel_id
+from labkit.core.backbones import Backbone
+from labkit.core.encoding import ExampleEncoder, check_template, sentinel_id
 from labkit.core.errors import LabError
 from labkit.core.scoring import Labels
+from labkit.core.sequences import Encoded, Pieces
 from labkit.core.tasks import Example, Task
 from labkit.core.templates import Template, Verbalizer
 

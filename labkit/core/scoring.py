@@ -2,7 +2,7 @@
 
 What makes it fast, in the order of what it brings (`labkit bench evaluate` measures it):
 
-1. The answer is read at one position, so the vocabulary head runs there only (backbones.py).
+1. The answer is read at one position, so the vocabulary head runs there only (hooks.py).
 2. For causal models the keys and values of the leading part that all sequences share (virtual
    tokens, words in front of the text) are computed once, not once per sequence.
 3. Sequences are sorted by length and batched by a budget of tokens, so little is padding and a
@@ -23,8 +23,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from labkit.core.backbones import Backbone, Batch, CausalBackbone, KeysValues, Pieces
-from labkit.core.encoding import Encoded
+from labkit.core.backbones import Backbone
+from labkit.core.sequences import NO_PREFIX, Batch, Encoded, Pieces, Prefix, collate
 
 CPU_BATCH_TOKENS = 512
 GPU_BATCH_TOKENS = 65_536
@@ -45,49 +45,24 @@ class Labels(NamedTuple):
     classes: tuple[tuple[int, ...], ...]
 
 
-def collate(sequences: Sequence[Encoded], device: torch.device) -> Batch:
-    """Pad on the right to the longest: position ids then count from the left without gaps."""
-    length = max(len(sequence.ids) for sequence in sequences)
-    ids = torch.zeros(len(sequences), length, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for row, sequence in enumerate(sequences):
-        ids[row, : len(sequence.ids)] = torch.tensor(sequence.ids)
-        mask[row, : len(sequence.ids)] = 1
-    answer = torch.tensor([sequence.answer for sequence in sequences])
-    return Batch(ids.to(device), mask.to(device), answer.to(device))
-
-
-def shared_length(sequences: Sequence[Encoded]) -> int:
-    """Length of the leading part that all sequences have in common, answer slots left out."""
-    shortest = min(sequences, key=lambda sequence: len(sequence.ids))
-    limit = min(len(shortest.ids) - 1, *(max(sequence.answer, 0) for sequence in sequences))
-    first = sequences[0].ids
-    for index in range(limit):
-        if any(sequence.ids[index] != first[index] for sequence in sequences):
-            return index
-    return max(limit, 0)
-
-
 def class_scores(
     backbone: Backbone,
     sequences: Sequence[Encoded],
     vectors: Tensor | None,
     labels: Labels,
-    leading: int = 0,
-    shared: KeysValues | None = None,
+    prefix: Prefix = NO_PREFIX,
 ) -> Tensor:
     """Scores of one batch: (B, C), differentiable in ``vectors``.
 
     Args:
         sequences: B sequences.
         vectors: (P, D) virtual tokens, None for a hard prompt.
-        leading: tokens at the start whose keys and values are shared (causal models only).
-        shared: those keys and values where they are known already; computed here otherwise.
+        prefix: what the sequences begin with, from :meth:`Backbone.prefix_of`; read here unless it
+            has been read already.
     """
-    if leading and shared is None:
-        shared = _keys_values(backbone, sequences[0], vectors, leading)
-    batch = collate([_rest(sequence, leading) for sequence in sequences], backbone.device)
-    return _batch_scores(backbone, batch, vectors, labels, shared)
+    prefix = backbone.read(prefix, vectors)
+    batch = collate([prefix.rest(sequence) for sequence in sequences], backbone.device)
+    return _batch_scores(backbone, batch, vectors, labels, prefix)
 
 
 class Scorer:
@@ -95,8 +70,8 @@ class Scorer:
 
     Args:
         batch_tokens: tokens in a batch; default: what suits the device.
-        share: compute the shared leading part once per prompt (causal models); False is the plain
-            path.
+        share: read what all sequences begin with once per prompt, where the model can; False is
+            the plain path.
     """
 
     def __init__(
@@ -110,9 +85,9 @@ class Scorer:
     ) -> None:
         if batch_tokens is None:
             batch_tokens = CPU_BATCH_TOKENS if backbone.device.type == "cpu" else GPU_BATCH_TOKENS
-        self.backbone, self.labels, self.first = backbone, labels, sequences[0]
-        self.leading = leading_length(backbone, sequences) if share else 0
-        rest = [_rest(sequence, self.leading) for sequence in sequences]
+        self.backbone, self.labels = backbone, labels
+        self.prefix = backbone.prefix_of(sequences) if share else NO_PREFIX
+        rest = [self.prefix.rest(sequence) for sequence in sequences]
         self.batches = [
             (rows, collate([rest[row] for row in rows], backbone.device))
             for rows in length_batches([len(sequence.ids) for sequence in rest], batch_tokens)
@@ -124,13 +99,10 @@ class Scorer:
         result = torch.empty(self.count, len(self.labels.classes))
         done = 0
         with torch.inference_mode():
-            shared = None
-            if self.leading:
-                shared = _keys_values(self.backbone, self.first, vectors, self.leading)
+            prefix = self.backbone.read(self.prefix, vectors)
             for rows, batch in self.batches:
-                result[rows] = _batch_scores(
-                    self.backbone, batch, vectors, self.labels, shared
-                ).cpu()
+                scores = _batch_scores(self.backbone, batch, vectors, self.labels, prefix)
+                result[rows] = scores.cpu()
                 done += len(rows)
                 if progress is not None:
                     progress(done, self.count)
@@ -157,21 +129,21 @@ def training_scores(
     sequences: Sequence[Encoded],
     vectors: Tensor | None,
     labels: Labels,
-    leading: int = 0,
+    prefix: Prefix = NO_PREFIX,
 ) -> Tensor:
     """Scores of a training batch with their gradient: (B, C), in the order given.
 
     As :func:`class_scores`, in parts of similar length: a random batch is nearly half padding
-    otherwise. The shared leading part is computed once for all of them.
+    otherwise. The prefix is read once for all of them.
     """
     on_cpu = backbone.device.type == "cpu"
-    lengths = [len(sequence.ids) - leading for sequence in sequences]
+    lengths = [len(sequence.ids) - len(prefix) for sequence in sequences]
     order: list[int] = []
     parts: list[Tensor] = []
-    shared = _keys_values(backbone, sequences[0], vectors, leading) if leading else None
+    prefix = backbone.read(prefix, vectors)
     for rows in length_batches(lengths, TRAINING_TOKENS if on_cpu else GPU_BATCH_TOKENS):
         part = [sequences[row] for row in rows]
-        parts.append(class_scores(backbone, part, vectors, labels, leading, shared))
+        parts.append(class_scores(backbone, part, vectors, labels, prefix))
         order += rows
     return torch.cat(parts)[torch.tensor(order).argsort()]
 
@@ -195,11 +167,6 @@ def synchronise() -> None:
         torch.cuda.synchronize()
 
 
-def leading_length(backbone: Backbone, sequences: Sequence[Encoded]) -> int:
-    """Tokens at the start whose keys and values these sequences can share; 0 unless causal."""
-    return shared_length(sequences) if isinstance(backbone, CausalBackbone) else 0
-
-
 def length_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
     """Indices in batches of at most ``batch_tokens`` padded tokens, shortest first."""
     batch: list[int] = []
@@ -212,27 +179,15 @@ def length_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[i
         yield batch
 
 
-def _rest(sequence: Encoded, leading: int) -> Encoded:
-    """The sequence without its shared leading part."""
-    return Encoded(sequence.ids[leading:], sequence.answer - leading) if leading else sequence
-
-
 def _batch_scores(
     backbone: Backbone,
     batch: Batch,
     vectors: Tensor | None,
     labels: Labels,
-    shared: KeysValues | None,
+    prefix: Prefix,
 ) -> Tensor:
-    known = {} if shared is None else {"shared": shared}
+    known = {"prefix": prefix} if prefix else {}
     scores = backbone.word_scores(batch, vectors, labels.words, **known)  # (B, W)
     return torch.stack(
         [backbone.combine(scores[:, list(words)]) for words in labels.classes], dim=-1
     )
-
-
-def _keys_values(
-    backbone: CausalBackbone, sequence: Encoded, vectors: Tensor | None, leading: int
-) -> KeysValues:
-    ids = torch.tensor(sequence.ids[:leading], device=backbone.device)
-    return backbone.keys_values(ids, vectors)

@@ -109,10 +109,9 @@ class PromptLoss(Objective):
 
     def _loss(self, sequences: list, wanted: Tensor, vectors: Tensor) -> Tensor:
         # a batch may share a word more than the whole split does, so its own leading part is safe
-        leading = scoring.leading_length(self.model.backbone, sequences)
-        scores = scoring.training_scores(
-            self.model.backbone, sequences, vectors, self.labels, leading
-        )
+        backbone = self.model.backbone
+        prefix = backbone.prefix_of(sequences)
+        scores = scoring.training_scores(backbone, sequences, vectors, self.labels, prefix)
         return F.cross_entropy(scores, wanted.to(scores.device))
 
 

@@ -1,0 +1,80 @@
+"""Figures of notebook 07: regressions, and what methods add to each other task by task."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from labkit.core.statistics import Difference
+from labkit.course.figures.shared import interval_mark, name_rows
+from labkit.course.figures.style import (
+    BELOW,
+    BLUE,
+    GREY,
+    PURPLE,
+    CourseFigure,
+    styled,
+)
+
+
+@styled
+def gains_by_task(
+    ours: Mapping[str, Mapping[str, Difference]],
+    paper: Mapping[str, Mapping[str, float]],
+    title: str,
+    *,
+    xlabel: str,
+    marked: Sequence[str] = (),
+) -> CourseFigure:
+    """One panel a method: our difference with its interval beside the paper's, a row per task.
+
+    Args:
+        ours: method -> task -> difference; an interval with NaN ends is not drawn, and a task that
+            is missing has no dot.
+        paper: method -> task -> printed difference, where the paper has the method.
+        marked: tasks that get an asterisk, such as those in the model's own training data.
+    """
+    both = (*paper.values(), *ours.values())
+    tasks = list(dict.fromkeys(task for gains in both for task in gains))
+    fig = CourseFigure(1.7 + 0.3 * len(tasks), title)
+    axes = np.atleast_1d(fig.subplots(1, len(ours), sharey=True, sharex=True))
+    for ax, (method, gains) in zip(axes, ours.items(), strict=True):
+        for y, task in enumerate(tasks):
+            if task in gains:
+                interval_mark(ax, y, gains[task], name="here, 95 % interval")
+            if task in paper.get(method, {}):
+                x = paper[method][task]
+                ax.plot(x, y + 0.25, "D", color=PURPLE, mfc="white", label="printed, T5-base")
+        ax.axvline(0, color=GREY, linewidth=1, zorder=0)
+        ax.set_title(method)
+        ax.grid(axis="x", alpha=0.5)
+        ax.tick_params(axis="y", length=0)
+    name_rows(axes[0], [t + "*" * (t in marked) for t in tasks])
+    axes[0].set_ylim(len(tasks) - 0.4, -0.6)
+    handles = dict(
+        reversed(pair) for ax in axes for pair in zip(*ax.get_legend_handles_labels(), strict=True)
+    )
+    # the label of all x axes heads the legend: beside one below the figure it would be overprinted
+    fig.legend(
+        handles.values(), handles.keys(), loc=BELOW, ncols=2, title=xlabel, title_fontsize=10
+    )
+    return fig
+
+
+@styled
+def read_against_rated(
+    panels: Mapping[str, tuple[Sequence[float], Sequence[float]]], title: str, *, label: str
+) -> CourseFigure:
+    """Scatter plots side by side: what a model reads against what people rated.
+
+    Args:
+        panels: name -> (values read, ratings); label: of both axes, with the unit.
+    """
+    fig = CourseFigure(3.7, title)
+    axes = np.atleast_1d(fig.subplots(1, len(panels), sharex=True, sharey=True))
+    for ax, (name, (read, rated)) in zip(axes, panels.items(), strict=True):
+        ax.plot(rated, read, ".", color=BLUE, alpha=0.25, markersize=5, rasterized=True)
+        ax.axline((0, 0), slope=1, color=GREY, linestyle="--", linewidth=1)
+        ax.set(title=name, xlabel=f"rated: {label}", ylabel="read" if ax is axes[0] else "")
+    return fig

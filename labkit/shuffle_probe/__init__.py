@@ -1,0 +1,24 @@
+"""Does the order of virtual tokens matter? The same prompt, scored in many orders.
+
+- ``orders``: which virtual tokens change places: at random, in blocks, with a part kept, by name.
+- ``probe``: the predictions in all orders, and every figure that is derived from them.
+- ``matrix``: those predictions as a file that grows, so that a stopped probe goes on.
+
+Source: Liu, Cheng and Liu 2024, section 2 (tables 1–6).
+"""
+
+from __future__ import annotations
+
+from labkit.shuffle_probe.orders import NAMED, Orders, Shuffle, reversal, rotations, swaps
+from labkit.shuffle_probe.probe import Probe, probe_order
+
+__all__ = [
+    "NAMED",
+    "Orders",
+    "Probe",
+    "Shuffle",
+    "probe_order",
+    "reversal",
+    "rotations",
+    "swaps",
+]
