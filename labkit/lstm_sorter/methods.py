@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from labkit.lstm_sorter.rankings import PlackettLuce, SoftSorter
 from labkit.lstm_sorter.sorters import LSTMSorter, Order, SinkhornSorter
+from labkit.lstm_sorter.swaps import promising_pairs, swapped
 from labkit.lstm_sorter.trials import Trials
 from labkit.position_enhancement import PositionEnhancement
 from labkit.shuffle_probe import TokenPlaceEffects, mallows
@@ -62,7 +62,7 @@ def _swap(run: Trials, _tuning: Tuning) -> None:
         better = order
         for start in range(0, len(pairs), PAIRS_AT_ONCE):
             for pair in pairs[start : start + PAIRS_AT_ONCE]:
-                exchanged = _swapped(order, *pair)
+                exchanged = swapped(order, *pair)
                 if exchanged in run.known or run.affords(size):
                     better = min(better, exchanged, key=run.evaluate)
             if better != order:
@@ -70,27 +70,6 @@ def _swap(run: Trials, _tuning: Tuning) -> None:
         if better == order:
             return
         order = better
-
-
-def promising_pairs(rows: Tensor, gradient: Tensor) -> list[tuple[int, int]]:
-    """Pairs of places, the one whose exchange should lower the loss most first.
-
-    To first order, exchanging rows i and j changes the loss by (g_i − g_j) · (p_j − p_i).
-
-    Args:
-        rows, gradient: (P, D) the prompt as it stands, and the loss's gradient there.
-    """
-    products = gradient @ rows.T  # (P, P) g_i · p_j
-    own = products.diagonal()
-    changes = products + products.T - own[:, None] - own[None]
-    pairs = list(itertools.combinations(range(len(rows)), 2))
-    return sorted(pairs, key=lambda pair: changes[pair].item())
-
-
-def _swapped(order: Order, i: int, j: int) -> Order:
-    changed = list(order)
-    changed[i], changed[j] = changed[j], changed[i]
-    return tuple(changed)
 
 
 def _lstm(run: Trials, tuning: Tuning, mode: str = "permutation", taught: bool = False) -> None:

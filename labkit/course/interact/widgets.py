@@ -25,6 +25,7 @@ from labkit.course.figures.shared import Results, loss_curves, review_figure
 from labkit.course.figures.shuffle_probe import order_map
 from labkit.course.figures.soft_prompt import duels, length_duels, nearest_words
 from labkit.course.figures.style import CourseFigure
+from labkit.course.interact.recorded import Choice, Recorded, recording, thinned
 from labkit.shuffle_probe import Probe
 from labkit.soft_prompt import Neighbours
 
@@ -87,15 +88,20 @@ class Still:
     """A figure that is drawn once, however often it is shown: for sliders over a few pictures."""
 
     def __init__(self, figure: CourseFigure) -> None:
-        self.figure = figure
+        self.figure, self.alt = figure, figure.alt
         self._bundle = figure._repr_mimebundle_()
+
+    def png(self, dpi: int) -> bytes:
+        return self.figure.png(dpi)
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
         return self._bundle
 
 
 def review_box(
-    score: Callable[[str], Results], text: str = "a gorgeous, witty, seductive movie ."
+    score: Callable[[str], Results],
+    text: str = "a gorgeous, witty, seductive movie .",
+    others: Sequence[str] = (),
 ) -> None:
     """A box for the reader's own review, and under it what each prompt makes of it.
 
@@ -103,6 +109,7 @@ def review_box(
         score: a review -> prompt name -> label -> probability. A LabError it raises, for an empty
             review say, is shown beside the box; the picture stays.
         text: the review to begin with. Its picture is what a saved notebook shows.
+        others: reviews that a page without a kernel offers beside it.
     """
     box = ipywidgets.Text(
         value=text,
@@ -112,7 +119,11 @@ def review_box(
     )
     message = ipywidgets.Label()
     display(ipywidgets.VBox([box, message]))
-    handle = _show(review_figure(score(text), text))
+    first = review_figure(score(text), text)
+    if recording() and others:
+        reviews = [(review, review) for review in (text, *others)]
+        first = Recorded([Choice("review", reviews)], lambda one: review_figure(score(one), one))
+    handle = _show(first)
 
     def rescore(change: Mapping[str, Any]) -> None:
         try:
@@ -206,13 +217,25 @@ def _follow(draw: Callable[..., Any], *controls: ipywidgets.ValueWidget) -> None
     """Show the controls, and under them what is drawn of their values, in place of the last."""
     for control in controls:
         display(control)
-    handle = _show(draw(*(control.value for control in controls)))
+    choices = [_choice(control) for control in controls] if recording() else []
+    first = Recorded(choices, draw) if choices else draw(*(control.value for control in controls))
+    handle = _show(first)
 
     def redraw(_: object) -> None:
         _show(draw(*(control.value for control in controls)), handle)
 
     for control in controls:
         control.observe(redraw, names="value")
+
+
+def _choice(control: ipywidgets.ValueWidget) -> Choice:
+    """What a control offers, as a page shows it; of a long slider some of its places."""
+    if isinstance(control, ipywidgets.IntSlider):
+        numbers = thinned(range(control.min, control.max + 1))
+        return Choice(control.description, [(str(number), number) for number in numbers])
+    options = [o if isinstance(o, tuple) else (o, o) for o in control.options]
+    start = [value for _, value in options].index(control.value)
+    return Choice(control.description, options, start)
 
 
 def _slider(first: int, last: int, name: str) -> ipywidgets.IntSlider:
