@@ -204,8 +204,12 @@ def sortable(prompt: nn.Module) -> Tensor:
     """
     with torch.no_grad(), evaluating(prompt):
         vectors = prompt().clone()
+    require_sortable(vectors)
+    return vectors
+
+
+def require_sortable(vectors: Tensor) -> None:
     if len(vectors) < 2:
         raise LabError(
             f"a prompt of {len(vectors)} virtual token has one order only; give at least 2"
         )
-    return vectors
