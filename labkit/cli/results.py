@@ -95,10 +95,10 @@ def run(
 def audit(as_json: Json = False) -> None:
     """Compute what in the paper's own tables, text and equations does not add up."""
     with verb(as_json):
-        from labkit.audit import claims as paper
+        from labkit.audit import findings
 
-        findings = paper.audit()
-    show({"findings": [asdict(f) for f in findings]}, paper.as_lines(findings), as_json)
+        listed = findings.audit()
+    show({"findings": [asdict(f) for f in listed]}, findings.as_lines(listed), as_json)
 
 
 @bench_app.command("tune")

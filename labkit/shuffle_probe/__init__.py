@@ -1,6 +1,7 @@
 """Does the order of virtual tokens matter? The same prompt, scored in many orders.
 
 - ``orders``: which virtual tokens change places: at random, in blocks, with a part kept, by name.
+- ``designs``: orders at a chosen distance, and what each token adds at each place.
 - ``probe``: the predictions in all orders, and every figure that is derived from them.
 - ``effect``: the mean order effect over prompts, orders and sentences, and its variances.
 - ``incomplete``: that effect from a fraction of the scorings; ``plan``: how many it takes.
@@ -11,6 +12,7 @@ Source: Liu, Cheng and Liu 2024, section 2 (tables 1–6).
 
 from __future__ import annotations
 
+from labkit.shuffle_probe.designs import TokenPlaceEffects, discordant_share, mallows
 from labkit.shuffle_probe.effect import Components, components, mean_effect, spread_by_factor
 from labkit.shuffle_probe.incomplete import (
     Design,
@@ -33,10 +35,13 @@ __all__ = [
     "Plan",
     "Probe",
     "Shuffle",
+    "TokenPlaceEffects",
     "cheapest",
     "components",
+    "discordant_share",
     "from_matrix",
     "incomplete_design",
+    "mallows",
     "mean_effect",
     "probe_incomplete",
     "probe_order",
