@@ -408,7 +408,7 @@ def _error(cell: NotebookNode) -> str:
     """The hint in a cell's output: the message alone of an assertion, else with its name."""
     for output in cell.get("outputs", []):
         if output.output_type == "error":
-            known = ("AssertionError", "KernelDied", "NotRun", "TimeoutError")
+            known = ("AssertionError", "CheckFailed", "KernelDied", "NotRun", "TimeoutError")
             name = "" if output.ename in known and output.evalue else f"{output.ename}: "
             return f"{name}{output.evalue}".strip()[:LONGEST_HINT]
     return ""
