@@ -1,9 +1,11 @@
 ## make lab     set up .venv once, fetch the default models and data, open JupyterLab
-## make test    the same set-up, then every check: style, layers, unit tests, notebooks
+## make test    the same set-up and the tools for it, then every check: style, layers,
+##              unit tests, notebooks
 ## make masters  run the notebooks and store them with their outputs (after a change to them)
 ## make test-browser   JupyterLab in a headless Chromium (apt-get install chromium chromium-driver)
 ## make test-versions  the unit tests with the lowest and the newest packages allowed (long)
-## make site    the executed course as pages under build/site/, to read with the network off
+## make site    the executed course and labkit's reference as pages under build/site/, to read with
+##              the network off
 ## make run     run every notebook without a window; pages land in build/
 ## make lint    style and layers only
 ## make lock    take the newest allowed releases and write requirements.lock anew
@@ -15,6 +17,8 @@
 VENV  := .venv
 PY    := $(VENV)/bin/python
 STAMP := $(VENV)/installed-in
+TOOLS := $(VENV)/installed-tools
+INSTALL := $(PY) -m pip install --disable-pip-version-check -c requirements.lock
 
 .PHONY: help lab test test-browser test-versions site run masters lint lock clean assets
 .NOTPARALLEL:
@@ -30,8 +34,13 @@ endif
 
 $(STAMP): pyproject.toml requirements.lock
 	@[ -x $(PY) ] && [ "$$(cat $@ 2>/dev/null)" = "$$(pwd -P)" ] || { $(call make_venv,$(VENV)); }
-	$(PY) -m pip install --disable-pip-version-check -c requirements.lock -e ".[test]"
+	$(INSTALL) -e .
 	@pwd -P > $@
+
+# What checks the project, and a reader of the course does without: ruff, mypy, nbgrader, Ray.
+$(TOOLS): $(STAMP)
+	$(INSTALL) -e ".[dev]"
+	@touch $@
 
 # Running a candidate is the only sure test: a version manager's stand-in may lead nowhere, and
 # Debian's own Python lacks ensurepip until python3-venv is there.
@@ -65,7 +74,7 @@ lab: assets
 
 heading = @printf '\n== %s\n' $(1)
 
-lint: $(STAMP)
+lint: $(TOOLS)
 	$(call heading,'Style: ruff check')
 	@$(PY) -m ruff check .
 	$(call heading,'Format: ruff format')
@@ -86,9 +95,8 @@ test: assets lint
 
 # Minutes long. ONLY=quick is the part that CI runs; what went wrong is seen in build/browser/.
 test-browser: export LABKIT_PROFILE := small
-test-browser: assets
-	@$(PY) -c 'import latex2mathml, selenium' 2>/dev/null || $(PY) -m pip install \
-		--disable-pip-version-check -c requirements.lock -e ".[test,browser,site]"
+test-browser: assets $(TOOLS)
+	@$(PY) -c 'import latex2mathml, pdoc, selenium' 2>/dev/null || $(INSTALL) -e ".[browser,site]"
 	@$(PY) -m pytest tests/browser -m "browser$(if $(ONLY), and $(ONLY))"
 
 # Half an hour; one part with ONLY=lowest or ONLY=newest. With a PYTHON, the newest run on that one.
@@ -98,8 +106,7 @@ test-versions: assets
 		$(if $(GPU_BUILDS),--gpu-builds)
 
 site: $(STAMP)
-	@$(PY) -c 'import latex2mathml' 2>/dev/null || $(PY) -m pip install \
-		--disable-pip-version-check -c requirements.lock -e ".[test,site]"
+	@$(PY) -c 'import latex2mathml, pdoc' 2>/dev/null || $(INSTALL) -e ".[site]"
 	@$(PY) -m labkit.course.pages.site build/site
 
 # A notebook that fails does not keep the others from being run; the masters are not written to.
@@ -120,7 +127,7 @@ masters: assets
 lock:
 	@mkdir -p build && grep -E '^(torch|soupsieve)==' requirements.lock > build/kept.lock
 	@$(call make_venv,build/lock)
-	build/lock/bin/python -m pip install --disable-pip-version-check -c build/kept.lock -e ".[test,browser,site]"
+	build/lock/bin/python -m pip install --disable-pip-version-check -c build/kept.lock -e ".[dev,browser,site]"
 	@{ grep '^#' requirements.lock; \
 	   build/lock/bin/python -m pip freeze --all --exclude pip --exclude-editable \
 	   | sed 's/+.*//' | grep -viE '^(nvidia|cuda|triton)'; } > build/requirements.lock
@@ -128,5 +135,5 @@ lock:
 	@echo 'requirements.lock is written: now make test, then commit it.'
 
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache .mypy_cache
 	find . -name __pycache__ -type d -prune -exec rm -r {} +

@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import importlib
 
+from labkit.core.threads import sleep_while_waiting
+
+sleep_while_waiting()  # before anything imports torch
+
 _HOME = {
-    "load_backbone": "labkit.core.backbones",
+    "load_backbone": "labkit.core.loading",
     "load_task": "labkit.core.tasks",
     "Template": "labkit.core.templates",
     "Verbalizer": "labkit.core.templates",

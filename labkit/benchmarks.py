@@ -26,10 +26,11 @@ from torch.nn import functional as F
 
 from labkit.core import scoring
 from labkit.core.attention import use_fused_kernel
-from labkit.core.backbones import Backbone, has_bf16, load_backbone
-from labkit.core.encoding import Encoded
+from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
+from labkit.core.loading import has_bf16, load_backbone
 from labkit.core.prompted_model import PromptedModel
+from labkit.core.sequences import Encoded, collate
 from labkit.core.tasks import Example, load_task
 from labkit.core.tuning import epoch_batches
 from labkit.shuffle_probe import Shuffle, probe_order
@@ -228,10 +229,10 @@ class _Labkit:
         prompt = SoftPrompt.from_prompt(self.prompt)
         optimizer = torch.optim.Adam(prompt.parameters(), lr=3e-3)
         backbone = self.model.backbone
-        leading = scoring.leading_length(backbone, self.sequences)
+        prefix = backbone.prefix_of(self.sequences)
         for rows in epoch_batches(len(self.sequences), BATCH_SIZE, 0, 0):
             batch = [self.sequences[row] for row in rows]
-            scores = scoring.training_scores(backbone, batch, prompt(), self.labels, leading)
+            scores = scoring.training_scores(backbone, batch, prompt(), self.labels, prefix)
             loss = F.cross_entropy(scores, self.targets[rows].to(scores.device))
             loss.backward()
             optimizer.step()
@@ -316,12 +317,12 @@ class _Peft:
         return _encoder_scores(self.backbone, output.last_hidden_state[:, extra:], mask, self.ours)
 
     def _padded(self, texts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
-        batch = scoring.collate([Encoded(tuple(ids), -1) for ids in texts], self.backbone.device)
+        batch = collate([Encoded(tuple(ids), -1) for ids in texts], self.backbone.device)
         return batch.ids, batch.mask
 
 
 def _encoder_scores(backbone: Backbone, hidden: Tensor, mask: Tensor, ours: _Labkit) -> Tensor:
-    from labkit.core.backbones import ENCODER_SCALE, mean_pooled
+    from labkit.core.readouts import ENCODER_SCALE, mean_pooled
 
     return ENCODER_SCALE * mean_pooled(hidden, mask) @ backbone.label_vectors(ours.labels.words).T
 
@@ -382,7 +383,7 @@ def _useful_flops(ours: _Labkit) -> float:
     """Arithmetic that the task itself asks for: linear layers and attention over every word once,
     the shared part once, no padding; the vocabulary head left out."""
     backbone, sequences = ours.model.backbone, ours.sequences
-    leading = scoring.leading_length(backbone, sequences)
+    leading = len(backbone.prefix_of(sequences))
     lengths = [len(sequence.ids) for sequence in sequences]
     tokens = leading + sum(length - leading for length in lengths)
     linear = sum(weight.numel() for weight in _layer_weights(backbone))

@@ -81,7 +81,7 @@ def check_device() -> Check:
     """What the models run on; a torch without CUDA beside an NVIDIA GPU is a mistake."""
     import torch
 
-    from labkit.core.backbones import has_bf16
+    from labkit.core.loading import has_bf16
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     dtype = "bfloat16" if has_bf16(device) else "float32"

@@ -33,7 +33,7 @@ from torch import nn
 from labkit.core import statistics
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel
-from labkit.core.scoring import collate
+from labkit.core.sequences import collate
 from labkit.core.tasks import GLUE, Example, Task, TaskPrompt
 from labkit.lstm_sorter import PromptLoss, find_order
 from labkit.shuffle_probe import Shuffle, probe_order

@@ -68,7 +68,7 @@ def tiny_backbone(tiny_folder: Callable[[str], Path]) -> Callable[[str], Backbon
 
     import torch
 
-    from labkit.core.backbones import load_backbone
+    from labkit.core.loading import load_backbone
 
     @functools.cache
     def load(family: str) -> Backbone:

@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional as F
 
 from labkit.core.attention import PLAIN, attend, use_plain_products
-from labkit.core.backbones import load_backbone
+from labkit.core.loading import load_backbone
 
 HEADS, LENGTH, PLACES, SIZE = 6, 5, 9, 8
 

@@ -12,10 +12,11 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 import plain
-from labkit.core import scoring
-from labkit.core.backbones import load_backbone, mean_pooled
 from labkit.core.errors import LabError
+from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel
+from labkit.core.readouts import mean_pooled
+from labkit.core.sequences import collate
 from labkit.core.templates import Template, Verbalizer
 from labkit.core.tuning import fit
 from labkit.soft_prompt import SoftPrompt
@@ -278,7 +279,7 @@ def test_attention_of_the_answer_slot_is_hugging_faces(
     vectors = random_prompt(backbone)().detach() if soft else None
     sequences = model.encode(tiny_task.split("test")[:4], vectors)
     assert len({len(sequence.ids) for sequence in sequences}) > 1
-    shares = backbone.answer_attention(scoring.collate(sequences, backbone.device), vectors)
+    shares = backbone.answer_attention(collate(sequences, backbone.device), vectors)
     other = eager(family, tiny_folder(family))
     table = other.get_input_embeddings().weight
     for ours, (ids, answer, _) in zip(shares, sequences, strict=True):
@@ -298,7 +299,7 @@ def test_looking_at_the_attention_changes_nothing(tiny_backbone, tiny_task, fami
     model, prompt = prompted(backbone, family), random_prompt(backbone)
     examples = tiny_task.split("test")[:3]
     before, fused = model.scores(prompt, examples), backbone.model.config._attn_implementation
-    batch = scoring.collate(model.encode(examples, prompt()), backbone.device)
+    batch = collate(model.encode(examples, prompt()), backbone.device)
     backbone.answer_attention(batch, prompt())
     assert backbone.model.config._attn_implementation == fused != "eager"
     assert torch.equal(model.scores(prompt, examples), before)
@@ -311,7 +312,7 @@ def test_attention_without_positions_follows_the_virtual_tokens(tiny_backbone, t
     backbone = tiny_backbone(family)
     model = prompted(backbone, family, positions=False)
     vectors, order = random_prompt(backbone)().detach(), torch.tensor([2, 0, 1])
-    batch = scoring.collate(model.encode(tiny_task.split("test")[:2], vectors), backbone.device)
+    batch = collate(model.encode(tiny_task.split("test")[:2], vectors), backbone.device)
     slots = slice(0, 3)
     assert (batch.ids[:, slots] < 0).all()
     before = model.backbone.answer_attention(batch, vectors)
@@ -325,7 +326,7 @@ def test_a_model_without_an_answer_slot_has_no_attention_to_show(tiny_backbone, 
     backbone = tiny_backbone(family)
     sequences = prompted(backbone, family, soft=False).encode(tiny_task.split("test")[:1], None)
     with pytest.raises(LabError, match=r"no answer slot .* causal language model"):
-        backbone.answer_attention(scoring.collate(sequences, backbone.device), None)
+        backbone.answer_attention(collate(sequences, backbone.device), None)
 
 
 # ---- pooling ----

@@ -18,13 +18,14 @@ import safetensors.torch
 import torch
 
 from conftest import ROOT
-from labkit import benchmarks, cli, experiments, shuffle_probe
+from labkit import benchmarks, cli, experiments
 from labkit.cli.folders import RUN_FOLDER
 from labkit.cli.options import command_line, read_verbalizer
 from labkit.core import assets, prompted_model, tuning
 from labkit.core.engines import Engine
 from labkit.core.errors import LabError
 from labkit.core.tasks import Task
+from labkit.shuffle_probe import matrix
 from labkit.soft_prompt import CARD, CONFIG, WEIGHTS
 
 TEMPLATE = "{text} It was {mask}"
@@ -552,7 +553,7 @@ def test_tune_follows_the_recipe_where_nothing_is_given(
         *("--verbalizer", WORDS, "--length", LENGTH, "--json"),
     ]
     command = lab(*plain, "--out", tmp_path / "p").json["command"]
-    for name, value in recipe.fit_options().items():
+    for name, value in recipe.training_fields().items():
         assert value is None or f"--{name.replace('_', '-')} {value}" in command
     other = lab(*plain, "--schedule", "cosine", "--out", tmp_path / "q").json["command"]
     assert "--schedule cosine" in other
@@ -592,15 +593,15 @@ def test_probe_goes_on_where_it_was_stopped(
     lab: Lab, probing: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     whole = lab(*probing, "--json").json
-    put = shuffle_probe._Matrix.put
+    put = matrix.PredictionMatrix.put
 
-    def stop(self: shuffle_probe._Matrix, row: int, *rest: object) -> None:
+    def stop(self: matrix.PredictionMatrix, row: int, *rest: object) -> None:
         if row == 3:
             raise KeyboardInterrupt
         put(self, row, *rest)
 
     with monkeypatch.context() as patch:
-        patch.setattr(shuffle_probe._Matrix, "put", stop)
+        patch.setattr(matrix.PredictionMatrix, "put", stop)
         outcome = lab(*probing, "--out", tmp_path / "p")
     assert outcome.code == 130 and "--resume" in outcome.err
     assert_refused(lab(*probing, "--out", tmp_path / "p"), "--resume")
@@ -680,9 +681,15 @@ def test_run_passes_its_options_on(
     engines: list[Engine] = []
 
     def run(
-        name: str, *, on_progress: experiments.OnProgress, engine: Engine, **options: object
+        name: str,
+        *,
+        on_progress: experiments.Tell,
+        note: experiments.Note,
+        engine: Engine,
+        **options: object,
     ) -> dict:
         on_progress(0, 1, "vocab, seed 0")
+        note("labels, seed 2: made again")
         given.update(options, name=name)
         engines.append(engine)
         return RESULT
@@ -692,15 +699,19 @@ def test_run_passes_its_options_on(
     monkeypatch.setenv("LABKIT_PROFILE", "full")
     outcome = lab("run", "lester-init", "--seeds", "2,3", "--out", tmp_path, "--resume", "--json")
     assert (outcome.code, outcome.json["rows"]) == (0, RESULT["rows"])
-    assert "about 3 hours" in outcome.err
+    assert "about 3 hours" in outcome.err and "made again" in outcome.err
     assert given == {
         **{"name": "lester-init", "profile": "full", "backbone": None, "task": None},
-        **{"seeds": (2, 3), "out": tmp_path, "resume": True},
+        **{"seeds": (2, 3), "out": tmp_path, "resume": True, "only": (), "limit": None},
     }
     assert (tmp_path / f"{RESULT['file']}.png").read_bytes().startswith(b"\x89PNG")
     small = lab("run", "lester-init", "--profile", "small", "--out", tmp_path)
     assert "| vocab | 0.800 |" in small.out
     assert given["profile"] == "small"
+    lab("run", "lester-init", "--prompts", 3, "--only", "vocab", "--limit", 9, "--out", tmp_path)
+    assert (given["seeds"], list(given["only"]), given["limit"]) == ((0, 1, 2), ["vocab"], 9)
+    lab("run", "lester-init", "--seeds", "0..2,5", "--out", tmp_path)
+    assert given["seeds"] == (0, 1, 2, 5)
     lab("run", "lester-init", "--workers", 3, "--threads", 2, "--out", tmp_path)
     assert (engines[-1].workers, engines[-1].threads) == (3, 2)
     lab("run", "lester-init", "--engine", "ray", "--address", "host:6379", "--gpus", 0.5)
@@ -713,6 +724,9 @@ def test_run_passes_its_options_on(
         (["lester-depth"], ["'lester-depth'", "lester-init"]),
         (["lester-init", "--profile", "huge"], ["'huge'", "small or full"]),
         (["lester-init", "--seeds", "0,x"], ["'0,x'", "0,1,2"]),
+        (["lester-init", "--seeds", "0..x"], ["'0..x'", "0..2"]),
+        (["lester-init", "--seeds", "2..0"], ["'2..0'", "0..2"]),
+        (["lester-init", "--seeds", "0", "--prompts", "2"], ["--seeds", "--prompts"]),
         (["lester-init", "--engine", "slurm"], ["'slurm'", "local or ray"]),
         (["lester-init", "--address", "host:1"], ["--engine ray"]),
     ],

@@ -9,9 +9,10 @@ from __future__ import annotations
 import pytest
 import torch
 
-from labkit.core.backbones import load_backbone
-from labkit.core.encoding import Encoded, ExampleEncoder, sentinel_id
+from labkit.core.encoding import ExampleEncoder, sentinel_id
 from labkit.core.errors import LabError
+from labkit.core.loading import load_backbone
+from labkit.core.sequences import Encoded
 from labkit.core.tasks import Example
 from labkit.core.templates import Template
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from labkit import experiments
-from labkit.experiments import few_shot, grid, training
+from labkit.experiments import few_shot, lm_adaptation
+from labkit.experiments.base import runner
 from labkit.experiments.few_shot import HYBRID, METHODS, PLAIN, PRETRAINED, PRETRAINED_HYBRID
 from labkit.soft_prompt import load_prompt
 
@@ -23,7 +24,7 @@ def quick(monkeypatch, tiny_task):
     monkeypatch.setattr(few_shot, "STEPS", 2)
     monkeypatch.setattr(few_shot, "EVALUATE_EVERY", 1)
     monkeypatch.setattr(few_shot, "pretraining_task", lambda *given: tiny_task)
-    for module in (grid, training):
+    for module in (runner, lm_adaptation):
         monkeypatch.setattr(module, "load_task", lambda name: tiny_task)
 
 
@@ -58,9 +59,9 @@ def test_pre_trained_prompts_start_from_the_one_that_was_kept(
     vectors, starts = load_prompt(kept)[0]().detach(), []
     inner = few_shot.fit
 
-    def spy(model, prompt, task, **options):
+    def spy(model, prompt, *args, **options):
         starts.append(prompt().detach().clone())
-        return inner(model, prompt, task, **options)
+        return inner(model, prompt, *args, **options)
 
     monkeypatch.setattr(few_shot, "fit", spy)
     monkeypatch.setattr(few_shot, "METHODS", (PRETRAINED,))

@@ -445,7 +445,7 @@ def run(capsys, *arguments: str) -> tuple[int, str, str]:
 @pytest.fixture
 def saved(tiny_folder, tmp_path):
     """A prompt on a tiny model, and a task folder, as the command line knows them."""
-    from labkit.core.backbones import load_backbone
+    from labkit.core.loading import load_backbone
 
     task = tmp_path / "films"
     task.mkdir()

@@ -10,8 +10,8 @@ import torch
 import transformers
 
 from labkit import cli
-from labkit.core.backbones import load_backbone
 from labkit.core.errors import LabError
+from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.templates import Verbalizer
 from labkit.core.tuning import fit

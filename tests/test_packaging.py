@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import ast
+import json
 import os
 import re
 import shutil
 import subprocess
+import sys
+import sysconfig
 import tomllib
-from importlib.metadata import PackageNotFoundError, distribution
+import venv
+from importlib.metadata import PackageNotFoundError, distribution, packages_distributions
 from pathlib import Path
 
 import pytest
@@ -18,11 +23,12 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from conftest import ROOT
+from labkit.audit.findings import audit
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-DECLARED = [
-    Requirement(line) for line in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
-]
+FOR_READERS = [Requirement(line) for line in PROJECT["dependencies"]]
+FOR_MAINTAINERS = [Requirement(line) for line in PROJECT["optional-dependencies"]["dev"]]
+DECLARED = FOR_READERS + FOR_MAINTAINERS
 LOCKED = {
     canonicalize_name(name): version
     for name, version in re.findall(
@@ -30,10 +36,7 @@ LOCKED = {
     )
 }
 # conda-forge's name for the same project; the -base ones come without a window system
-CONDA_NAMES = {
-    **{"torch": "pytorch", "matplotlib": "matplotlib-base", "seaborn": "seaborn-base"},
-    "ray": "ray-core",
-}
+CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base", "seaborn": "seaborn-base"}
 
 
 def needed_here(requirements: list[Requirement]) -> set[str]:
@@ -56,7 +59,7 @@ def needed_here(requirements: list[Requirement]) -> set[str]:
 # ------------------------------------------------------------------------------ requirements.lock
 
 
-def test_lock_names_everything_that_base_and_test_install() -> None:
+def test_lock_names_everything_that_readers_and_maintainers_install() -> None:
     try:
         needed = needed_here(DECLARED)
     except PackageNotFoundError as missing:
@@ -87,6 +90,102 @@ def test_lock_can_be_installed_on_the_first_python_that_is_declared() -> None:
     assert not refuse
 
 
+# ------------------------------------------------------------------------- what is needed for what
+
+
+def test_readers_install_everything_that_labkit_imports() -> None:
+    """What only an extra brings is imported where it is needed, with an error that names it."""
+    for_readers = needed_here(FOR_READERS)
+    of_extras = {"nbgrader", "alembic", "sqlalchemy", "ray", "latex2mathml", "pdoc"}
+    providers_of = packages_distributions()
+    imported = set()
+    for file in (ROOT / "labkit").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+            names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level:
+                names = [node.module]
+            imported |= {name.partition(".")[0] for name in names}
+    imported -= {"labkit", *sys.stdlib_module_names}
+    assert {"torch", "typer", "matplotlib"} <= imported
+    for name in imported - of_extras:
+        providers = {canonicalize_name(provider) for provider in providers_of[name]}
+        assert providers & for_readers, f"{name} is imported and not declared"
+
+
+def test_readers_install_no_tools_of_maintainers() -> None:
+    for_maintainers = {canonicalize_name(r.name) for r in FOR_MAINTAINERS}
+    assert {"ruff", "import-linter", "pytest-xdist", "mypy", "ray"} <= for_maintainers
+    assert not for_maintainers & {canonicalize_name(r.name) for r in FOR_READERS}
+    assert not needed_here(FOR_READERS) & {"ruff", "import-linter", "pytest-xdist", "mypy", "ray"}
+
+
+# ------------------------------------------------------------------------------------- the wheel
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bin folder of an environment with the built wheel; what labkit needs is borrowed."""
+    folder = tmp_path_factory.mktemp("wheel")
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    alone = ["--no-index", "--no-deps"]
+    subprocess.run(
+        [*pip, "wheel", *alone, "--no-build-isolation", "--wheel-dir", folder, ROOT], check=True
+    )
+    (wheel,) = folder.glob("*.whl")
+    venv.create(folder / "environment")
+    (binaries,) = {f.parent for f in (folder / "environment").rglob("python*") if f.is_file()}
+    python = binaries / Path(sys.executable).name
+    subprocess.run([*pip, "--python", python, "install", *alone, wheel], check=True)
+    packages = Path(sysconfig.get_path("purelib", vars={"base": str(folder / "environment")}))
+    # behind the environment's own packages, and without this checkout: .pth files in it don't count
+    (packages / "borrowed.pth").write_text(sysconfig.get_path("purelib"))
+    return binaries
+
+
+def run_installed(binaries: Path, folder: Path, *arguments: str) -> dict:
+    inherited = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    done = subprocess.run(
+        [binaries / "labkit", *arguments, "--json"],
+        cwd=folder,
+        env=inherited,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_wheel_holds_the_data_and_works_in_another_folder(
+    installed: Path, tmp_path: Path
+) -> None:
+    python = installed / Path(sys.executable).name
+    ask = "from labkit.core.bundled import bundled; print(bundled())"
+    asked = subprocess.run([python, "-c", ask], cwd=tmp_path, stdout=subprocess.PIPE, text=True)
+    data = Path(asked.stdout.strip())
+    assert data.parts[-2:] == ("labkit", "data")
+    assert installed.parent in data.parents
+    folders = [ROOT / "data" / name for name in ("prompts", "paper", "facts", "models")]
+    files = [file for folder in folders for file in folder.rglob("*") if file.is_file()]
+    files += (ROOT / "data/reference").glob("*.json")
+    assert len(files) > 50
+    for file in files:
+        assert (data / file.relative_to(ROOT / "data")).read_bytes() == file.read_bytes()
+
+    assert run_installed(installed, tmp_path, "audit") == {
+        "findings": [vars(finding) for finding in audit()]
+    }
+    scores = {}
+    for binaries, folder in ((installed, data), (Path(sys.executable).parent, ROOT / "data")):
+        prompt = str(folder / "prompts/minilm-rt-polarity")
+        chosen = ["--backbone", "minilm", "--task", "rt-polarity", "--limit", "32"]
+        result = run_installed(binaries, tmp_path, "evaluate", *chosen, "--prompt", prompt)
+        scores[binaries] = {name: result[name] for name in ("n", "metric", "value", "ci95")}
+    of_wheel, of_checkout = scores.values()
+    assert of_wheel == of_checkout
+    assert of_wheel["n"] == 32
+    assert not list(tmp_path.iterdir())
+
+
 # -------------------------------------------------------------------------------- environment.yml
 
 
@@ -96,7 +195,7 @@ def test_conda_environment_equals_pyproject() -> None:
     found = {
         r.name: r.specifier for r in map(Requirement, packages) if r.name not in ("python", "pip")
     }
-    assert found == {CONDA_NAMES.get(r.name, r.name): r.specifier for r in DECLARED}
+    assert found == {CONDA_NAMES.get(r.name, r.name): r.specifier for r in FOR_READERS}
     assert f"python{PROJECT['requires-python']}" in packages
     assert labkit_last == {"pip": ["-e ."]}
 
@@ -124,7 +223,8 @@ case "$1 $2" in
     *) echo "$*" >> calls.txt ;;
 esac
 """
-INSTALL = "-m pip install --disable-pip-version-check -c requirements.lock -e .[test]"
+INSTALL = "-m pip install --disable-pip-version-check -c requirements.lock -e ."
+TOOLS = f"{INSTALL}[dev]"
 FETCH = "-m labkit assets fetch"
 
 needs_make = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed here")
@@ -171,10 +271,17 @@ def test_second_call_starts_at_once_and_a_new_lock_installs_again(checkout: Chec
     checkout.make("assets", python)
     assert checkout.calls == [FETCH]
 
+    checkout.make("lint", python)
+    assert checkout.calls[0] == TOOLS
+    checkout.make("lint", python)
+    assert TOOLS not in checkout.calls
+
     changed = (checkout.folder / ".venv/installed-in").stat().st_mtime + 2
     os.utime(checkout.folder / "requirements.lock", (changed, changed))
     checkout.make("assets", python)
     assert checkout.calls == [INSTALL, FETCH]
+    checkout.make("lint", python)
+    assert TOOLS in checkout.calls
 
 
 @needs_make

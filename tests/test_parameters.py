@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from labkit.core.backbones import load_backbone
+from labkit.core.loading import load_backbone
 from labkit.experiments import parameters
 from labkit.experiments.parameters import Shapes, count_parameters
 from labkit.p_tuning import PromptEncoder

@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from labkit.core import scoring
-from labkit.core.encoding import Encoded
 from labkit.core.prompted_model import PromptedModel
-from labkit.core.scoring import class_scores, collate, leading_length, length_batches, shared_length
+from labkit.core.scoring import class_scores, length_batches
+from labkit.core.sequences import NO_PREFIX, Encoded, collate, shared_length
 from labkit.core.templates import Template, Verbalizer
 from labkit.soft_prompt import SoftPrompt
 from tiny import FAMILIES
@@ -57,7 +57,7 @@ def test_shared_keys_and_values_give_the_scores_of_the_plain_path(
     case, family, template, batch_tokens
 ):
     case = case(family, template)
-    assert leading_length(case.backbone, case.sequences) >= 3
+    assert len(case.backbone.prefix_of(case.sequences)) >= 3
     shared = case.score(batch_tokens=batch_tokens)
     torch.testing.assert_close(shared, case.score(share=False), **EXACT)
 
@@ -67,8 +67,8 @@ def test_sharing_all_but_one_token_and_sharing_with_itself(case, family):
     """A single text shares everything up to its answer; equal texts share as much."""
     case = case(family)
     for sequences in (case.sequences[:1], case.sequences[:1] * 3):
-        leading = leading_length(case.backbone, sequences)
-        assert leading == len(sequences[0].ids) - 1
+        prefix = case.backbone.prefix_of(sequences)
+        assert len(prefix) == len(sequences[0].ids) - 1
         torch.testing.assert_close(
             case.score(sequences), case.score(sequences, share=False), **EXACT
         )
@@ -78,8 +78,8 @@ def test_sharing_all_but_one_token_and_sharing_with_itself(case, family):
 def test_the_gradient_is_that_of_the_plain_path_too(case, family):
     case = case(family)
     gradients = []
-    for leading in (0, leading_length(case.backbone, case.sequences)):
-        scores = class_scores(case.backbone, case.sequences, case.vectors, case.labels, leading)
+    for prefix in (NO_PREFIX, case.backbone.prefix_of(case.sequences)):
+        scores = class_scores(case.backbone, case.sequences, case.vectors, case.labels, prefix)
         gradients += torch.autograd.grad((scores * torch.tensor([1.0, -2.0])).sum(), case.vectors)
     assert gradients[0].abs().max() > 1e-2
     torch.testing.assert_close(gradients[0], gradients[1], rtol=1e-4, atol=1e-5)
@@ -90,11 +90,11 @@ def test_a_training_batch_in_parts_gives_the_scores_and_gradient_of_the_whole(
     monkeypatch, case, family
 ):
     case = case(family)
-    leading = leading_length(case.backbone, case.sequences)
-    whole = class_scores(case.backbone, case.sequences, case.vectors, case.labels, leading)
+    prefix = case.backbone.prefix_of(case.sequences)
+    whole = class_scores(case.backbone, case.sequences, case.vectors, case.labels, prefix)
     monkeypatch.setattr(scoring, "TRAINING_TOKENS", 40)
     parts = scoring.training_scores(
-        case.backbone, case.sequences, case.vectors, case.labels, leading
+        case.backbone, case.sequences, case.vectors, case.labels, prefix
     )
     torch.testing.assert_close(parts, whole, **EXACT)
     weights = torch.linspace(-1, 1, whole.numel()).view_as(whole)
@@ -106,7 +106,7 @@ def test_a_training_batch_in_parts_gives_the_scores_and_gradient_of_the_whole(
 @pytest.mark.parametrize("family", ["bert", "roberta", "t5", "bert-encoder"])
 def test_models_that_look_ahead_share_nothing(case, family):
     case = case(family)
-    assert leading_length(case.backbone, case.sequences) == 0
+    assert len(case.backbone.prefix_of(case.sequences)) == 0
 
 
 def test_shared_length_against_brute_force():

@@ -11,7 +11,7 @@ import pytest
 import torch
 from scipy import stats
 
-from labkit import shuffle_probe
+from labkit.core import scoring
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import Example, Task
@@ -197,7 +197,7 @@ def test_rows_are_scored_once(setup, tmp_path, monkeypatch):
     model, prompt, task = setup()
     orders = Shuffle().draw(LENGTH, 3)
     probe_order(model, prompt, task, orders, out=tmp_path)
-    monkeypatch.setattr(shuffle_probe.scoring.Scorer, "__call__", None)  # would fail if used
+    monkeypatch.setattr(scoring.Scorer, "__call__", None)  # would fail if used
     again = probe_order(model, prompt, task, orders, out=tmp_path, resume=True)
     assert again.predictions.shape == (3, len(task.split("test")))
 

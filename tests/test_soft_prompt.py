@@ -17,8 +17,8 @@ from scipy.spatial.distance import cdist
 from torch.nn import functional as F
 
 import plain
-from labkit.core.backbones import load_backbone
 from labkit.core.errors import LabError
+from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.templates import Verbalizer
 from labkit.core.tuning import fit

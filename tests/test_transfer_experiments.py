@@ -14,7 +14,8 @@ from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import normalise
 from labkit.core.tuning import fit
-from labkit.experiments import grid, transfer, transfer_starts
+from labkit.experiments import transfer, transfer_starts
+from labkit.experiments.base import runner
 from labkit.soft_prompt import SoftPrompt, load_prompt, save_prompt
 
 TASKS = ("cr", "mpqa", "rte", "mrpc")
@@ -41,7 +42,7 @@ def quick(monkeypatch, tiny_task_named):
         monkeypatch.setattr(transfer_starts, name, 1)
     for module in (transfer, transfer_starts):
         monkeypatch.setattr(module, "here", lambda name: True)
-    for module in (grid, transfer, transfer_starts):
+    for module in (runner, transfer, transfer_starts):
         monkeypatch.setattr(module, "load_task", lambda name: load("cr" if "-" in name else name))
     return load
 
@@ -136,12 +137,13 @@ def test_the_oracle_keeps_the_source_that_trains_best(
     folder, task = tiny_folder("bert-encoder"), quick("cr")
     backbone = tiny_backbone("bert-encoder")
     model = PromptedModel.for_task(backbone, task)
-    options = transfer.RECIPES["encoder"].fit_options() | {"evaluate_every": 1}
+    options = transfer.RECIPES["encoder"].training_fields()
+    options |= {"evaluate_every": 1, "validation_limit": 200}
     found = {}
     for seed, source in enumerate(TASKS[1:]):
         prompt = SoftPrompt(torch.randn(3, backbone.hidden_size, generator=torch.manual_seed(seed)))
         save_prompt(tmp_path / f"transfer-{folder.name}-tasks" / f"{source}-seed0", prompt, model)
-        history = fit(model, prompt, task, **options, seed=0, validation_limit=200)
+        history = fit(model, prompt, task, **options, seed=0)
         found[source] = max(value for _, value in history.validation)
     monkeypatch.setattr(transfer_starts, "STARTS", ("best of 3", "oracle", "most alike"))
     result = run("transfer-starts", folder, tmp_path, seeds=(0,))

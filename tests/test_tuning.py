@@ -17,10 +17,11 @@ from torch.nn import functional as F
 
 import plain
 from labkit.core import scoring, tuning
-from labkit.core.backbones import load_backbone
 from labkit.core.errors import LabError
+from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
-from labkit.core.tuning import OPTIMIZERS, SCHEDULES, fit
+from labkit.core.recipe import OPTIMIZERS, SCHEDULES
+from labkit.core.tuning import fit
 from labkit.soft_prompt import SoftPrompt
 from tiny import FAMILIES
 
@@ -47,10 +48,10 @@ def test_the_gradient_is_that_of_finite_differences(tiny_folder, tiny_task, fami
     examples = tiny_task.split("train")
     targets = torch.tensor([example.label for example in examples])
     sequences = model.encode(examples, prompt())
-    leading = scoring.leading_length(backbone, sequences)
+    prefix = backbone.prefix_of(sequences)
 
     def loss(vectors):
-        scores = scoring.class_scores(backbone, sequences, vectors, model.labels(), leading)
+        scores = scoring.class_scores(backbone, sequences, vectors, model.labels(), prefix)
         return F.cross_entropy(scores.double(), targets)
 
     (gradient,) = torch.autograd.grad(loss(prompt()), prompt.weight)
@@ -378,7 +379,7 @@ def test_dropout_of_a_trainable_backbone_goes_on_where_it_was(tiny_folder, tiny_
 KILLED = """
 import os, pickle, signal, sys
 import torch
-from labkit.core.backbones import load_backbone
+from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.tuning import fit
 from labkit.soft_prompt import SoftPrompt

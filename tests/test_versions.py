@@ -60,7 +60,7 @@ def test_a_python_without_torch_for_cpus_is_said_and_not_run(python, monkeypatch
 
 def test_lowest_are_the_bounds_of_every_requirement(python) -> None:
     pins = [Requirement(pin) for pin in versions.constraints("lowest", python("2.7.0+cpu"))]
-    asked = versions.PROJECT["dependencies"] + versions.PROJECT["optional-dependencies"]["test"]
+    asked = versions.PROJECT["dependencies"] + versions.PROJECT["optional-dependencies"]["dev"]
     for requirement in map(Requirement, asked):
         (pin,) = [pin for pin in pins if pin.name == requirement.name]
         (exact,) = pin.specifier

@@ -17,12 +17,12 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from conftest import noisy_probe
 from labkit.core.errors import LabError
-from labkit.course.figures.attention_map import attention_map
+from labkit.course.figures.attention import AnswerAttention, attention_map
 from labkit.course.figures.style import CourseFigure
-from labkit.course.figures.trace import AnswerAttention
 from labkit.course.interact import widgets
-from labkit.course.interact.widgets import LiveCurve, review_figure, strip_widgets
-from labkit.experiments.grid import as_digits
+from labkit.course.interact.widgets import LiveCurve, strip_widgets
+from labkit.experiments.base.rows import as_digits
+from labkit.lstm_sorter import PairChanges
 from labkit.soft_prompt import Neighbours
 
 ROOT = Path(__file__).parents[1]
@@ -166,32 +166,6 @@ def score(text: str) -> dict[str, dict[str, float]]:
     }
 
 
-def test_review_figure_shows_each_probability_and_who_wins():
-    results = score("a good film")
-    figure = review_figure(results, "a good film")
-    for ax, scores in zip(figure.axes, results.values(), strict=True):
-        assert [bar.get_width() for bar in ax.patches] == pytest.approx(list(scores.values()))
-        assert ax.get_xlabel() == "probability"
-    names = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert names == ["negative", "positive"]
-    assert figure.get_suptitle() == "The prompts disagree: “a good film”"
-    assert review_figure(score("a bad film")).get_suptitle() == "All prompts answer negative"
-
-
-def test_review_figure_of_four_prompts_keeps_an_axis_under_each():
-    figure = review_figure({str(i): {"no": 0.1, "yes": 0.9} for i in range(4)})
-    assert len([ax for ax in figure.axes if ax.get_visible()]) == 4
-    assert all(ax.xaxis.get_ticklabels()[0].get_visible() for ax in figure.axes[:4])
-
-
-@pytest.mark.parametrize("text", ["word " * 100, "一部好电影" * 60, "x" * 500])
-def test_review_figure_quotes_the_beginning_of_a_long_review(text):
-    title = review_figure(score(text), text).get_suptitle()
-    assert text[:4] in title
-    assert "…" in title
-    assert title.count("\n") <= 1
-
-
 def test_review_box_rescores_a_new_review_in_place(notebook):
     widgets.review_box(score, "a good film")
     panel, first = notebook
@@ -278,9 +252,44 @@ def test_the_attention_lists_go_through_layers_and_heads(notebook):
     assert (len(layer.options), len(head.options), len(notebook)) == (4, 3, 6)
 
 
+def test_tags_that_are_dragged_redraw_and_a_token_taken_away_is_asked_back(notebook):
+    orders = {"in order": [0, 1, 2], "reversed": [2, 1, 0]}
+    widgets.token_sorter(lambda order: f"order {order}", orders)
+    panel, first = notebook
+    box, tags, message = panel.children
+    assert first == "order [0, 1, 2]"
+    tags.value = ["1", "0", "2"]
+    assert notebook[-1] == "order [1, 0, 2]"
+    tags.value = ["1", "2"]
+    assert message.value == "Missing: type 0 to put it back." and len(notebook) == 3
+    box.value = "reversed"
+    assert notebook[-1] == "order [2, 1, 0]" and tags.value == ["2", "1", "0"]
+
+
+def test_two_lists_choose_an_exchange(notebook):
+    changes = PairChanges([(0, 1), (0, 2), (1, 2)], [-0.1, 0.2, 0.05], [-0.2, 0.1, 0.3])
+    widgets.exchange_chooser(changes)
+    one, other, first = notebook
+    assert first.alt.startswith("Tokens 0 and 2 exchanged: +0.200")
+    other.value = 1
+    assert notebook[-1].alt.startswith("Tokens 0 and 1 exchanged: -0.100")
+    one.value = 2
+    assert notebook[-1].alt.startswith("Tokens 2 and 1 exchanged: +0.050")
+
+
+def test_any_printed_table_is_recomputed_with_any_test_set(notebook):
+    widgets.table_recomputer([8, 4], {"RTE": {"rte": 277}, "MRPC": {"mrpc": 408}})
+    table, size, first = notebook
+    assert first.alt.startswith("Table 8: 2 of 4 sums and means come out, 0 of 4 scores")
+    size.value = "MRPC"
+    assert "4 of 4 scores" in notebook[-1].alt
+    table.value = 4
+    assert notebook[-1].alt.startswith("Table 4:")
+
+
 PLAY = """
 import numpy as np, torch
-from labkit.course.figures.trace import AnswerAttention
+from labkit.course.figures.attention import AnswerAttention
 from labkit.course.interact.widgets import attention_chooser, nearest_slider, review_box
 from labkit.soft_prompt import Neighbours
 review_box(lambda text: {'soft': {'negative': 0.1, 'positive': 0.9}}, 'a good film')

@@ -33,7 +33,7 @@ SHOWN = ("torch", "transformers", "peft", "datasets", "numpy")
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 OLDEST = Version(PROJECT["requires-python"].removeprefix(">="))
 ABOUT_THE_LOCK = (  # and so about what an environment made from it holds
-    "tests/test_packaging.py::test_lock_names_everything_that_base_and_test_install",
+    "tests/test_packaging.py::test_lock_names_everything_that_readers_and_maintainers_install",
     "tests/test_packaging.py::test_lock_can_be_installed_on_the_first_python_that_is_declared",
 )
 NEWEST_LOOKED_FOR = 20  # Python 3.20
@@ -93,7 +93,7 @@ def run(name: str, python: str, tests: list[str], gpu_builds: bool) -> list[str]
         own = folder / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
         pins = FOLDER / f"{name}.txt"
         pins.write_text("\n".join(constraints(name, own, gpu_builds)) + "\n")
-        if not _succeeds(own, "-m", "pip", "install", "-q", "-c", pins, "-e", f"{ROOT}[test]"):
+        if not _succeeds(own, "-m", "pip", "install", "-q", "-c", pins, "-e", f"{ROOT}[dev]"):
             raise CannotRun(f"pip can't install what {pins.relative_to(ROOT)} asks for, see above")
         installed = json.loads(_output(own, "-m", "pip", "list", "--format", "json"))
         versions = {package["name"]: package["version"] for package in installed}
@@ -116,7 +116,7 @@ def run(name: str, python: str, tests: list[str], gpu_builds: bool) -> list[str]
 
 def constraints(name: str, python: Path, gpu_builds: bool = False) -> list[str]:
     """What pip is held to: the lower bounds themselves, or nothing but torch."""
-    asked = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+    asked = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["dev"]
     wanted = {requirement.name: requirement for requirement in map(Requirement, asked)}
     torch = f"torch=={torch_build(name, python, wanted.pop('torch'), gpu_builds)}"
     if name == "newest":

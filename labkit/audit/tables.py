@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
-from pathlib import Path
 
+from labkit.core.bundled import bundled
 from labkit.core.errors import LabError
 
-PAPER = Path(__file__).parents[2] / "data" / "paper"
+PAPER = bundled("paper")
 TABLES = range(1, 9)
 
 

@@ -49,7 +49,7 @@ def evaluate(
     """Score a hard prompt, or a saved soft prompt, with its 95 % interval."""
     with verb(as_json), progress("scoring") as update:
         from labkit.core import prompted_model
-        from labkit.core.backbones import load_backbone
+        from labkit.core.loading import load_backbone
         from labkit.core.tasks import load_task
         from labkit.soft_prompt import load_for
 
@@ -83,11 +83,15 @@ def tune(
     optimizer: Annotated[str | None, typer.Option(help="adam, adamw or adafactor")] = None,
     schedule: Annotated[str | None, typer.Option(help="constant, linear or cosine")] = None,
     warmup: Annotated[int | None, typer.Option(min=0, help="steps until lr is reached")] = None,
+    weight_decay: Annotated[float | None, typer.Option(min=0)] = None,
     clip: Annotated[float | None, typer.Option(help="largest norm of the gradient")] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="train on a sample of that many")] = None,
     evaluate_every: Annotated[
         int | None, typer.Option(min=1, help="steps between validations; the best one is kept")
+    ] = None,
+    validation_limit: Annotated[
+        int | None, typer.Option(min=1, help="validate on a sample of that many")
     ] = None,
     patience: Annotated[
         int | None, typer.Option(min=1, help="validations without a new best before stopping")
@@ -101,7 +105,7 @@ def tune(
     """
     again = "stopped; the same command with --resume goes on from the last saved step"
     with verb(as_json, again), progress("preparing") as update:
-        from labkit.core.backbones import load_backbone
+        from labkit.core.loading import load_backbone
         from labkit.core.tasks import load_task
         from labkit.experiments import RECIPES
         from labkit.p_tuning import PromptEncoder
@@ -117,15 +121,19 @@ def tune(
             "optimizer": optimizer,
             "schedule": schedule,
             "warmup": warmup,
+            "weight_decay": weight_decay,
             "clip": clip,
             "evaluate_every": evaluate_every,
+            "validation_limit": validation_limit,
+            "patience": patience,
         }
+        recipe = RECIPES[frozen.readout].with_changes(
+            {name: value for name, value in given.items() if value is not None}
+        )
         settings = {
-            **RECIPES[frozen.readout].fit_options(),
-            **{name: value for name, value in given.items() if value is not None},
+            **recipe.training_fields(),
             "seed": seed,
             "limit": limit,
-            "patience": patience,
         }
         what = {"backbone": backbone, "task": task, "template": template, "verbalizer": verbalizer}
         command = command_line(
@@ -230,7 +238,7 @@ def probe(
     with verb(as_json, again), progress("probing") as update:
         from labkit import shuffle_probe
         from labkit.core import prompted_model
-        from labkit.core.backbones import load_backbone
+        from labkit.core.loading import load_backbone
         from labkit.core.tasks import load_task
         from labkit.soft_prompt import load_for, load_prompt
 
@@ -325,7 +333,7 @@ def sort(
     """Look for a better order of a prompt's virtual tokens: chosen on train, reported on test."""
     with verb(as_json), progress("sorting") as update:
         from labkit import lstm_sorter
-        from labkit.core.backbones import load_backbone
+        from labkit.core.loading import load_backbone
         from labkit.core.tasks import load_task
         from labkit.soft_prompt import SoftPrompt, load_for, load_prompt, save_prompt
 

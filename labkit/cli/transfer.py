@@ -17,7 +17,7 @@ from labkit.cli.options import (
     model_for,
     read_seeds,
 )
-from labkit.cli.output import AGAIN, as_row, progress, score_lines, show, verb
+from labkit.cli.output import AGAIN, as_row, complain, progress, score_lines, show, verb
 from labkit.core.errors import LabError
 
 app = typer.Typer(help="Prompts compared, and used on other tasks.")
@@ -39,7 +39,7 @@ def transfer_similarity(
     """How alike saved prompts are; higher is more alike."""
     with verb(as_json):
         from labkit import prompt_transfer
-        from labkit.core.backbones import load_backbone
+        from labkit.core.loading import load_backbone
 
         prompts = [prompt_transfer.read_prompt(file) for file in files]
         if metric == "neurons" and backbone is None:
@@ -81,6 +81,7 @@ def transfer_matrix(
                 seeds=chosen,
                 out=out,
                 resume=resume,
+                note=complain,
                 on_progress=update,
             )
         table = transfer.table(result)
@@ -117,7 +118,7 @@ def transfer_retrieve(
     """Rank a library of prompts by likeness to a task, and save the start that it gives."""
     with verb(as_json), progress("retrieving") as update:
         from labkit import prompt_transfer
-        from labkit.core.backbones import load_backbone
+        from labkit.core.loading import load_backbone
         from labkit.core.tasks import load_task
         from labkit.core.tuning import fit
         from labkit.experiments import RECIPES
@@ -133,12 +134,12 @@ def transfer_retrieve(
         recipe = RECIPES[frozen.readout]
         length = len(next(iter(prompts.values())))
         own = initialise(recipe.init, frozen, length, model.verbalizer, seed)
-        options = recipe.fit_options() | {"steps": steps}
         fit(
             model,
             own,
             data,
-            **options,
+            recipe,
+            steps=steps,
             seed=seed,
             limit=limit,
             on_step=lambda done, loss, _: update(done, steps, f"training, loss {loss:.3f}"),
@@ -172,7 +173,7 @@ def transfer_pretrain(
     """Pre-train a prompt on plain text, the editorials (PPT), and save it as a start."""
     with verb(as_json), progress("preparing") as update:
         from labkit import prompt_transfer
-        from labkit.core.backbones import load_backbone
+        from labkit.core.loading import load_backbone
         from labkit.core.prompted_model import evaluate
         from labkit.core.tuning import fit
         from labkit.experiments import RECIPES
@@ -183,16 +184,15 @@ def transfer_pretrain(
         frozen = load_backbone(backbone)
         data = prompt_transfer.pretraining_task(form, frozen, examples, seed)
         model = model_for(frozen, data, None, None, soft=True)
-        recipe = RECIPES[frozen.readout]
+        recipe = RECIPES[frozen.readout].with_changes({} if steps is None else {"steps": steps})
         prompt = initialise(recipe.init, frozen, length, model.verbalizer, seed)
-        options = recipe.fit_options() | ({} if steps is None else {"steps": steps})
         history = fit(
             model,
             prompt,
             data,
-            **options,
+            recipe,
             seed=seed,
-            on_step=lambda done, loss, _: update(done, options["steps"], f"loss {loss:.3f}"),
+            on_step=lambda done, loss, _: update(done, recipe.steps, f"loss {loss:.3f}"),
         )
         scores = as_row(evaluate(model, prompt, data, "test"))
         what = {"backbone": backbone, "form": form, "examples": examples, "length": length}

@@ -5,7 +5,7 @@ dependencies, unpacked into a cache folder (``LABKIT_CACHE``, else the user's ca
 installed. A download that broke off goes on where it stopped; a file that is not what it should be
 is refused and fetched again; a folder stands under its final name only when it is complete.
 
-Apart from the profile this is the only place where the environment is read.
+Here the environment is read, and in ``threads``; nowhere else.
 
 Usage::
 
@@ -40,6 +40,7 @@ from filelock import FileLock
 from safetensors import SafetensorError
 
 from labkit.core.errors import LabError
+from labkit.core.files import folder_aside
 
 DEFAULT_INDEX = "https://pypi.org/simple"
 MANIFEST = "sha256.json"
@@ -322,8 +323,7 @@ def _install(asset: Asset, archive: Path) -> None:
     """Unpack into a folder aside, write the checksums, move it into place."""
     for left in cache_dir().glob(f".{asset.name}-*"):  # of a run that was killed while it unpacked
         shutil.rmtree(left, ignore_errors=True)
-    aside = Path(tempfile.mkdtemp(prefix=f".{asset.name}-", dir=cache_dir()))
-    try:
+    with folder_aside(asset.folder) as aside:
         _UNPACK[asset.name](archive, aside)
         manifest = {
             file.relative_to(aside).as_posix(): _sha256(file)
@@ -331,17 +331,6 @@ def _install(asset: Asset, archive: Path) -> None:
             if file.is_file()
         }
         (aside / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-        _make_readable(aside)
-        shutil.rmtree(asset.folder, ignore_errors=True)
-        os.replace(aside, asset.folder)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
-
-
-def _make_readable(folder: Path) -> None:
-    """For everybody: mkdtemp and safetensors write private files, and a cache may be shared."""
-    for path in (folder, *folder.rglob("*")):
-        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _unpack_minilm(archive: Path, folder: Path) -> None:

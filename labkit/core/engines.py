@@ -258,7 +258,8 @@ def _ray():
         import ray
     except ImportError as error:
         raise LabError(
-            'Ray is not installed; pip install "soft-prompt-lab[cluster]", or use --engine local'
+            'Ray is not installed; run pip install -c requirements.lock -e ".[cluster]" in the '
+            "checkout, or use --engine local"
         ) from error
     return ray
 

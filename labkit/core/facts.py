@@ -22,11 +22,12 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from labkit.core.bundled import bundled
 from labkit.core.errors import LabError
 from labkit.core.tasks import Example, Task, TaskPrompt, split_examples
 from labkit.core.templates import escape
 
-FACTS = Path(__file__).parents[2] / "data" / "facts"
+FACTS = bundled("facts")
 SHARES = {"validation": 0.2, "test": 0.3}
 FIELD = "subject"
 _LAMA_FOLDERS = ("", "TREx", "Google_RE")

@@ -2,7 +2,7 @@
 
 What makes it fast, in the order of what it brings (`labkit bench evaluate` measures it):
 
-1. The answer is read at one position, so the vocabulary head runs there only (backbones.py).
+1. The answer is read at one position, so the vocabulary head runs there only (hooks.py).
 2. For causal models the keys and values of the leading part that all sequences share (virtual
    tokens, words in front of the text) are computed once, not once per sequence.
 3. Sequences are sorted by length and batched by a budget of tokens, so little is padding and a
@@ -17,55 +17,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from labkit.core.backbones import Backbone, Batch, CausalBackbone, KeysValues, Pieces
-from labkit.core.encoding import Encoded
-
-CPU_BATCH_TOKENS = 512
-GPU_BATCH_TOKENS = 65_536
-"""Tokens in a batch. Measured on two cores with smollm2: 256 to 1,024 are equally fast, from 2,048
-on attention's masks and activations fall out of the cache."""
+from labkit.core import budget
+from labkit.core.backbones import Backbone
+from labkit.core.budget import Budget, budget_for, within_memory
+from labkit.core.errors import LabError
+from labkit.core.labels import Labels
+from labkit.core.sequences import NO_PREFIX, Batch, Encoded, Prefix, collate
 
 TRAINING_TOKENS = 512
-"""Tokens in a part of a training batch on the CPU: less padding, few parts."""
+"""Tokens computed in a part of a training batch on the CPU: less padding, few parts."""
 
 Progress = Callable[[int, int], None]
 """Called with (sequences done, sequences in all)."""
-
-
-class Labels(NamedTuple):
-    """Label words cut into pieces: ``words`` lists them all, ``classes`` the indices per class."""
-
-    words: tuple[Pieces, ...]
-    classes: tuple[tuple[int, ...], ...]
-
-
-def collate(sequences: Sequence[Encoded], device: torch.device) -> Batch:
-    """Pad on the right to the longest: position ids then count from the left without gaps."""
-    length = max(len(sequence.ids) for sequence in sequences)
-    ids = torch.zeros(len(sequences), length, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    for row, sequence in enumerate(sequences):
-        ids[row, : len(sequence.ids)] = torch.tensor(sequence.ids)
-        mask[row, : len(sequence.ids)] = 1
-    answer = torch.tensor([sequence.answer for sequence in sequences])
-    return Batch(ids.to(device), mask.to(device), answer.to(device))
-
-
-def shared_length(sequences: Sequence[Encoded]) -> int:
-    """Length of the leading part that all sequences have in common, answer slots left out."""
-    shortest = min(sequences, key=lambda sequence: len(sequence.ids))
-    limit = min(len(shortest.ids) - 1, *(max(sequence.answer, 0) for sequence in sequences))
-    first = sequences[0].ids
-    for index in range(limit):
-        if any(sequence.ids[index] != first[index] for sequence in sequences):
-            return index
-    return max(limit, 0)
 
 
 def class_scores(
@@ -73,30 +42,28 @@ def class_scores(
     sequences: Sequence[Encoded],
     vectors: Tensor | None,
     labels: Labels,
-    leading: int = 0,
-    shared: KeysValues | None = None,
+    prefix: Prefix = NO_PREFIX,
 ) -> Tensor:
     """Scores of one batch: (B, C), differentiable in ``vectors``.
 
     Args:
         sequences: B sequences.
         vectors: (P, D) virtual tokens, None for a hard prompt.
-        leading: tokens at the start whose keys and values are shared (causal models only).
-        shared: those keys and values where they are known already; computed here otherwise.
+        prefix: what the sequences begin with, from :meth:`Backbone.prefix_of`; read here unless it
+            has been read already.
     """
-    if leading and shared is None:
-        shared = _keys_values(backbone, sequences[0], vectors, leading)
-    batch = collate([_rest(sequence, leading) for sequence in sequences], backbone.device)
-    return _batch_scores(backbone, batch, vectors, labels, shared)
+    prefix = backbone.read(prefix, vectors)
+    batch = collate([prefix.rest(sequence) for sequence in sequences], backbone.device)
+    return _batch_scores(backbone, batch, vectors, labels, prefix)
 
 
 class Scorer:
     """Sequences laid out in batches once, to be scored under any number of prompts.
 
     Args:
-        batch_tokens: tokens in a batch; default: what suits the device.
-        share: compute the shared leading part once per prompt (causal models); False is the plain
-            path.
+        batch_tokens: tokens in a batch; default: what suits the device, see budget.py.
+        share: read what all sequences begin with once per prompt, where the model can; False is
+            the plain path.
     """
 
     def __init__(
@@ -108,33 +75,67 @@ class Scorer:
         batch_tokens: int | None = None,
         share: bool = True,
     ) -> None:
-        if batch_tokens is None:
-            batch_tokens = CPU_BATCH_TOKENS if backbone.device.type == "cpu" else GPU_BATCH_TOKENS
-        self.backbone, self.labels, self.first = backbone, labels, sequences[0]
-        self.leading = leading_length(backbone, sequences) if share else 0
-        rest = [_rest(sequence, self.leading) for sequence in sequences]
-        self.batches = [
-            (rows, collate([rest[row] for row in rows], backbone.device))
-            for rows in length_batches([len(sequence.ids) for sequence in rest], batch_tokens)
-        ]
-        self.count = len(sequences)
+        self.backbone, self.labels, self.batch_tokens = backbone, labels, batch_tokens
+        self.prefix = backbone.prefix_of(sequences) if share else NO_PREFIX
+        self.rest = [self.prefix.rest(sequence) for sequence in sequences]
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        self.budget = self._budget()
+        batches = length_batches(
+            [len(sequence.ids) for sequence in self.rest],
+            self.budget,
+            prefix=len(self.prefix),
+            equal=not self.backbone.pads,
+        )
+        device = self.backbone.device
+        self.batches = [(rows, collate([self.rest[r] for r in rows], device)) for rows in batches]
+
+    def _budget(self) -> Budget:
+        return budget_for(self.backbone.device, self.batch_tokens)
 
     def __call__(self, vectors: Tensor | None, progress: Progress | None = None) -> Tensor:
-        """Scores under the prompt ``vectors`` (P, D), without gradient: (N, C) fp32 on the CPU."""
-        result = torch.empty(self.count, len(self.labels.classes))
-        done = 0
-        with torch.inference_mode():
-            shared = None
-            if self.leading:
-                shared = _keys_values(self.backbone, self.first, vectors, self.leading)
-            for rows, batch in self.batches:
-                result[rows] = _batch_scores(
-                    self.backbone, batch, vectors, self.labels, shared
-                ).cpu()
-                done += len(rows)
-                if progress is not None:
-                    progress(done, self.count)
+        """Scores under the prompt ``vectors`` (P, D), without gradient: (N, C) fp32 on the CPU.
+
+        Raises:
+            LabError: where the model's scores are not finite.
+        """
+        result = torch.empty(len(self.rest), len(self.labels.classes))
+        waiting = set(range(len(self.rest)))
+        within_memory(self.backbone.device, lambda: self._fill(result, waiting, vectors, progress))
+        if not torch.isfinite(result).all():
+            raise not_finite(self.backbone)
         return result
+
+    def _fill(
+        self,
+        result: Tensor,
+        waiting: set[int],
+        vectors: Tensor | None,
+        progress: Progress | None,
+    ) -> None:
+        """Scores of the rows ``waiting``, which are taken from it as they come."""
+        if self._budget() != self.budget:
+            self._lay_out()
+        with torch.inference_mode():
+            prefix = self.backbone.read(self.prefix, vectors)
+            for rows, batch in self.batches:
+                if waiting.isdisjoint(rows):
+                    continue
+                scores = _batch_scores(self.backbone, batch, vectors, self.labels, prefix)
+                result[rows] = scores.cpu()
+                waiting.difference_update(rows)
+                if progress is not None:
+                    progress(len(result) - len(waiting), len(result))
+
+
+def not_finite(backbone: Backbone) -> LabError:
+    """For scores that are NaN or infinite: no class can be read from them."""
+    name = str(backbone.dtype).removeprefix("torch.")
+    remedy = "its weights are damaged, or numbers overflow in it; give another checkpoint"
+    if backbone.dtype.itemsize < 4:
+        remedy = "numbers overflow in this precision; load it with dtype=torch.float32"
+    return LabError(f"{backbone.name} gives NaN or infinite scores in {name}: {remedy}")
 
 
 def score(
@@ -157,28 +158,31 @@ def training_scores(
     sequences: Sequence[Encoded],
     vectors: Tensor | None,
     labels: Labels,
-    leading: int = 0,
+    prefix: Prefix = NO_PREFIX,
 ) -> Tensor:
     """Scores of a training batch with their gradient: (B, C), in the order given.
 
     As :func:`class_scores`, in parts of similar length: a random batch is nearly half padding
-    otherwise. The shared leading part is computed once for all of them.
+    otherwise. The prefix is read once for all of them.
     """
-    on_cpu = backbone.device.type == "cpu"
-    lengths = [len(sequence.ids) - leading for sequence in sequences]
+    lengths = [len(sequence.ids) - len(prefix) for sequence in sequences]
     order: list[int] = []
     parts: list[Tensor] = []
-    shared = _keys_values(backbone, sequences[0], vectors, leading) if leading else None
-    for rows in length_batches(lengths, TRAINING_TOKENS if on_cpu else GPU_BATCH_TOKENS):
+    limit = budget_for(backbone.device)
+    if backbone.device.type == "cpu":
+        limit = replace(limit, computed=min(limit.computed, TRAINING_TOKENS))
+    prefix = backbone.read(prefix, vectors)
+    for rows in length_batches(lengths, limit, prefix=len(prefix), equal=not backbone.pads):
         part = [sequences[row] for row in rows]
-        parts.append(class_scores(backbone, part, vectors, labels, leading, shared))
+        parts.append(class_scores(backbone, part, vectors, labels, prefix))
         order += rows
-    return torch.cat(parts)[torch.tensor(order).argsort()]
+    back = torch.tensor(order).argsort().to(backbone.device)
+    return torch.cat(parts)[back]
 
 
 def matrix_rate(weight: Tensor, seconds: float = 0.5) -> float:
     """Measured rate of this device's product of a batch of tokens with ``weight``, in FLOP/s."""
-    tokens = CPU_BATCH_TOKENS if weight.device.type == "cpu" else GPU_BATCH_TOKENS
+    tokens = (budget.CPU if weight.device.type == "cpu" else budget.GPU).computed
     batch = torch.randn(tokens, weight.shape[1], device=weight.device).to(weight.dtype)
     best, until = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < until:
@@ -195,16 +199,22 @@ def synchronise() -> None:
         torch.cuda.synchronize()
 
 
-def leading_length(backbone: Backbone, sequences: Sequence[Encoded]) -> int:
-    """Tokens at the start whose keys and values these sequences can share; 0 unless causal."""
-    return shared_length(sequences) if isinstance(backbone, CausalBackbone) else 0
+def length_batches(
+    lengths: Sequence[int], limit: Budget | int, *, prefix: int = 0, equal: bool = False
+) -> Iterator[list[int]]:
+    """Indices in batches within ``limit``, padding counted, shortest first.
 
-
-def length_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Indices in batches of at most ``batch_tokens`` padded tokens, shortest first."""
+    Args:
+        limit: a budget, or the tokens that a batch may compute and hold.
+        prefix: tokens that each row holds beside its own.
+        equal: only sequences of one length together, for models that can't do with padding.
+    """
+    limit = Budget.of(limit) if isinstance(limit, int) else limit
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and (len(batch) + 1) * lengths[index] > batch_tokens:
+        length, rows = lengths[index], len(batch) + 1
+        full = rows * length > limit.computed or rows * (length + prefix) > limit.held
+        if batch and (full or (equal and lengths[batch[0]] != length)):
             yield batch
             batch = []
         batch.append(index)
@@ -212,27 +222,15 @@ def length_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[i
         yield batch
 
 
-def _rest(sequence: Encoded, leading: int) -> Encoded:
-    """The sequence without its shared leading part."""
-    return Encoded(sequence.ids[leading:], sequence.answer - leading) if leading else sequence
-
-
 def _batch_scores(
     backbone: Backbone,
     batch: Batch,
     vectors: Tensor | None,
     labels: Labels,
-    shared: KeysValues | None,
+    prefix: Prefix,
 ) -> Tensor:
-    known = {} if shared is None else {"shared": shared}
+    known = {"prefix": prefix} if prefix else {}
     scores = backbone.word_scores(batch, vectors, labels.words, **known)  # (B, W)
     return torch.stack(
         [backbone.combine(scores[:, list(words)]) for words in labels.classes], dim=-1
     )
-
-
-def _keys_values(
-    backbone: CausalBackbone, sequence: Encoded, vectors: Tensor | None, leading: int
-) -> KeysValues:
-    ids = torch.tensor(sequence.ids[:leading], device=backbone.device)
-    return backbone.keys_values(ids, vectors)

@@ -18,10 +18,9 @@ Usage::
 from __future__ import annotations
 
 import math
-import os
 import time
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -32,13 +31,12 @@ from torch.nn import functional as F
 from transformers.optimization import Adafactor
 
 from labkit.core import scoring
-from labkit.core.encoding import Encoded
 from labkit.core.errors import LabError
+from labkit.core.files import file_aside
 from labkit.core.prompted_model import PromptedModel, evaluate, for_classes
+from labkit.core.recipe import Recipe, require_not_negative, require_positive
+from labkit.core.sequences import Encoded
 from labkit.core.tasks import Example, Task
-
-OPTIMIZERS = ("adam", "adamw", "adafactor")
-SCHEDULES = ("constant", "linear", "cosine")
 
 OnStep = Callable[[int, float, float | None], None]
 """Called after each step with (steps done, loss, validation score or None)."""
@@ -71,64 +69,29 @@ class History:
         return self.steps / self.seconds if self.seconds else float("nan")
 
 
-@dataclass(frozen=True)
-class _Settings:
-    """What a checkpoint must agree with to be continued."""
-
-    steps: int
-    batch_size: int
-    lr: float
-    optimizer: str
-    schedule: str
-    warmup: int
-    weight_decay: float
-    clip: float | None
-    seed: int
-    limit: int | None
-    evaluate_every: int | None
-    validation_limit: int | None
-    patience: int | None
-    task: str
-    backbone: str
-    template: str
-    verbalizer: str
-
-
 def fit(
     model: PromptedModel,
     prompt: nn.Module | None,
     task: Task,
+    recipe: Recipe | None = None,
     *,
-    steps: int = 200,
-    batch_size: int = 16,
-    lr: float = 3e-3,
-    optimizer: str = "adam",
-    schedule: str = "constant",
-    warmup: int = 0,
-    weight_decay: float = 0.0,
-    clip: float | None = 1.0,
     seed: int = 0,
     limit: int | None = None,
-    evaluate_every: int | None = None,
-    validation_limit: int | None = 256,
-    patience: int | None = None,
     checkpoint: str | Path | None = None,
     save_every: int = 25,
     resume: bool = False,
     on_step: OnStep | None = None,
+    **changes: object,
 ) -> History:
     """Train ``prompt`` (and the backbone, if it was loaded trainable) on the task's train split.
 
     Args:
-        lr: learning rate; reached after ``warmup`` steps, then ``schedule`` (constant, linear or
-            cosine decay to zero at the last step).
-        optimizer: adam, adamw, or adafactor as in Lester et al. 2021 (no relative steps, no
-            parameter scaling, decay 0.8).
-        clip: largest norm of the gradient; None leaves it as it is.
+        recipe: how; any field of :class:`~labkit.core.recipe.Recipe` can be given by its name
+            instead or besides: ``steps``, ``batch_size``, ``lr``, ``optimizer``, ``schedule``,
+            ``warmup``, ``weight_decay``, ``clip``, ``evaluate_every``, ``validation_limit``,
+            ``patience``.
+        seed: of the order of examples, of dropout, and of the sample that ``limit`` takes.
         limit: train on a seeded sample of that many examples.
-        evaluate_every: steps between evaluations on (a fixed sample of ``validation_limit``
-            examples of) the validation split; the best weights by it are the ones kept.
-        patience: stop after that many evaluations without a new best.
         checkpoint: folder to save the run's state in every ``save_every`` steps.
         resume: continue from that folder if it holds a state, else start.
 
@@ -136,25 +99,25 @@ def fit(
         LabError: for settings out of range, nothing to train, a loss that is not finite, or a
             checkpoint that is damaged or was made with other settings.
     """
-    settings = _Settings(
-        steps, batch_size, lr, optimizer, schedule, warmup, weight_decay, clip, seed, limit,
-        evaluate_every, validation_limit, patience, task.name, model.backbone.name,
-        model.template.text, str(model.verbalizer.words),
-    )  # fmt: skip
-    _check(settings, checkpoint, save_every, resume)
-    if evaluate_every is not None:
+    recipe = (recipe or Recipe()).with_changes(changes)
+    require_not_negative("seed", seed)
+    require_positive("save_every", save_every)
+    if resume and checkpoint is None:
+        raise LabError("resume needs the checkpoint folder of the run to continue")
+    if recipe.evaluate_every is not None:
         task.split("validation")  # a split that is missing is noticed now, not steps later
     examples = task.split("train") if limit is None else task.take("train", limit, seed=seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        run = _Run(for_classes(model, task), prompt, task, examples, settings)
+        run = _Run(for_classes(model, task), prompt, task, examples, recipe, seed)
+        settings = run.settings | {"limit": limit}
         file = None if checkpoint is None else Path(checkpoint) / "state.pt"
         if resume and file.exists():
-            run.load(file)
+            run.load(file, settings)
         while not run.finished:
             run.step(on_step)
             if file is not None and (run.finished or run.history.steps % save_every == 0):
-                run.save(file)
+                run.save(file, settings)
         run.keep_best()
     return run.history
 
@@ -168,9 +131,11 @@ class _Run:
         prompt: nn.Module | None,
         task: Task,
         examples: Sequence[Example],
-        settings: _Settings,
+        recipe: Recipe,
+        seed: int,
     ) -> None:
-        self.model, self.prompt, self.task, self.settings = model, prompt, task, settings
+        self.model, self.prompt, self.task = model, prompt, task
+        self.recipe, self.seed = recipe, seed
         self.trained = nn.ModuleList([m for m in (prompt, model) if m is not None])
         self.parameters = [p for p in self.trained.parameters() if p.requires_grad]
         if not self.parameters:
@@ -178,7 +143,7 @@ class _Run:
                 "nothing to train: the prompt has no free parameters and the backbone is frozen; "
                 "give a SoftPrompt, or load the backbone with trainable=True"
             )
-        self.optimizer = _optimizer(self.parameters, settings)
+        self.optimizer = _optimizer(self.parameters, recipe)
         self.history = History()
         self.best: tuple[float, list[Tensor]] | None = None
         with torch.no_grad():
@@ -186,12 +151,24 @@ class _Run:
         self.sequences = model.encode(examples, vectors)
         self.targets = targets(examples, task)  # (N, C)
         self.labels = model.labels()
-        self.leading = scoring.leading_length(model.backbone, self.sequences)
+        self.prefix = model.backbone.prefix_of(self.sequences)
         self._epoch: tuple[int, list[list[int]]] = (-1, [])
 
     @property
+    def settings(self) -> dict[str, object]:
+        """What a checkpoint must agree with to be continued."""
+        return {
+            **self.recipe.training_fields(),
+            "seed": self.seed,
+            "task": self.task.name,
+            "backbone": self.model.backbone.name,
+            "template": self.model.template.text,
+            "verbalizer": str(self.model.verbalizer.words),
+        }
+
+    @property
     def finished(self) -> bool:
-        return self.history.steps >= self.settings.steps or self.history.stopped_early
+        return self.history.steps >= self.recipe.steps or self.history.stopped_early
 
     def step(self, on_step: OnStep | None) -> None:
         """One optimizer step, and the evaluation that falls due after it."""
@@ -202,14 +179,14 @@ class _Run:
         if not math.isfinite(loss.item()):
             raise LabError(
                 f"the loss is not finite at step {self.history.steps + 1}; lower the learning rate "
-                f"(now {self.settings.lr:g})"
+                f"(now {self.recipe.lr:g})"
             )
         for group in self.optimizer.param_groups:
-            group["lr"] = _learning_rate(self.history.steps, self.settings)
+            group["lr"] = _learning_rate(self.history.steps, self.recipe)
         self.optimizer.zero_grad()
         loss.backward()
-        if self.settings.clip is not None:
-            nn.utils.clip_grad_norm_(self.parameters, self.settings.clip)
+        if self.recipe.clip is not None:
+            nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
         self.optimizer.step()
         self.history.losses.append(loss.item())
         self.history.seconds += time.perf_counter() - started
@@ -220,15 +197,15 @@ class _Run:
     def _loss(self, sequences: list[Encoded], targets: Tensor) -> Tensor:
         vectors = self.model.vectors(self.prompt)
         backbone = self.model.backbone
-        scores = scoring.training_scores(backbone, sequences, vectors, self.labels, self.leading)
+        scores = scoring.training_scores(backbone, sequences, vectors, self.labels, self.prefix)
         return F.cross_entropy(scores, targets.to(scores.device))
 
     def _evaluate_if_due(self) -> float | None:
-        every, done = self.settings.evaluate_every, self.history.steps
-        if every is None or (done % every and done != self.settings.steps):
+        every, done = self.recipe.evaluate_every, self.history.steps
+        if every is None or (done % every and done != self.recipe.steps):
             return None
         self.model.eval()
-        limit = self.settings.validation_limit
+        limit = self.recipe.validation_limit
         if limit is not None:
             limit = min(limit, len(self.task.split("validation")))
         value = evaluate(self.model, self.prompt, self.task, "validation", limit=limit).value
@@ -236,16 +213,16 @@ class _Run:
         if self.best is None or value > self.best[0]:
             self.best = (value, [p.detach().clone() for p in self.parameters])
             self.history.best_step = done
-        patience = self.settings.patience
+        patience = self.recipe.patience
         since_best = sum(step > self.history.best_step for step, _ in self.history.validation)
         self.history.stopped_early = patience is not None and since_best >= patience
         return value
 
     def _rows(self, step: int) -> list[int]:
-        per_epoch = math.ceil(len(self.sequences) / self.settings.batch_size)
+        per_epoch = math.ceil(len(self.sequences) / self.recipe.batch_size)
         epoch, index = divmod(step, per_epoch)
         if self._epoch[0] != epoch:
-            size, seed = self.settings.batch_size, self.settings.seed
+            size, seed = self.recipe.batch_size, self.seed
             self._epoch = (epoch, epoch_batches(len(self.sequences), size, seed, epoch))
         return self._epoch[1][index]
 
@@ -259,32 +236,28 @@ class _Run:
             for parameter, kept in zip(self.parameters, self.best[1], strict=True):
                 parameter.copy_(kept)
 
-    def save(self, file: Path) -> None:
+    def save(self, file: Path, settings: Mapping[str, object]) -> None:
         """Write the state aside, then move it into place: a reader sees the old or the new one."""
         state = {
-            "settings": asdict(self.settings),
+            "settings": dict(settings),
             "parameters": [p.detach() for p in self.parameters],
             "optimizer": self.optimizer.state_dict(),
             "random": torch.get_rng_state(),
             "history": asdict(self.history),
             "best": self.best,
         }
-        file.parent.mkdir(parents=True, exist_ok=True)
-        aside = file.with_suffix(f".{os.getpid()}.part")
         try:
-            torch.save(state, aside)
-            os.replace(aside, file)
+            with file_aside(file) as aside:
+                torch.save(state, aside)
         except (OSError, RuntimeError) as error:
             raise LabError(
                 f"the state of the run cannot be written to {file.parent} ({error}); make room or "
                 "choose another folder (the last state saved there is intact)"
             ) from error
-        finally:
-            aside.unlink(missing_ok=True)
 
-    def load(self, file: Path) -> None:
+    def load(self, file: Path, settings: Mapping[str, object]) -> None:
         state = _read_state(file)
-        _check_same(state["settings"], asdict(self.settings), file)
+        _check_same(state["settings"], settings, file)
         shapes = [tuple(saved.shape) for saved in state["parameters"]]
         if shapes != [tuple(p.shape) for p in self.parameters]:
             raise LabError(
@@ -320,43 +293,22 @@ def targets(examples: Sequence[Example], task: Task) -> Tensor:
     return F.one_hot(labels, len(task.labels)).float()
 
 
-def _optimizer(parameters: list[nn.Parameter], settings: _Settings) -> torch.optim.Optimizer:
-    shared = {"lr": settings.lr, "weight_decay": settings.weight_decay}
-    if settings.optimizer == "adam":
+def _optimizer(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+    shared = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
+    if recipe.optimizer == "adam":
         return torch.optim.Adam(parameters, **shared)
-    if settings.optimizer == "adamw":
+    if recipe.optimizer == "adamw":
         return torch.optim.AdamW(parameters, **shared)
     return Adafactor(parameters, scale_parameter=False, relative_step=False, **shared)
 
 
-def _learning_rate(step: int, settings: _Settings) -> float:
+def _learning_rate(step: int, recipe: Recipe) -> float:
     """Learning rate of step ``step`` (counted from 0)."""
-    if step < settings.warmup:
-        return settings.lr * (step + 1) / settings.warmup
-    share = (step - settings.warmup) / max(settings.steps - settings.warmup, 1)
+    if step < recipe.warmup:
+        return recipe.lr * (step + 1) / recipe.warmup
+    share = (step - recipe.warmup) / max(recipe.steps - recipe.warmup, 1)
     factor = {"constant": 1.0, "linear": 1 - share, "cosine": (1 + math.cos(math.pi * share)) / 2}
-    return settings.lr * factor[settings.schedule]
-
-
-def _check(
-    settings: _Settings, checkpoint: str | Path | None, save_every: int, resume: bool
-) -> None:
-    given = asdict(settings) | {"save_every": save_every}
-    for name in ("steps", "batch_size", "lr", "clip", "evaluate_every", "patience", "save_every"):
-        if given[name] is not None and not given[name] > 0:
-            raise LabError(f"{name}={given[name]} must be above zero")
-    for name in ("warmup", "weight_decay", "seed"):
-        if not given[name] >= 0:
-            raise LabError(f"{name}={given[name]} must not be below zero")
-    for name, known in (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES)):
-        if getattr(settings, name) not in known:
-            raise LabError(
-                f"{name}={getattr(settings, name)!r} is unknown; choose one of {', '.join(known)}"
-            )
-    if settings.patience is not None and settings.evaluate_every is None:
-        raise LabError("patience needs evaluate_every: without evaluations nothing can stop early")
-    if resume and checkpoint is None:
-        raise LabError("resume needs the checkpoint folder of the run to continue")
+    return recipe.lr * factor[recipe.schedule]
 
 
 def _read_state(file: Path) -> dict:
@@ -374,7 +326,7 @@ def _read_state(file: Path) -> dict:
     return state
 
 
-def _check_same(saved: dict, wanted: dict, file: Path) -> None:
+def _check_same(saved: Mapping, wanted: Mapping, file: Path) -> None:
     for name, value in wanted.items():
         if saved.get(name) != value:
             raise LabError(

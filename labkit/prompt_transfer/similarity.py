@@ -20,8 +20,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labkit.core.backbones import Backbone, Batch
+from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
+from labkit.core.sequences import Batch
 
 # ---- by their vectors ----
 

@@ -1,7 +1,7 @@
 """How one review travels: text, pieces, ids, vectors, frozen language model, scores; drawn.
 
 The figure is a diagram in inches: one stage per row, one column per token, coloured by what the
-token is. Imported by `plots`, from where it is used.
+token is.
 """
 
 from __future__ import annotations

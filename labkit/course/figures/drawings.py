@@ -1,7 +1,10 @@
 """Pictures that are plain strings: SVG that needs no font, style or script from anywhere.
 
-They are made within a millisecond, so that a reader can move through many of them, and are shown as
-an image with an alternative text.
+They are for what a slider moves through, and are shown as an image with an alternative text. Drawn
+side by side on one busy core (medians of 6 to 15 redraws), these strings against a figure of
+matplotlib with the same content: one order 0.7 ms and 8 kB against 530 ms and 49 kB (150 ms if one
+figure is kept and only its artists are moved, at half the resolution); the attention of a text
+1.2 ms against 1,570 ms; nearest words 0.1 ms against 370 ms. A slider wants ten pictures a second.
 """
 
 from __future__ import annotations
@@ -19,6 +22,7 @@ from labkit.course.figures.style import INK, SCREEN_DPI, WIDTH
 PIXELS = round(WIDTH * SCREEN_DPI)
 MARGIN = 8
 HEADING = 34  # height of the title's line
+PALE = "#C9C9C9"
 CHARACTER = 7.2  # width of one character of a label, in MONO at 12 pixels
 SANS = 'font-family="DejaVu Sans, Verdana, sans-serif"'
 MONO = 'font-family="DejaVu Sans Mono, Menlo, Consolas, monospace"'

@@ -1,6 +1,6 @@
 """What moves in a notebook: the live loss curve, the box for a reader's own review, sliders.
 
-All are thin skins over pure functions (`plots.loss_curves`, a `score` function), and all leave a
+All are thin skins over pure functions (`loss_curves`, a `score` function), and all leave a
 picture behind where nothing can move: in a saved notebook, on GitHub, in an exported page. Pictures
 are replaced in place through a display id, so a cell never piles up frames.
 
@@ -10,7 +10,6 @@ are replaced in place through a display id, so a cell never piles up frames.
 
 from __future__ import annotations
 
-import textwrap
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,27 +19,22 @@ from IPython import get_ipython
 from IPython.display import DisplayHandle, display
 from nbformat import NotebookNode
 
+from labkit.audit.recompute import recompute
 from labkit.core.errors import LabError
-from labkit.course.figures import plots
-from labkit.course.figures.attention_map import attention_map
-from labkit.course.figures.order_map import order_map
-from labkit.course.figures.prompt_plots import duels, length_duels, nearest_words
-from labkit.course.figures.style import BLUE, GREY, CourseFigure, shortened, styled
-from labkit.course.figures.trace import AnswerAttention
+from labkit.course.figures.attention import AnswerAttention, attention_map
+from labkit.course.figures.glue import recomputed_table
+from labkit.course.figures.lstm_sorter import exchange_map
+from labkit.course.figures.shared import Results, loss_curves, review_figure
+from labkit.course.figures.shuffle_probe import order_map
+from labkit.course.figures.soft_prompt import duels, length_duels, nearest_words
+from labkit.course.figures.style import CourseFigure
+from labkit.course.interact.recorded import Choice, Recorded, recording, thinned
+from labkit.lstm_sorter import PairChanges
 from labkit.shuffle_probe import Probe
 from labkit.soft_prompt import Neighbours
 
-Results = Mapping[str, Mapping[str, float]]
-
 REDRAW_SECONDS = 0.25  # four pictures a second are enough for the eye
 REDRAW_SHARE = 0.1  # of the time, at most: the processor belongs to the training
-PANELS_PER_ROW = 3
-BESIDE_THE_BAR = {
-    "xytext": (4, 0),
-    "textcoords": "offset points",
-    "va": "center_baseline",
-    "size": 9,
-}
 WIDE = {"width": "98%"}
 VIEW = "application/vnd.jupyter.widget-view+json"
 
@@ -58,7 +52,7 @@ class LiveCurve:
         metric: str = "accuracy",
         validation_size: int | None = None,
     ) -> None:
-        """See `plots.loss_curves` for the title, the metric and the size of the validation set."""
+        """See `loss_curves` for the title, the metric and the size of the validation set."""
         self._drawing = {"title": title, "metric": metric, "validation_size": validation_size}
         self._name = name
         self._train: tuple[list[int], list[float]] = ([], [])
@@ -84,7 +78,7 @@ class LiveCurve:
         """The curve so far; raises LabError before the first step."""
         if not self._train[0]:
             raise LabError("a loss curve without a step: call the curve after each training step")
-        return plots.loss_curves({self._name: (*self._train, *self._validation)}, **self._drawing)
+        return loss_curves({self._name: (*self._train, *self._validation)}, **self._drawing)
 
     def _redraw(self) -> None:
         started = time.monotonic()
@@ -98,15 +92,20 @@ class Still:
     """A figure that is drawn once, however often it is shown: for sliders over a few pictures."""
 
     def __init__(self, figure: CourseFigure) -> None:
-        self.figure = figure
+        self.figure, self.alt = figure, figure.alt
         self._bundle = figure._repr_mimebundle_()
+
+    def png(self, dpi: int) -> bytes:
+        return self.figure.png(dpi)
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
         return self._bundle
 
 
 def review_box(
-    score: Callable[[str], Results], text: str = "a gorgeous, witty, seductive movie ."
+    score: Callable[[str], Results],
+    text: str = "a gorgeous, witty, seductive movie .",
+    others: Sequence[str] = (),
 ) -> None:
     """A box for the reader's own review, and under it what each prompt makes of it.
 
@@ -114,6 +113,7 @@ def review_box(
         score: a review -> prompt name -> label -> probability. A LabError it raises, for an empty
             review say, is shown beside the box; the picture stays.
         text: the review to begin with. Its picture is what a saved notebook shows.
+        others: reviews that a page without a kernel offers beside it.
     """
     box = ipywidgets.Text(
         value=text,
@@ -123,7 +123,11 @@ def review_box(
     )
     message = ipywidgets.Label()
     display(ipywidgets.VBox([box, message]))
-    handle = _show(review_figure(score(text), text))
+    first = review_figure(score(text), text)
+    if recording() and others:
+        reviews = [(review, review) for review in (text, *others)]
+        first = Recorded([Choice("review", reviews)], lambda one: review_figure(score(one), one))
+    handle = _show(first)
 
     def rescore(change: Mapping[str, Any]) -> None:
         try:
@@ -135,34 +139,6 @@ def review_box(
             _show(review_figure(results, change["new"]), handle)
 
     box.observe(rescore, names="value")
-
-
-@styled
-def review_figure(results: Results, text: str | None = None) -> CourseFigure:
-    """The probability of each label under each prompt, one panel per prompt.
-
-    Args:
-        results: prompt name -> label -> probability; the same labels for each prompt.
-        text: the review, quoted in the title.
-    """
-    n_columns = min(len(results), PANELS_PER_ROW)
-    n_rows = -(-len(results) // n_columns)
-    n_labels = max(len(scores) for scores in results.values())
-    fig = CourseFigure(0.5 + n_rows * (0.95 + 0.3 * n_labels), _verdict(results, text))
-    panels = fig.subplots(n_rows, n_columns, sharey=True, squeeze=False).ravel()
-    for ax, (prompt, scores) in zip(panels, results.items(), strict=False):
-        answer = _answer(scores)
-        for y, (label, probability) in enumerate(scores.items()):
-            ax.barh(y, probability, color=BLUE if label == answer else GREY, height=0.6)
-            ax.annotate(f"{probability:.2f}", (probability, y), **BESIDE_THE_BAR)
-        ax.set_title(textwrap.fill(prompt, 72 // n_columns), loc="left")
-        ax.set_yticks(range(len(scores)), list(scores))
-        ax.set(xlim=(0, 1.15), xlabel="probability", ylim=(len(scores) - 0.5, -0.5))
-        ax.set_xticks([0, 0.5, 1])
-        ax.tick_params(axis="y", length=0)
-    for ax in panels[len(results) :]:
-        ax.set_visible(False)
-    return fig
 
 
 def order_slider(probe: Probe) -> None:
@@ -181,8 +157,8 @@ def length_slider(result: Mapping[str, Any]) -> None:
     but longer prompts to be held against.
     """
     lengths = sorted({row["setting"] for row in result["rows"]}, key=int)
-    found = duels(result["rows"], lengths)
-    figures = {length: Still(length_duels(found, length)) for length in lengths}
+    outcomes = duels(result["rows"], lengths)
+    figures = {length: Still(length_duels(outcomes, length)) for length in lengths}
     slider = ipywidgets.SelectionSlider(
         options=lengths, value=lengths[1], description="length", layout=WIDE
     )
@@ -193,9 +169,9 @@ def nearest_slider(groups: Mapping[str, Neighbours]) -> None:
     """A slider over the virtual tokens, and the vocabulary entries nearest to each.
 
     Args:
-        groups: see `prompt_plots.nearest_words`. Where no widget can be shown, e1 stays.
+        groups: see `figures.soft_prompt.nearest_words`. Where no widget can be shown, e1 stays.
     """
-    count = min(len(found.tokens) for found in groups.values())
+    count = min(len(neighbours.tokens) for neighbours in groups.values())
     _follow(lambda token: nearest_words(groups, token - 1), _slider(1, count, "token e"))
 
 
@@ -213,6 +189,70 @@ def attention_chooser(looks: Mapping[str, AnswerAttention]) -> None:
     )
 
 
+def exchange_chooser(changes: PairChanges) -> None:
+    """Two lists of virtual tokens, and what exchanging the chosen two does to the loss.
+
+    Where no widget can be shown, the exchange of the first with the last stays.
+    """
+    tokens = sorted({token for pair in changes.pairs for token in pair})
+    first, second = (
+        ipywidgets.Dropdown(options=[(str(t), t) for t in tokens], value=value, description=name)
+        for name, value in (("exchange", tokens[0]), ("with", tokens[-1]))
+    )
+    _follow(lambda one, other: exchange_map(changes, one, other), first, second)
+
+
+def table_recomputer(tables: Sequence[int], sizes: Mapping[str, Mapping[str, int]]) -> None:
+    """Lists of the paper's tables and of test sets, and the table recomputed cell by cell.
+
+    Args:
+        tables: numbers of printed tables; the first one stays where no widget can be shown.
+        sizes: name → task → test examples, which scores are checked against.
+    """
+    _follow(
+        lambda table, size: recomputed_table(recompute(table, sizes[size]), f"Table {table}"),
+        ipywidgets.Dropdown(options=[(str(t), t) for t in tables], description="table"),
+        ipywidgets.Dropdown(options=list(sizes), description="scored on"),
+    )
+
+
+def token_sorter(draw: Callable[[Sequence[int]], Any], orders: Mapping[str, Sequence[int]]) -> None:
+    """Virtual tokens as tags to drag, and under them what is drawn of their order.
+
+    Args:
+        draw: an order → its picture.
+        orders: name → an order of the same tokens: the first one is where the tags begin, the
+            others can be chosen; a page without a kernel has only these.
+    """
+    names = list(orders)
+    tokens = [str(token) for token in sorted(orders[names[0]])]
+    box = ipywidgets.Dropdown(options=names, description="order")
+    tags = ipywidgets.TagsInput(
+        value=[str(token) for token in orders[names[0]]],
+        allowed_tags=tokens,
+        allow_duplicates=False,
+    )
+    message = ipywidgets.Label("Drag a token to another place.")
+    display(ipywidgets.VBox([box, tags, message]))
+    choices = [Choice("order", [(name, list(orders[name])) for name in names])]
+    first = Recorded(choices, draw) if recording() else draw(list(orders[names[0]]))
+    handle = _show(first)
+
+    def choose(change: Mapping[str, Any]) -> None:
+        tags.value = [str(token) for token in orders[change["new"]]]
+
+    def redraw(change: Mapping[str, Any]) -> None:
+        missing = [token for token in tokens if token not in change["new"]]
+        if missing:
+            message.value = f"Missing: type {' and '.join(missing)} to put it back."
+        else:
+            message.value = "Drag a token to another place."
+            _show(draw([int(token) for token in change["new"]]), handle)
+
+    box.observe(choose, names="value")
+    tags.observe(redraw, names="value")
+
+
 def figure_chooser(
     names: Sequence[str], draw: Callable[[str], CourseFigure], description: str
 ) -> None:
@@ -222,21 +262,6 @@ def figure_chooser(
     """
     box = ipywidgets.Dropdown(options=list(names), description=description)
     _follow(draw, box)
-
-
-def _answer(scores: Mapping[str, float]) -> str:
-    return max(scores, key=scores.__getitem__)
-
-
-def _verdict(results: Results, text: str | None) -> str:
-    answers = {_answer(scores) for scores in results.values()}
-    if len(answers) > 1:
-        verdict = "The prompts disagree"
-    elif len(results) > 1:
-        verdict = f"All prompts answer {answers.pop()}"
-    else:
-        verdict = f"The answer is {answers.pop()}"
-    return verdict if text is None else f"{verdict}: “{shortened(text, 110)}”"
 
 
 def strip_widgets(notebook: NotebookNode) -> None:
@@ -260,13 +285,25 @@ def _follow(draw: Callable[..., Any], *controls: ipywidgets.ValueWidget) -> None
     """Show the controls, and under them what is drawn of their values, in place of the last."""
     for control in controls:
         display(control)
-    handle = _show(draw(*(control.value for control in controls)))
+    choices = [_choice(control) for control in controls] if recording() else []
+    first = Recorded(choices, draw) if choices else draw(*(control.value for control in controls))
+    handle = _show(first)
 
     def redraw(_: object) -> None:
         _show(draw(*(control.value for control in controls)), handle)
 
     for control in controls:
         control.observe(redraw, names="value")
+
+
+def _choice(control: ipywidgets.ValueWidget) -> Choice:
+    """What a control offers, as a page shows it; of a long slider some of its places."""
+    if isinstance(control, ipywidgets.IntSlider):
+        numbers = thinned(range(control.min, control.max + 1))
+        return Choice(control.description, [(str(number), number) for number in numbers])
+    options = [o if isinstance(o, tuple) else (o, o) for o in control.options]
+    start = [value for _, value in options].index(control.value)
+    return Choice(control.description, options, start)
 
 
 def _slider(first: int, last: int, name: str) -> ipywidgets.IntSlider:

@@ -1,0 +1,84 @@
+"""Files and folders that are whole or not there: written aside, then moved into place.
+
+Whoever reads sees the earlier content or the new one, never a half; what goes wrong while writing
+(a full disk, Ctrl-C) leaves the earlier content as it was.
+
+Usage::
+
+    write_text(file, text)
+    with file_aside(file) as aside:
+        torch.save(state, aside)
+    with folder_aside(folder) as aside:
+        model.save_pretrained(aside)
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def file_aside(file: Path) -> Iterator[Path]:
+    """A path beside ``file`` to write to; it takes ``file``'s place when the block ends well.
+
+    Raises:
+        OSError: where the file can't be written.
+    """
+    file.parent.mkdir(parents=True, exist_ok=True)
+    # other writers may be other machines that share the folder: a process id would not do
+    aside = file.with_name(f".{file.name}-{uuid.uuid4().hex[:8]}.part")
+    try:
+        yield aside
+        os.replace(aside, file)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def write_text(file: Path, text: str) -> None:
+    """Write a text file in one operation."""
+    with file_aside(file) as aside:
+        aside.write_text(text, encoding="utf-8")
+
+
+@contextlib.contextmanager
+def folder_aside(folder: Path) -> Iterator[Path]:
+    """An empty folder beside ``folder`` to fill; it takes ``folder``'s place, whatever stands
+    there, when the block ends well. Everybody may read what is in it.
+
+    Raises:
+        OSError: where the folder can't be written.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
+    try:
+        yield aside
+        _make_readable(aside)
+        _replace(folder, aside)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _replace(folder: Path, new: Path) -> None:
+    """Move ``new`` to ``folder``; whatever stands there is put back if the move fails."""
+    old = new.with_name(new.name + "-old")
+    if folder.exists():
+        os.replace(folder, old)
+    try:
+        os.replace(new, folder)
+    except BaseException:  # Ctrl-C too
+        if old.exists():
+            os.replace(old, folder)
+        raise
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _make_readable(folder: Path) -> None:
+    """mkdtemp and safetensors make what they write private; prompts and models are passed on."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)

@@ -1,0 +1,105 @@
+"""What a task is: examples with labels, in splits, and the words to ask with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from labkit.core.errors import LabError
+
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Example:
+    """One labelled example: texts by field name, and a class index or a value."""
+
+    id: str
+    fields: Mapping[str, str]
+    label: int | float
+
+    @property
+    def text(self) -> str:
+        """The only text of the example."""
+        if len(self.fields) != 1:
+            raise LabError(
+                f"example {self.id!r} has several texts ({', '.join(self.fields)}); name one of "
+                "them instead of {text}"
+            )
+        return next(iter(self.fields.values()))
+
+
+@dataclass(frozen=True)
+class TaskPrompt:
+    """A template without virtual tokens, and the label words that go with it."""
+
+    template: str
+    verbalizer: Mapping[str, str | tuple[str, ...]]
+
+
+@dataclass(frozen=True)
+class Task:
+    """Examples in splits.
+
+    Attributes:
+        fields: names of the texts; labels: class names in the order of the label numbers, empty
+            for a regression; range: lowest and highest value of a regression.
+        source: where the data come from.
+        prompts: a sensible template and label words for each readout.
+    """
+
+    name: str
+    fields: tuple[str, ...]
+    labels: tuple[str, ...]
+    splits: Mapping[str, tuple[Example, ...]] = field(repr=False)
+    source: str = ""
+    range: tuple[float, float] | None = None
+    prompts: Mapping[str, TaskPrompt] = field(default_factory=dict, repr=False)
+
+    @property
+    def kind(self) -> str:
+        return "regression" if self.range is not None else "classification"
+
+    @property
+    def metric(self) -> str:
+        return "pearson" if self.range is not None else "accuracy"
+
+    def split(self, name: str) -> tuple[Example, ...]:
+        if name not in self.splits:
+            raise LabError(
+                f"task {self.name!r} has no split {name!r}; it has {', '.join(self.splits)}"
+            )
+        return self.splits[name]
+
+    def take(self, name: str, count: int, seed: int = 0) -> tuple[Example, ...]:
+        """A seeded sample without repetition, or the whole split if it is no larger."""
+        examples = self.split(name)
+        if count < 1:
+            raise LabError(f"limit={count}: take at least one example of {self.name!r}")
+        order = np.random.default_rng(seed).permutation(len(examples))[:count]
+        return tuple(examples[i] for i in order)
+
+    def with_splits(self, **splits: Sequence[Example]) -> Task:
+        """The same task with other examples in the splits that are named."""
+        given = {name: tuple(examples) for name, examples in splits.items()}
+        return replace(self, splits={**self.splits, **given})
+
+    def majority(self, split: str = "test") -> float:
+        """Share of the largest class: what a blind guess reaches."""
+        if self.kind == "regression":
+            raise LabError(f"task {self.name!r} is a regression; it has no majority class")
+        examples = self.split(split)
+        if not examples:
+            raise LabError(f"split {split!r} of task {self.name!r} is empty; give more examples")
+        counts = np.bincount([example.label for example in examples])
+        return float(counts.max() / counts.sum())
+
+    def prompt_for(self, readout: str) -> TaskPrompt:
+        if readout not in self.prompts:
+            raise LabError(
+                f"task {self.name!r} knows no template for the {readout} readout; give a template "
+                "and label words"
+            )
+        return self.prompts[readout]
