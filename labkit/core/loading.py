@@ -19,6 +19,7 @@ from transformers.models.auto import modeling_auto
 from labkit.core import assets
 from labkit.core.attention import use_plain_products
 from labkit.core.backbones import READOUTS, Backbone
+from labkit.core.conversions import quiet_transformers
 from labkit.core.errors import LabError
 from labkit.core.readouts import CausalBackbone, EncoderBackbone, MaskedBackbone, Seq2SeqBackbone
 
@@ -67,7 +68,7 @@ def load_backbone(
         config = transformers.AutoConfig.from_pretrained(folder, revision=revision)
         readout = _readout(name, config)
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, revision=revision)
-        with assets.quiet_transformers():
+        with quiet_transformers():
             model = _AUTO[readout].from_pretrained(folder, revision=revision, dtype=dtype)
     except (OSError, ValueError, SafetensorError) as error:
         raise LabError(
