@@ -16,14 +16,17 @@ from labkit.core.errors import LabError
 from labkit.course.exercises import checks
 from labkit.course.exercises.answers import handed_over, passed
 from labkit.course.exercises.cells import (
+    ADDED,
+    SKIPPABLE,
     exercises,
     is_by_hand,
-    needed_lines,
     read,
     read_answers,
+    to_run,
     unsolved_cells,
 )
 from labkit.course.exercises.stand_ins import STAND_INS, solved
+from labkit.course.marking import proofs
 from labkit.course.marking import skeletons as assignments
 from labkit.soft_prompt import SoftPrompt, nearest_tokens
 
@@ -33,10 +36,10 @@ each_master = pytest.mark.parametrize("path", MASTERS, ids=lambda path: path.ste
 
 
 @functools.cache
-def runner(path: Path) -> assignments.Runner:
+def runner(path: Path) -> proofs.Runner:
     if not assets.is_ready(assets.ASSETS["smollm2"]):
         pytest.skip("smollm2 is not in the cache; run `labkit assets fetch`")
-    return assignments.Runner(read(path))
+    return proofs.Runner(read(path))
 
 
 # ---- what stands in the folder ----
@@ -45,7 +48,7 @@ def runner(path: Path) -> assignments.Runner:
 def test_every_check_of_the_contract_holds() -> None:
     if not assets.is_ready(assets.ASSETS["smollm2"]):
         pytest.skip("smollm2 is not in the cache; run `labkit assets fetch`")
-    found = list(assignments.check(ROOT))
+    found = list(proofs.check(ROOT))
     assert len(found) == 1 + 4 * len(MASTERS)
     assert [line for finding in found if not finding.ok for line in finding.lines()] == []
 
@@ -65,7 +68,7 @@ def test_an_edited_skeleton_is_not_current(tmp_path: Path) -> None:
     (tmp_path / "assignments").mkdir()
     (tmp_path / "assignments" / "01.ipynb").write_text("edited\n")
     (tmp_path / "assignments" / "09.ipynb").write_text("left over\n")
-    stale = assignments._stale(tmp_path, current)
+    stale = proofs._stale(tmp_path, current)
     assert [line.partition(":")[0] for line in stale] == ["01.ipynb", "02.ipynb", "09.ipynb"]
 
 
@@ -140,7 +143,7 @@ def planted(where: str) -> nbformat.NotebookNode:
 
 
 def test_a_clean_skeleton_has_no_leak() -> None:
-    assert assignments.leaks(little_master(), planted("nowhere")) == []
+    assert proofs.leaks(little_master(), planted("nowhere")) == []
 
 
 @pytest.mark.parametrize(
@@ -158,7 +161,7 @@ def test_a_clean_skeleton_has_no_leak() -> None:
     ],
 )
 def test_a_leak_is_found(where: str) -> None:
-    assert assignments.leaks(little_master(), planted(where))
+    assert proofs.leaks(little_master(), planted(where))
 
 
 def test_hidden_tests_and_written_answers_count_as_solutions() -> None:
@@ -168,9 +171,9 @@ def test_hidden_tests_and_written_answers_count_as_solutions() -> None:
     )
     essay = v4.new_markdown_cell("Paired differences decide here. Not two separate intervals.")
     essay.metadata["nbgrader"] = {"solution": True, "grade": True, "grade_id": "ex2-answer"}
-    assert assignments.solution_lines(tests) == ["assert answer(31) == 1027, 'no'"]
-    assert len(assignments.solution_lines(essay)) == 2
-    assert assignments.visible(tests) == "visible(answer)\nprint('done with this one cell')"
+    assert proofs.solution_lines(tests) == ["assert answer(31) == 1027, 'no'"]
+    assert len(proofs.solution_lines(essay)) == 2
+    assert proofs.visible(tests) == "visible(answer)\nprint('done with this one cell')"
 
 
 # ---- answers ----
@@ -198,7 +201,7 @@ def test_the_check_of_wrong_solutions_notices_what_is_wrong_with_them() -> None:
         "fine": fill["space_left"],
     }
     wrong["ex9"] = {"x": "# hint: y\n"}
-    found = assignments.wrong_hints(course, wrong)
+    found = proofs.wrong_hints(course, wrong)
     assert [line.partition(":")[0] for line in found] == [
         "ex1",
         "ex3/right after all",
@@ -206,7 +209,7 @@ def test_the_check_of_wrong_solutions_notices_what_is_wrong_with_them() -> None:
         "wrong solutions for ex9, which is no exercise",
     ]
     with pytest.raises(LabError, match="begins with the line"):
-        assignments.expected_hint("x = 1")
+        proofs.expected_hint("x = 1")
 
 
 def borrowed(table, vectors, k):
@@ -308,56 +311,35 @@ def test_what_stands_in_does_what_the_exercise_asks() -> None:
         examine.__wrapped__(function, *extra.get(name, ()))
 
 
-# ---- which lines an exercise needs ----
+# ---- what runs when exercises are marked ----
 
 
-def lines(*sources: str, kept: set[int]) -> dict[int, str]:
-    return needed_lines([v4.new_code_cell(source) for source in sources], kept)
+def given(source: str, *tags: str, **metadata: object) -> nbformat.NotebookNode:
+    return v4.new_code_cell(source, metadata={"tags": list(tags), **metadata})
 
 
-def test_only_what_is_needed_runs() -> None:
-    given = "import math, os\nslow = os.times()\nscale = math.pi\nprint(scale)"
-    assert lines(given, "def f(x):\n    return scale * x", kept={1}) == {
-        0: "import math, os\nscale = math.pi",
-        1: "def f(x):\n    return scale * x",
-    }
+def test_of_a_skippable_cell_only_the_imports_run() -> None:
+    cells = [
+        given(
+            "import math\nfrom os import (\n    times,  # how long\n    path,\n)\nslow()", SKIPPABLE
+        ),
+        v4.new_markdown_cell("text"),
+        given("slow()", SKIPPABLE),
+        given("scale = math.pi"),
+    ]
+    assert to_run(cells) == {0: "import math\nfrom os import times, path", 3: "scale = math.pi"}
+    whole = {i: cell.source for i, cell in enumerate(cells) if cell.cell_type == "code"}
+    assert to_run(cells, skipping=False) == whole
 
 
-def test_the_last_value_before_a_use_counts_and_so_do_changes_to_it() -> None:
-    given = "x = [1]\nx = [2]\nx.append(3)\nx[0] = 4\nx = [5]"
-    assert lines(given, "y = x", kept={1})[0] == "x = [5]"
-    found = lines("x = [2]\nx.append(3)\nx[0] = 4\nz = 0", "y = x", "x = [9]", kept={1})
-    assert found[0] == "x = [2]\nx.append(3)\nx[0] = 4"
-    assert lines("n = 0\nfor i in range(3):\n    n += i", "n", kept={1})[0].startswith("n = 0\nfor")
-
-
-def test_names_inside_functions_are_their_own() -> None:
-    given = "text = slow()\nwords = [text for text in 'ab']\ndef g():\n    text = 1"
-    assert lines(given, "def f(text):\n    return text", kept={1}).keys() == {1}
-    assert lines(given, "words", kept={1})[0] == "words = [text for text in 'ab']"
-    inner = "async def h():\n    return [text async for text in x]"
-    for own in ("class A:\n    text = 1\n    again = text", inner):
-        assert lines(given, own, kept={1}).keys() == {1}
-
-
-def test_names_are_found_wherever_they_are_looked_up() -> None:
-    given = "a = 1\nb = 2\nc = 3\nd = int\ne = 5\nz = 0\nf = []"
-    user = """
-class Kept(list):
-    def method(self, x: d = b):
-        return [a + x for x in f]
-
-n = await c
-z += 1
-print(lambda: e)"""
-    assert lines(given, user, kept={1})[0] == given
-
-
-def test_magics_are_read_as_what_they_become() -> None:
-    assert lines("!ls\nx = 1\nz = 2", "x", kept={1})[0] == "x = 1"
-    assert lines("x = 1", "%time y = 2\nx", kept={1})[0] == "x = 1"
-    long = "!ls\n" * 20_000
-    assert lines("x = 1", long, kept={1}) == {1: long}
+def test_what_is_the_students_own_runs_whole() -> None:
+    """Whatever it does to what: no statement of it is dropped, and a magic stays one."""
+    own = "!ls\nheap = []\npush(heap, 3)\nglobals()['x'] = 1"
+    for mark in ("added", "edited"):
+        assert to_run([given(own, SKIPPABLE, **{mark: True})]) == {0: own}
+    assert ADDED == "added"
+    broken = v4.new_code_cell("x = (")
+    assert to_run([broken]) == {0: "x = ("}
 
 
 def test_given_cells_that_call_an_answer_are_known() -> None:
@@ -378,7 +360,3 @@ def test_every_check_of_an_exercise_is_marked_as_one() -> None:
     found = {name: value for name, value in vars(checks).items() if name.startswith("check_")}
     plain = [name for name, value in found.items() if not hasattr(value, "__wrapped__")]
     assert found and not plain, f"@exercise is missing on {plain}"
-
-
-def test_a_kept_cell_that_is_no_python_runs_and_reports_it() -> None:
-    assert lines("x = (", "x = 1", "x", kept={0, 2}) == {0: "x = (", 1: "x = 1", 2: "x"}

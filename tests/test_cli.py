@@ -681,9 +681,15 @@ def test_run_passes_its_options_on(
     engines: list[Engine] = []
 
     def run(
-        name: str, *, on_progress: experiments.OnProgress, engine: Engine, **options: object
+        name: str,
+        *,
+        on_progress: experiments.Tell,
+        note: experiments.Note,
+        engine: Engine,
+        **options: object,
     ) -> dict:
         on_progress(0, 1, "vocab, seed 0")
+        note("labels, seed 2: made again")
         given.update(options, name=name)
         engines.append(engine)
         return RESULT
@@ -693,15 +699,19 @@ def test_run_passes_its_options_on(
     monkeypatch.setenv("LABKIT_PROFILE", "full")
     outcome = lab("run", "lester-init", "--seeds", "2,3", "--out", tmp_path, "--resume", "--json")
     assert (outcome.code, outcome.json["rows"]) == (0, RESULT["rows"])
-    assert "about 3 hours" in outcome.err
+    assert "about 3 hours" in outcome.err and "made again" in outcome.err
     assert given == {
         **{"name": "lester-init", "profile": "full", "backbone": None, "task": None},
-        **{"seeds": (2, 3), "out": tmp_path, "resume": True},
+        **{"seeds": (2, 3), "out": tmp_path, "resume": True, "only": (), "limit": None},
     }
     assert (tmp_path / f"{RESULT['file']}.png").read_bytes().startswith(b"\x89PNG")
     small = lab("run", "lester-init", "--profile", "small", "--out", tmp_path)
     assert "| vocab | 0.800 |" in small.out
     assert given["profile"] == "small"
+    lab("run", "lester-init", "--prompts", 3, "--only", "vocab", "--limit", 9, "--out", tmp_path)
+    assert (given["seeds"], list(given["only"]), given["limit"]) == ((0, 1, 2), ["vocab"], 9)
+    lab("run", "lester-init", "--seeds", "0..2,5", "--out", tmp_path)
+    assert given["seeds"] == (0, 1, 2, 5)
     lab("run", "lester-init", "--workers", 3, "--threads", 2, "--out", tmp_path)
     assert (engines[-1].workers, engines[-1].threads) == (3, 2)
     lab("run", "lester-init", "--engine", "ray", "--address", "host:6379", "--gpus", 0.5)
@@ -714,6 +724,9 @@ def test_run_passes_its_options_on(
         (["lester-depth"], ["'lester-depth'", "lester-init"]),
         (["lester-init", "--profile", "huge"], ["'huge'", "small or full"]),
         (["lester-init", "--seeds", "0,x"], ["'0,x'", "0,1,2"]),
+        (["lester-init", "--seeds", "0..x"], ["'0..x'", "0..2"]),
+        (["lester-init", "--seeds", "2..0"], ["'2..0'", "0..2"]),
+        (["lester-init", "--seeds", "0", "--prompts", "2"], ["--seeds", "--prompts"]),
         (["lester-init", "--engine", "slurm"], ["'slurm'", "local or ray"]),
         (["lester-init", "--address", "host:1"], ["--engine ray"]),
     ],

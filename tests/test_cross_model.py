@@ -11,7 +11,8 @@ import torch
 from labkit import experiments
 from labkit.core.errors import LabError
 from labkit.core.tuning import fit
-from labkit.experiments import cross_model, grid, training, transfer
+from labkit.experiments import cross_model, lm_adaptation, transfer
+from labkit.experiments.base import runner
 from labkit.prompt_transfer import ProjectedPrompt
 
 TASKS = ("cr", "mpqa", "rte")
@@ -33,7 +34,7 @@ def quick(monkeypatch, tiny_task_named, tiny_folder):
     monkeypatch.setattr(cross_model, "TRAINED_ON", TASKS[:2])
     encoder = str(tiny_folder("bert-encoder"))
     monkeypatch.setitem(cross_model.SOURCE_MODEL, "causal", encoder)
-    for module in (grid, training, transfer, cross_model):
+    for module in (runner, lm_adaptation, transfer, cross_model):
         monkeypatch.setattr(module, "load_task", tiny_task_named)
     return encoder
 

@@ -307,7 +307,7 @@ def test_widgets_that_are_too_old_for_the_course(
     monkeypatch.syspath_prepend(tmp_path)
     check = doctor.check_packages()
     assert not check.ok
-    assert check.found == "jupyterlab 3.6.8, ipywidgets 7.8.5"
+    assert sorted(check.found.split(", ")) == ["ipywidgets 7.8.5", "jupyterlab 3.6.8"]
     assert 'pip install "ipywidgets' in check.fix and 'pip install "jupyterlab' in check.fix
 
 

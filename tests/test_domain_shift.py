@@ -9,7 +9,8 @@ import pytest
 
 from labkit import experiments
 from labkit.core.tasks import normalise
-from labkit.experiments import domain_shift, grid, training
+from labkit.experiments import domain_shift, lm_adaptation
+from labkit.experiments.base import runner
 
 DOMAINS = ("amazon-valence", "cr")
 
@@ -19,11 +20,11 @@ def quick(monkeypatch, tiny_task_named):
     tiny = {"steps": 2, "batch_size": 4, "length": 3}
     for readout, recipe in experiments.RECIPES.items():
         monkeypatch.setitem(experiments.RECIPES, readout, replace(recipe, **tiny))
-    monkeypatch.setattr(domain_shift, "FINE_TUNING", replace(training.FINE_TUNING, **tiny))
+    monkeypatch.setattr(domain_shift, "FINE_TUNING", replace(domain_shift.FINE_TUNING, **tiny))
     monkeypatch.setitem(domain_shift.FINE_TUNING_STEPS, "small", 2)
     monkeypatch.setattr(domain_shift, "DOMAINS", DOMAINS)
     monkeypatch.setattr(domain_shift, "here", lambda name: True)
-    for module in (grid, training, domain_shift):
+    for module in (runner, lm_adaptation, domain_shift):
         monkeypatch.setattr(module, "load_task", tiny_task_named)
 
 
@@ -46,7 +47,7 @@ def test_nothing_that_is_scored_was_trained_on(tiny_folder, tmp_path, monkeypatc
     stolen = tiny_task_named("cr").split("test")[0]
     home = tiny_task_named("rt-polarity")
     leaking = replace(home, splits={**home.splits, "train": (stolen, *home.split("train"))})
-    monkeypatch.setattr(grid, "load_task", lambda name: leaking)
+    monkeypatch.setattr(runner, "load_task", lambda name: leaking)
     seen = []
     inner = domain_shift.trained
     monkeypatch.setattr(

@@ -12,8 +12,10 @@ import torch
 import jobs
 from labkit.core.engines import Job, LocalEngine, RayEngine, pinned, room
 from labkit.core.errors import LabError
-from labkit.experiments import grid, order
-from labkit.experiments.grid import Experiment, Recipe
+from labkit.experiments import order
+from labkit.experiments.base import runner
+from labkit.experiments.base.recipe import Recipe
+from labkit.experiments.base.setting import Experiment
 from labkit.experiments.order import OrderSetting
 
 
@@ -144,7 +146,7 @@ def test_a_table_is_the_same_on_each_engine(tiny_folder, tmp_path, cluster):
     }
     rows = {}
     for name, engine in engines.items():
-        result = grid.run_grid(
+        result = runner.run_grid(
             experiment,
             profile="small",
             backbone=None,

@@ -12,8 +12,9 @@ from labkit import experiments
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import evaluate
 from labkit.core.templates import Template, Verbalizer
-from labkit.experiments import grid, training
-from labkit.experiments.grid import Claim
+from labkit.experiments import lester, lm_adaptation, soft_against_hard, training
+from labkit.experiments.base import runner
+from labkit.experiments.base.verdicts import Claim, judge, summarise
 from labkit.soft_prompt import load_prompt
 
 QUICK = {"steps": 2, "batch_size": 4, "length": 3}
@@ -24,9 +25,9 @@ def quick(monkeypatch, tiny_task):
     """Two steps on a tiny task: here the bookkeeping is tested, not the learning."""
     for readout, recipe in experiments.RECIPES.items():
         monkeypatch.setitem(experiments.RECIPES, readout, replace(recipe, **QUICK))
-    monkeypatch.setitem(training.ADAPTATION_STEPS, "small", (0, 2))
-    monkeypatch.setattr(training, "FINE_TUNING", replace(training.FINE_TUNING, **QUICK))
-    for module in (grid, training):
+    monkeypatch.setitem(lester.ADAPTATION_STEPS, "small", (0, 2))
+    monkeypatch.setattr(lester, "FINE_TUNING", replace(lester.FINE_TUNING, **QUICK))
+    for module in (runner, lm_adaptation):
         monkeypatch.setattr(module, "load_task", lambda name: tiny_task)
 
 
@@ -112,7 +113,9 @@ def test_controls_stand_beside_the_soft_prompt(tiny_folder, tmp_path, monkeypatc
         {"plain": Template("{text} It was {mask}"), "now": Template("{text} Now it was {mask}")},
         {"words": Verbalizer({"negative": "bad", "positive": "good"})},
     )  # the course's own grid does not fit into the tiny model's 64 positions
-    monkeypatch.setattr(training, "sentiment_grid", lambda readout, task, seed: templates_and_words)
+    monkeypatch.setattr(
+        soft_against_hard, "sentiment_grid", lambda readout, task, seed: templates_and_words
+    )
     result = run("soft-against-hard", tiny_folder("llama"), tmp_path, seeds=(0,))
     by_method = {row["method"]: row for row in result["rows"]}
     assert set(by_method) == {"prompt", "hard", "untrained"}
@@ -131,7 +134,7 @@ def test_the_experiments_about_t5_run_on_a_tiny_one(name, tiny_folder, tmp_path)
 
 def test_adaptation_changes_the_weights_and_freezes_them(tiny_folder, tiny_backbone):
     before = tiny_backbone("t5").state_dict()
-    backbone = training.adapted(str(tiny_folder("t5")), steps=2, seed=0)
+    backbone = lm_adaptation.adapted(str(tiny_folder("t5")), steps=2, seed=0)
     after = backbone.state_dict()
     assert any(not np.array_equal(before[k].numpy(), after[k].numpy()) for k in before)
     assert not any(p.requires_grad for p in backbone.parameters())
@@ -168,7 +171,7 @@ def test_verdicts_follow_the_paired_difference(gain, verdict):
         changed = random.random(400) < abs(gain)
         better = np.where(changed, gain > 0, base)
         rows += [_row("a", seed, better), _row("b", seed, base)]
-    (judged,) = grid.judge(rows, (Claim("a beats b", "a", "b"),))
+    (judged,) = judge(rows, (Claim("a beats b", "a", "b"),))
     assert judged["verdict"] == verdict
     by_hand = np.mean([rows[2 * s]["value"] - rows[2 * s + 1]["value"] for s in range(3)])
     assert judged["difference"] == pytest.approx(by_hand)
@@ -190,7 +193,7 @@ def test_reference_results_are_whole():
     for file in files:
         result = json.loads(file.read_text(encoding="utf-8"))
         assert result["command"].startswith("labkit ")
-        for kept, now in zip(result["summary"], grid.summarise(result["rows"]), strict=True):
+        for kept, now in zip(result["summary"], summarise(result["rows"]), strict=True):
             numbers = [[each["mean"], *(each["ci95"] or ())] for each in (kept, now)]
             assert numbers[0] == pytest.approx(
                 numbers[1]

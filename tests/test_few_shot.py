@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from labkit import experiments
-from labkit.experiments import few_shot, grid, training
+from labkit.experiments import few_shot, lm_adaptation
+from labkit.experiments.base import runner
 from labkit.experiments.few_shot import HYBRID, METHODS, PLAIN, PRETRAINED, PRETRAINED_HYBRID
 from labkit.soft_prompt import load_prompt
 
@@ -23,7 +24,7 @@ def quick(monkeypatch, tiny_task):
     monkeypatch.setattr(few_shot, "STEPS", 2)
     monkeypatch.setattr(few_shot, "EVALUATE_EVERY", 1)
     monkeypatch.setattr(few_shot, "pretraining_task", lambda *given: tiny_task)
-    for module in (grid, training):
+    for module in (runner, lm_adaptation):
         monkeypatch.setattr(module, "load_task", lambda name: tiny_task)
 
 

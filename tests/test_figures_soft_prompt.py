@@ -13,7 +13,7 @@ from labkit.course.figures import (
     soft_prompt,
 )
 from labkit.course.figures.soft_prompt import duels, length_duels, nearest_words
-from labkit.experiments import grid
+from labkit.experiments.base.rows import as_digits
 from labkit.soft_prompt import Neighbours
 
 
@@ -68,7 +68,7 @@ def test_the_neighbours_of_one_virtual_token_stand_beside_the_controls():
 
 def rows(answers: dict[str, list[list[int]]]) -> list[dict]:
     return [
-        {"setting": setting, "seed": seed, "correct": grid.as_digits(right)}
+        {"setting": setting, "seed": seed, "correct": as_digits(right)}
         for setting, by_seed in answers.items()
         for seed, right in enumerate(by_seed)
     ]

@@ -15,9 +15,11 @@ from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import mean_interval
 from labkit.core.tasks import GLUE, TASK_PROMPTS, Example, Task
 from labkit.core.templates import Verbalizer
-from labkit.experiments import EXPERIMENTS, glue_tables, grid, order
+from labkit.experiments import EXPERIMENTS, glue_tables, order
+from labkit.experiments.base import runner
+from labkit.experiments.base.recipe import Recipe
+from labkit.experiments.base.setting import Experiment
 from labkit.experiments.glue_tables import GlueSetting
-from labkit.experiments.grid import Experiment, Recipe
 from labkit.soft_prompt import SoftPrompt
 
 LENGTH = 5
@@ -159,7 +161,7 @@ def test_other_readouts_write_no_numbers(setup):
 
 
 def test_a_table_of_methods_trains_each_prompt_once(tiny_folder, tiny_task, tmp_path, monkeypatch):
-    monkeypatch.setattr(grid, "load_task", lambda name: replace(tiny_task, name=name))
+    monkeypatch.setattr(runner, "load_task", lambda name: replace(tiny_task, name=name))
     monkeypatch.setattr(order, "learns", lambda gate: True)
     monkeypatch.setattr(glue, "VALIDATION_EXAMPLES", 12)
     monkeypatch.setattr(glue_tables, "FINE_TUNING", replace(glue_tables.FINE_TUNING, batch_size=4))
@@ -178,7 +180,7 @@ def test_a_table_of_methods_trains_each_prompt_once(tiny_folder, tiny_task, tmp_
         "table8", "", lambda b, p: settings, glue_tables.glue_row,
         report=glue_tables.methods_as_markdown,
     )  # fmt: skip
-    result = grid.run_grid(
+    result = runner.run_grid(
         experiment, profile="small", backbone=None, task=None, seeds=(0,), out=tmp_path,
         resume=False, limit=None, on_progress=None, engine=LocalEngine(workers=1),
     )  # fmt: skip

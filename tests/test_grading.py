@@ -19,7 +19,8 @@ from nbformat import v4
 
 from labkit import cli
 from labkit.core.errors import LabError
-from labkit.course.marking import grading, sandbox
+from labkit.course.exercises.cells import SKIPPABLE
+from labkit.course.marking import gradebook, running, sandbox, submissions
 from labkit.course.marking.sandbox import Cell, Limits, isolates, run_cells
 
 NAME = "01_little"
@@ -54,7 +55,11 @@ def master() -> nbformat.NotebookNode:
         marked(
             v4.new_code_cell(f"{CHECK_TWICE}\n{HIDDEN}"), "ex1-check", 1, grade=True, locked=True
         ),
-        v4.new_code_cell("raise RuntimeError('a given cell that no exercise needs')", id="show"),
+        v4.new_code_cell(
+            "raise RuntimeError('a given cell that no exercise needs')",
+            id="show",
+            metadata={"tags": [SKIPPABLE]},
+        ),
         marked(v4.new_code_cell(solution(SHOUT)), "ex2-solution", solution=True),
         marked(
             v4.new_code_cell("assert shout('a') == 'A!', 'shout(a) should be A!'"),
@@ -193,7 +198,7 @@ SUBMISSIONS: dict[str, tuple[str | bytes, float, float, str]] = {
         submission(body("import socket\nsocket.create_connection(('127.0.0.1', 80), 1)")),
         0,
         2,
-        "OSError",
+        "ConnectionRefusedError" if isolates() else "OSError",  # a network of its own, or none
     ),
     "warns": (submission(body("import warnings\nwarnings.warn('old')")), 1, 2, ""),
     "asks": (submission(body("input()")), 0, 2, "StdinNotImplementedError"),
@@ -202,12 +207,16 @@ SUBMISSIONS: dict[str, tuple[str | bytes, float, float, str]] = {
     "partial credit": (submission(FORGE + "\n" + body(FORGE) + " + 1"), 0, 2, "twice(3)"),
     "swallowed errors": (submission(SWALLOW), 0, 2, "twice(3)"),
     "markup": (submission(body("raise ValueError('|<b>`=1+1')")), 0, 2, "ValueError: |<b>`=1+1"),
-    "broken": ('{"cells": [', 0, 0, "this is no notebook: JSONDecodeError"),
-    "not text": (b"\xff\xfe\x00", 0, 0, "this is no notebook: UnicodeDecodeError"),
-    "nested": ("[" * 200_000, 0, 0, "this is no notebook: RecursionError"),
-    "old format": ('{"worksheets": [], "nbformat": 3}', 0, 0, "no list of cells"),
     "strange cells": ('{"cells": [1, {}, {"source": 3, "id": [1]}]}', 0, 0, "NotImplementedError"),
-    "=cmd()": (submission(), 0, 0, "the folder's name"),
+    "=cmd()": (submission(), 1, 2, ""),
+}
+
+# who: (file, words of the reason why it can't be marked)
+UNREADABLE: dict[str, tuple[str | bytes, str]] = {
+    "broken": ('{"cells": [', "this is no notebook: JSONDecodeError"),
+    "not text": (b"\xff\xfe\x00", "this is no notebook: UnicodeDecodeError"),
+    "nested": ("[" * 200_000, "this is no notebook: RecursionError"),
+    "old format": ('{"worksheets": [], "nbformat": 3}', "no list of cells"),
 }
 
 
@@ -224,9 +233,9 @@ def vandal(root: Path) -> str:
     return submission(body(f"import shutil\nshutil.rmtree({str(root)!r}, ignore_errors=True)"))
 
 
-def grade(*paths: Path) -> grading.Report:
+def grade(*paths: Path) -> gradebook.Report:
     """On a system without doors, with what the tests themselves hand in: they are trusted."""
-    return grading.grade(*paths, LIMITS, not_isolated=not isolates())
+    return gradebook.grade(*paths, LIMITS, not_isolated=not isolates())
 
 
 class Graded:
@@ -237,7 +246,8 @@ class Graded:
         (root / "notebooks").mkdir(parents=True)
         nbformat.write(master(), root / "notebooks" / f"{NAME}.ipynb")
         folder = root / "submissions"
-        files = {who: row[0] for who, row in SUBMISSIONS.items()} | {"steals": stealing(root)}
+        files = {who: row[0] for who, row in (SUBMISSIONS | UNREADABLE).items()}
+        files["steals"] = stealing(root)
         if isolates():
             files["vandal"] = vandal(root)
         else:
@@ -273,6 +283,14 @@ def test_each_submission_ends_in_its_mark_and_a_reason(graded: Graded, who: str)
     assert words in ex1.note
     assert bool(ex1.note) == (first == 0), "points lost come with a reason, and only those"
     assert bool(ex2.note) == (second == 0)
+
+
+@pytest.mark.parametrize("who", UNREADABLE)
+def test_what_can_not_be_marked_is_no_zero_but_a_row_of_its_own(graded: Graded, who: str) -> None:
+    (row,) = [mark for mark in graded.report.marks if mark.student == who]
+    assert (row.exercise, row.points, row.of, row.state) == ("all", None, 4, "not marked")
+    assert UNREADABLE[who][1] in row.note
+    assert who in {mark.student for mark in graded.report.not_marked()}
 
 
 def test_who_hands_in_nothing_or_a_link_gets_a_reason(graded: Graded) -> None:
@@ -331,7 +349,7 @@ def test_tables_hold_all_marks_and_no_markup_or_formula(graded: Graded) -> None:
     with (graded.out / "marks.csv").open(newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     kept_back = 0 if isolates() else len([*ONLY_BEHIND_DOORS, "vandal"])
-    assert len(rows) == 3 * (len(SUBMISSIONS) + 4 - kept_back)
+    assert len(rows) == 3 * (len(SUBMISSIONS) + 4 - kept_back) + len(UNREADABLE)
     by_key = {(row["student"], row["exercise"]): row for row in rows}
     assert by_key["bob half", "ex1"]["note"] == "twice(3) should be 6"
     assert by_key["ann perfect", "ex2"]["points"] == "2"
@@ -388,18 +406,18 @@ def test_time_for_the_whole_notebook_is_bounded() -> None:
         "stopped after 2 s: an endless loop?",
         "the whole notebook ran longer than 2 s",
     ]
-    assert "the whole notebook ran longer than 2 s" in grading._why_unrun(found)
+    assert "the whole notebook ran longer than 2 s" in running._why_unrun(found)
 
 
 def test_nothing_is_marked_with_the_instructors_rights_unasked(
     graded: Graded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     Graded._hand_in(tmp_path / "in" / "ann", submission())
-    monkeypatch.setattr(grading, "isolates", lambda: False)
+    monkeypatch.setattr(gradebook, "isolates", lambda: False)
     with pytest.raises(LabError, match="--not-isolated for people you trust"):
-        grading.grade(tmp_path / "in", graded.root, tmp_path / "out", LIMITS)
+        gradebook.grade(tmp_path / "in", graded.root, tmp_path / "out", LIMITS)
     assert not (tmp_path / "out").exists()
-    report = grading.grade(
+    report = gradebook.grade(
         tmp_path / "in", graded.root, tmp_path / "out", LIMITS, not_isolated=True
     )
     assert not report.isolated
@@ -448,9 +466,9 @@ def test_only_the_students_text_is_taken_from_a_file() -> None:
     notebook = nbformat.from_dict(json.loads(submission(change=other_kernel)))
     notebook.cells[2].outputs = [v4.new_output("stream", text="✓")]
     notebook.cells[2].metadata["tags"] = ["skip"]
-    cells = [grading._cell(cell) for cell in notebook.cells]
+    cells = [submissions._cell(cell) for cell in notebook.cells]
     skeleton = master()
-    found = grading.restored(skeleton, cells)
+    found = submissions.restored(skeleton, cells)
     assert found.metadata == skeleton.metadata
     assert found.cells[2] == skeleton.cells[2]
     assert found.cells[1].source == TWICE

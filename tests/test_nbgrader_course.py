@@ -1,7 +1,8 @@
 """The masters in a course of nbgrader's own, unchanged: generate, autograde, export.
 
 nbgrader does all of it as its users have it, with one exception that keeps this within a minute:
-cells that no exercise needs (the long runs and the figures between them) are not executed.
+of the cells that no exercise needs (the long runs and the figures between them) only the imports
+are executed.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from labkit.course.exercises.cells import (
     is_by_hand,
     is_solution,
     is_test,
-    needed_lines,
     read,
     read_answers,
+    to_run,
 )
+from labkit.course.marking import proofs
 from labkit.course.marking import skeletons as assignments
 
 FIRST = "01_hard_prompt"
@@ -46,19 +48,18 @@ def submitted(release: Path, master: Path, student: str) -> nbformat.NotebookNod
 
 
 def executor() -> type:
-    """nbgrader's own, for the lines that the exercises need."""
+    """nbgrader's own, without the long given cells."""
     from nbgrader.preprocessors import Execute
 
     class ExecuteExercises(Execute):
         def preprocess(self, nb, resources=None, km=None):
-            kept = {i for i, cell in enumerate(nb.cells) if is_solution(cell) or is_test(cell)}
-            self.lines = needed_lines(nb.cells, kept)
+            self.sources = to_run(nb.cells)
             return super().preprocess(nb, resources, km)
 
         def preprocess_cell(self, cell, resources, index):
-            if index not in self.lines:
+            if index not in self.sources:
                 return cell, resources
-            whole, cell.source = cell.source, self.lines[index]
+            whole, cell.source = cell.source, self.sources[index]
             cell, resources = super().preprocess_cell(cell, resources, index)
             cell.source = whole
             return cell, resources
@@ -119,7 +120,7 @@ def test_autograding_gives_each_submission_what_it_deserves(course: Path) -> Non
 def test_the_autograded_notebook_says_which_mistake_it_was(course: Path) -> None:
     done = read(course / "autograded" / "wrong" / assignments.ASSIGNMENT / f"{FIRST}.ipynb")
     answers = read_answers(ROOT / "tests/wrong_solutions" / FIRST)[MISTAKE]
-    hint = assignments.expected_hint(next(iter(answers.values())))
+    hint = proofs.expected_hint(next(iter(answers.values())))
     outputs = [output for cell in done.cells for output in cell.get("outputs", [])]
     said = [output.evalue for output in outputs if output.output_type == "error"]
     assert len(said) == 1 and hint in said[0]

@@ -7,8 +7,9 @@ import torch
 
 from labkit import experiments
 from labkit.core.prompted_model import PromptedModel, evaluate
-from labkit.experiments import grid, searches
-from labkit.experiments.grid import Recipe
+from labkit.experiments import searches
+from labkit.experiments.base import runner
+from labkit.experiments.base.recipe import Recipe
 from labkit.soft_prompt import SoftPrompt, save_prompt
 
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
@@ -20,8 +21,8 @@ def kept(tiny_backbone, tiny_folder, tiny_task, tmp_path, monkeypatch):
     monkeypatch.setattr(searches, "PROMPTS", tmp_path / "prompts")
     monkeypatch.setattr(searches, "LENGTH", 5)
     monkeypatch.setattr(searches, "BUDGETS", {"causal": 200})
-    monkeypatch.setattr(searches.order, "recipe_for", lambda *_: Recipe(length=5))
-    monkeypatch.setattr(grid, "load_task", lambda name: tiny_task)
+    monkeypatch.setattr(searches, "recipe_for", lambda *_: Recipe(length=5))
+    monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
     backbone = tiny_backbone("llama")
     model = PromptedModel.for_task(backbone, tiny_task)
     generator = torch.Generator().manual_seed(5)

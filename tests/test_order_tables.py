@@ -13,8 +13,10 @@ from labkit.audit.tables import printed
 from labkit.core.engines import LocalEngine
 from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
-from labkit.experiments import grid, order
-from labkit.experiments.grid import Experiment, Recipe
+from labkit.experiments import order, order_report, order_tables
+from labkit.experiments.base import runner
+from labkit.experiments.base.recipe import Recipe
+from labkit.experiments.base.setting import Experiment
 from labkit.experiments.order import OrderSetting
 from labkit.shuffle_probe import Probe, Shuffle
 from labkit.soft_prompt import load_prompt
@@ -26,7 +28,7 @@ TABLES = [f"table{number}" for number in range(1, 7)]
 @pytest.fixture(autouse=True)
 def tiny_everything(monkeypatch, tiny_task):
     """Two steps on a tiny task, and a gate that lets it through: the bookkeeping is tested."""
-    monkeypatch.setattr(grid, "load_task", lambda name: tiny_task)
+    monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
     monkeypatch.setattr(order, "learns", lambda gate: True)
     order.shared_backbone.cache_clear()
 
@@ -41,12 +43,17 @@ def run(tiny_folder, tmp_path):
             for name, changes in settings.items()
         ]
         experiment = Experiment(
-            f"table{table}", "", lambda b, p: made, order.order_row, report=order.as_markdown
+            f"table{table}",
+            "",
+            lambda b, p: made,
+            order.order_row,
+            relabel=order.relabel,
+            report=order_report.as_markdown,
         )
         asked = {"profile": "small", "backbone": None, "task": None, "seeds": (0,), "limit": None}
         asked |= {"resume": False, "on_progress": None, "out": tmp_path}
         asked["engine"] = LocalEngine(workers=1)
-        return grid.run_grid(experiment, **(asked | options))
+        return runner.run_grid(experiment, **(asked | options))
 
     return start
 
@@ -169,7 +176,7 @@ def test_the_noise_floor_compares_precisions(run, monkeypatch):
 def test_settings_name_rows_that_the_paper_prints(name, profile, monkeypatch, no_network):
     if profile == "small":
         monkeypatch.setattr(
-            order, "recipe_for", lambda name, profile, length: replace(RECIPE, length=length)
+            order_tables, "recipe_for", lambda name, profile, length: replace(RECIPE, length=length)
         )
     settings = experiments.EXPERIMENTS[name].settings(None, profile)
     assert len({setting.name for setting in settings}) == len(settings)
@@ -189,7 +196,7 @@ def test_the_full_profile_is_the_papers_protocol():
         == {s.permutations for s in settings["table3"]}
     )
     assert [s.shuffle.unit for s in settings["table2"]] == [1, 5, 10, 20]
-    assert {s.shuffle.fixed for s in settings["table3"]} == set(order.FIXED)
+    assert {s.shuffle.fixed for s in settings["table3"]} == set(order_tables.FIXED)
     assert {s.recipe.length for s in settings["table5"]} == {5, 10, 20, 50, 100}
     assert [s.task for s in settings["table4"]] == ["stsb", "rte", "mrpc"]
 
@@ -204,10 +211,10 @@ def test_a_task_that_is_asked_for_replaces_those_compared():
         OrderSetting(f"tiny: {task}", "model", RECIPE, task=task, paper=f"4:{task}")
         for task in ("stsb", "rte")
     ]
-    (only,) = grid._for_task(settings, "cr")
+    (only,) = runner._for_task(settings, "cr")
     assert (only.name, only.task, only.paper) == ("tiny: cr", "cr", None)
-    assert grid._for_task(settings, "rte") == settings[1:]
-    assert grid._for_task(settings, None) == settings
+    assert runner._for_task(settings, "rte") == settings[1:]
+    assert runner._for_task(settings, None) == settings
 
 
 def test_the_report_shows_the_papers_rows_beside_ours(run, tmp_path):

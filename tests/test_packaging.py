@@ -23,7 +23,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from conftest import ROOT
-from labkit.audit.claims import audit
+from labkit.audit.findings import audit
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
 FOR_READERS = [Requirement(line) for line in PROJECT["dependencies"]]

@@ -10,8 +10,11 @@ from labkit.core.errors import LabError
 from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.templates import Verbalizer
-from labkit.experiments import grid, parameters, peft_rows, template_family
-from labkit.experiments.peft_rows import RECIPES, PeftModel
+from labkit.core.tuning import fit
+from labkit.experiments import parameters, peft_rows, template_family
+from labkit.experiments.base import runner
+from labkit.experiments.base.recipe import Recipe
+from labkit.experiments.peft_rows import RECIPES, adapted_by_peft
 
 
 def hard_prompt(folder) -> PromptedModel:
@@ -24,22 +27,21 @@ def test_lora_starts_as_the_hard_prompt(tiny_folder, tiny_task):
     hard = hard_prompt(tiny_folder("llama"))
     examples = tiny_task.split("test")
     before = hard.scores(None, examples)
-    model = PeftModel(hard, "LoRA", 4)
-    with torch.no_grad():
-        scores = model(model.encode(examples))
+    model = adapted_by_peft(hard, "LoRA", 4)
+    scores = model.scores(None, examples)
     torch.testing.assert_close(scores - scores[:, :1], before - before[:, :1], atol=1e-4, rtol=1e-4)
-    right = peft_rows.correct(model, tiny_task, "test", len(examples))
+    right = evaluate(model, None, tiny_task).correct
     expected = evaluate(hard_prompt(tiny_folder("llama")), None, tiny_task)
     assert sum(right) / len(right) == expected.value
 
 
 @pytest.mark.parametrize("method", RECIPES)
 def test_only_pefts_parts_move(tiny_folder, tiny_task, method):
-    model = PeftModel(hard_prompt(tiny_folder("llama")), method, 4)
+    model = adapted_by_peft(hard_prompt(tiny_folder("llama")), method, 4)
     frozen = {n: p.clone() for n, p in model.named_parameters() if not p.requires_grad}
     free = {n: p.detach().clone() for n, p in model.named_parameters() if p.requires_grad}
-    recipe = grid.Recipe(steps=3, batch_size=4, lr=1e-2, schedule="linear")
-    losses = peft_rows.train(model, tiny_task, recipe, 0, lambda *_: None)
+    recipe = Recipe(steps=3, batch_size=4, lr=1e-2, schedule="linear")
+    losses = fit(model, None, tiny_task, recipe).losses
     assert len(losses) == 3
     now = dict(model.named_parameters())
     assert all(torch.equal(now[name], value) for name, value in frozen.items())
@@ -49,7 +51,7 @@ def test_only_pefts_parts_move(tiny_folder, tiny_task, method):
 def test_rows_say_what_was_trained_and_repeat(tiny_folder, tiny_task, tmp_path, monkeypatch):
     monkeypatch.setitem(template_family.STEPS, "small", 2)
     monkeypatch.setattr(template_family, "WORDS", {"negative": "terrible", "positive": "great"})
-    monkeypatch.setattr(grid, "load_task", lambda name: tiny_task)
+    monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
     folder = tiny_folder("llama")
 
     def rows(out):
@@ -67,11 +69,11 @@ def test_rows_say_what_was_trained_and_repeat(tiny_folder, tiny_task, tmp_path, 
 
 def test_what_has_no_row(tiny_folder):
     with pytest.raises(LabError, match="has no row"):
-        PeftModel(hard_prompt(tiny_folder("llama")), "adapters", 4)
+        adapted_by_peft(hard_prompt(tiny_folder("llama")), "adapters", 4)
     backbone = load_backbone(str(tiny_folder("bert")), device="cpu")
     words = Verbalizer({"negative": "terrible", "positive": "great"})
     with pytest.raises(LabError, match="mlm readout"):
-        PeftModel(PromptedModel(backbone, "{text} {mask}", words), "LoRA", 4)
+        adapted_by_peft(PromptedModel(backbone, "{text} {mask}", words), "LoRA", 4)
 
 
 def test_pefts_methods_stand_beside_free_vectors_with_the_same_seeds():

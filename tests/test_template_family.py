@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from labkit import experiments
-from labkit.experiments import grid, template_family
+from labkit.experiments import template_family
+from labkit.experiments.base import runner
+from labkit.experiments.base.setting import Place
 from labkit.experiments.template_family import TEMPLATES, Family
 
 
@@ -17,7 +19,7 @@ from labkit.experiments.template_family import TEMPLATES, Family
 def quick(monkeypatch, tiny_task):
     monkeypatch.setitem(template_family.STEPS, "small", 2)
     monkeypatch.setitem(template_family.TRAINED, "small", 2)
-    monkeypatch.setattr(grid, "load_task", lambda name: tiny_task)
+    monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
 
 
 def run(folder, out, **options):
@@ -140,8 +142,8 @@ def test_calibration_is_free_of_the_labels(quick, tiny_folder, tmp_path):
     """Its share of each class is what the scores say, not what the targets say."""
     settings = template_family._settings(str(tiny_folder("llama")), "small")
     assert {s.method for s in settings} == set(template_family.METHODS)
-    task = grid.load_task("any")
-    place = grid.Place(tmp_path, tmp_path, "c")
+    task = runner.load_task("any")
+    place = Place(tmp_path, tmp_path, "c")
     kept = template_family.family_row(settings[0], task, 0, place)
     flipped = replace(
         task,

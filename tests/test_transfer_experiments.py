@@ -14,7 +14,8 @@ from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import normalise
 from labkit.core.tuning import fit
-from labkit.experiments import grid, transfer, transfer_starts
+from labkit.experiments import transfer, transfer_starts
+from labkit.experiments.base import runner
 from labkit.soft_prompt import SoftPrompt, load_prompt, save_prompt
 
 TASKS = ("cr", "mpqa", "rte", "mrpc")
@@ -41,7 +42,7 @@ def quick(monkeypatch, tiny_task_named):
         monkeypatch.setattr(transfer_starts, name, 1)
     for module in (transfer, transfer_starts):
         monkeypatch.setattr(module, "here", lambda name: True)
-    for module in (grid, transfer, transfer_starts):
+    for module in (runner, transfer, transfer_starts):
         monkeypatch.setattr(module, "load_task", lambda name: load("cr" if "-" in name else name))
     return load
 

@@ -94,9 +94,9 @@ def _show_assets(states: Mapping[str, str], as_json: bool) -> None:
 def assignments_build(root: CourseFolder = Path(), as_json: Json = False) -> None:
     """Write assignments/ anew from notebooks/."""
     with verb(as_json):
-        from labkit.course.marking import skeletons as assignments
+        from labkit.course.marking import skeletons
 
-        files = [str(path) for path in assignments.build(root)]
+        files = [str(path) for path in skeletons.build(root)]
     show({"files": files}, files, as_json)
 
 
@@ -104,9 +104,9 @@ def assignments_build(root: CourseFolder = Path(), as_json: Json = False) -> Non
 def assignments_check(root: CourseFolder = Path(), as_json: Json = False) -> None:
     """Prove that the skeletons are current, empty and marked rightly; exit code 1 if not."""
     with verb(as_json), progress("checking") as update:
-        from labkit.course.marking import skeletons as assignments
+        from labkit.course.marking import proofs
 
-        found = list(assignments.check(root, lambda name: update(0, None, name)))
+        found = list(proofs.check(root, lambda name: update(0, None, name)))
     ok = all(finding.ok for finding in found)
     lines = [line for finding in found for line in finding.lines()]
     show({"ok": ok, "findings": [finding._asdict() for finding in found]}, lines, as_json)
@@ -115,7 +115,7 @@ def assignments_check(root: CourseFolder = Path(), as_json: Json = False) -> Non
 
 @app.command()
 def grade(
-    folder: Annotated[Path, typer.Argument(help="holds a folder for each student")],
+    folder: Annotated[Path, typer.Argument(help="the submissions: a folder or a zip file")],
     root: CourseFolder = Path(),
     out: Annotated[Path, typer.Option(help="folder for gradebook and tables")] = Path("marks"),
     cell_seconds: Annotated[float, typer.Option(min=1, help="for one cell")] = 60,
@@ -126,20 +126,23 @@ def grade(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Mark every student's notebooks: marks.csv and marks.md, with the checks' hints."""
+    """Mark every student's notebooks: marks.csv and marks.md, with the checks' hints.
+
+    Exit code 1 if a notebook could not be marked.
+    """
     again = f"stopped; the same command goes over all of them again, into {out}"
     with verb(as_json, again), progress("marking") as update:
-        from labkit.course.marking import grading
+        from labkit.course.marking.gradebook import grade as mark
         from labkit.course.marking.sandbox import Limits
 
         limits = Limits(cell_seconds, notebook_seconds, round(memory_gb * 2**30))
-        report = grading.grade(folder, root, out, limits, update, not_isolated=not_isolated)
-    rows = [mark._asdict() for mark in report.marks]
-    lines = [
-        f"{student}: {points:g} of {most:g}" + (f", {by_hand} to mark by hand" if by_hand else "")
-        for student, (points, most, by_hand) in report.totals().items()
-    ]
-    if not report.isolated:
-        lines.append("not isolated: this system can't shut a process in; see docs/instructor.md")
-    result = {"marks": rows, "isolated": report.isolated, "out": str(out)}
-    show(result, [*lines, f"in {out}: marks.csv, marks.md and the gradebook"], as_json)
+        report = mark(folder, root, out, limits, update, not_isolated=not_isolated)
+    result = {
+        "marks": [mark._asdict() for mark in report.marks],
+        "left_aside": [each._asdict() for each in report.aside],
+        "isolated": report.isolated,
+        "out": str(out),
+    }
+    lines = [*report.lines(), f"in {out}: marks.csv, marks.md and the gradebook"]
+    show(result, lines, as_json)
+    raise typer.Exit(1 if report.not_marked() else 0)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,11 +60,20 @@ def read_verbalizer(line: str | None) -> dict[str, tuple[str, ...]] | None:
 
 
 def read_seeds(line: str) -> tuple[int, ...]:
-    """``0,1,2`` as numbers."""
-    parts = [part.strip() for part in line.split(",")]
-    if not all(part.isdecimal() for part in parts) or len(set(parts)) < len(parts):
-        raise LabError(f"--seeds {line!r} are not distinct whole numbers; write them as 0,1,2")
-    return tuple(int(part) for part in parts)
+    """``0,1,2`` or ``0..2`` as numbers."""
+    seeds: list[int] = []
+    for part in line.split(","):
+        ends = re.fullmatch(r"\s*(\d+)(?:\.\.(\d+))?\s*", part)
+        if ends is None or int(ends[2] or ends[1]) < int(ends[1]):
+            raise _no_seeds(line)
+        seeds += range(int(ends[1]), int(ends[2] or ends[1]) + 1)
+    if len(set(seeds)) < len(seeds):
+        raise _no_seeds(line)
+    return tuple(seeds)
+
+
+def _no_seeds(line: str) -> LabError:
+    return LabError(f"--seeds {line!r} are not distinct whole numbers; write them as 0,1,2 or 0..2")
 
 
 def read_range(line: str | None) -> tuple[int, int] | None:

@@ -11,6 +11,7 @@ import typer
 from labkit.cli.folders import check_writable, writing
 from labkit.cli.options import BackboneName, Json, Length, read_engine, read_profile, read_seeds
 from labkit.cli.output import AGAIN, complain, progress, show, table_lines, verb
+from labkit.core.errors import LabError
 
 app = typer.Typer()
 bench_app = typer.Typer(help="labkit against PEFT: same model, texts and prompt, in one run.")
@@ -25,9 +26,21 @@ def run(
     ] = None,
     backbone: Annotated[str | None, typer.Option(help="instead of the experiment's own")] = None,
     task: Annotated[str | None, typer.Option(help="instead of the experiment's own")] = None,
-    seeds: Annotated[str | None, typer.Option(help="such as 0,1,2")] = None,
+    seeds: Annotated[str | None, typer.Option(help="such as 0,1,2 or 0..4")] = None,
+    prompts: Annotated[
+        int | None, typer.Option(min=1, help="that many prompts a row: seeds 0 … N−1")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="a row of the table, or a pattern such as 'minilm*'; may be repeated"),
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="score that many test examples; default: its own")
+    ] = None,
     out: Annotated[Path, typer.Option(help="folder for the results")] = Path("results"),
-    resume: Annotated[bool, typer.Option(help="keep the finished rows, run the others")] = False,
+    resume: Annotated[
+        bool, typer.Option(help="keep the finished rows that still fit, run the others")
+    ] = False,
     engine: Annotated[str, typer.Option(help="local, or ray for a cluster")] = "local",
     address: Annotated[str | None, typer.Option(help="of a running Ray cluster")] = None,
     workers: Annotated[
@@ -42,7 +55,11 @@ def run(
 ) -> None:
     """Run a named experiment: a table of the paper, row by row."""
     with verb(as_json, AGAIN), progress(name) as update:
+        if seeds is not None and prompts is not None:
+            raise LabError("--seeds and --prompts both say which prompts; give one of them")
         chosen = {} if seeds is None else {"seeds": read_seeds(seeds)}
+        if prompts is not None:
+            chosen = {"seeds": tuple(range(prompts))}
         check_writable(out)
         from labkit import experiments
         from labkit.core import assets
@@ -60,6 +77,9 @@ def run(
                 task=task,
                 out=out,
                 resume=resume,
+                limit=limit,
+                only=only or (),
+                note=complain,
                 on_progress=update,
                 engine=read_engine(engine, address, workers, threads, gpus),
                 **chosen,
@@ -75,10 +95,10 @@ def run(
 def audit(as_json: Json = False) -> None:
     """Compute what in the paper's own tables, text and equations does not add up."""
     with verb(as_json):
-        from labkit.audit import claims as paper
+        from labkit.audit import findings
 
-        findings = paper.audit()
-    show({"findings": [asdict(f) for f in findings]}, paper.as_lines(findings), as_json)
+        listed = findings.audit()
+    show({"findings": [asdict(f) for f in listed]}, findings.as_lines(listed), as_json)
 
 
 @bench_app.command("tune")

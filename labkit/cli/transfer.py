@@ -17,7 +17,7 @@ from labkit.cli.options import (
     model_for,
     read_seeds,
 )
-from labkit.cli.output import AGAIN, as_row, progress, score_lines, show, verb
+from labkit.cli.output import AGAIN, as_row, complain, progress, score_lines, show, verb
 from labkit.core.errors import LabError
 
 app = typer.Typer(help="Prompts compared, and used on other tasks.")
@@ -81,6 +81,7 @@ def transfer_matrix(
                 seeds=chosen,
                 out=out,
                 resume=resume,
+                note=complain,
                 on_progress=update,
             )
         table = transfer.table(result)

@@ -25,6 +25,8 @@ from labkit.core.errors import LabError
 CONFIDENCE = 0.95
 TAILS = [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]
 Z = float(stats.norm.ppf(TAILS[1]))
+POWER = 0.8
+"""Share of repetitions in which the smallest detectable effect would have been detected."""
 
 # Two routes to the same accuracy (k / n, or a mean of booleans) may differ in the last bits only.
 ROUNDING = 1e-9
@@ -143,6 +145,16 @@ def paired_difference(a: ArrayLike, b: ArrayLike, n_boot: int = 2000, seed: int 
         draws[i] = difference[rows].mean(axis=0)[columns].mean()
     low, high = np.quantile(draws, TAILS)
     return Difference(float(difference.mean()), float(low), float(high))
+
+
+def detectable_effect(difference: Difference) -> float:
+    """The smallest effect that an interval of this width leaves zero out for with 80 % power.
+
+    That is (z(0.975) + z(0.8)) standard errors, read off the half-width: 1.43 half-widths, in the
+    unit of the difference.
+    """
+    half_width = (difference.high - difference.low) / 2
+    return half_width * (1 + float(stats.norm.ppf(POWER)) / Z)
 
 
 def mcnemar_exact(a_correct: ArrayLike, b_correct: ArrayLike) -> float:

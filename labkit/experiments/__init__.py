@@ -1,10 +1,11 @@
 """Named experiments: ``labkit run NAME``, a table of the paper or another grid of rows.
 
-``grid`` runs any of them row by row. The others hold the experiments, by subject: ``training``, how
-a prompt is trained; ``template_family``, P-Tuning from templates that differ in a word, and
-``peft_rows``, other methods through PEFT beside it; ``order``, the order of virtual tokens (tables
-1–6); ``searches``, looking for a better one; ``glue_tables``, methods over GLUE (tables 7 and 8);
-``transfer``, prompts that go from task to task, and ``transfer_starts``, training from there;
+``base`` runs any of them row by row. The others hold the experiments, by subject: ``lester``, how
+a prompt is trained, and ``soft_against_hard``, beside its controls (their rows: ``training``);
+``template_family``, P-Tuning from templates that differ in a word, and ``peft_rows``, other methods
+through PEFT beside it; ``order_tables``, the order of virtual tokens (tables 1–6; their rows:
+``order``); ``searches``, looking for a better one; ``glue_tables``, methods over GLUE (tables 7 and
+8); ``transfer``, prompts that go from task to task, and ``transfer_starts``, training from there;
 ``few_shot``, with few examples, from a pre-trained prompt too; ``domain_shift``, with other kinds
 of text; ``cross_model``, from one model to another.
 
@@ -22,32 +23,28 @@ from pathlib import Path
 
 import numpy as np
 
-from labkit.core.engines import Engine, LocalEngine
+from labkit.core.engines import Engine, LocalEngine, Tell
 from labkit.core.errors import LabError
 from labkit.experiments import (
     cross_model,
     domain_shift,
     few_shot,
     glue_tables,
-    grid,
-    order,
+    lester,
+    order_tables,
     peft_rows,
     searches,
+    soft_against_hard,
     template_family,
-    training,
     transfer,
     transfer_starts,
 )
+from labkit.experiments.base import runner
+from labkit.experiments.base.recipe import RECIPES
+from labkit.experiments.base.report import as_markdown
+from labkit.experiments.base.runner import PROMPTS, REFERENCE, Note, run_grid
+from labkit.experiments.base.setting import Experiment
 from labkit.experiments.glue_tables import gains, printed_gains
-from labkit.experiments.grid import (
-    PROMPTS,
-    REFERENCE,
-    Experiment,
-    OnProgress,
-    as_markdown,
-    run_grid,
-)
-from labkit.experiments.training import RECIPES
 
 __all__ = [
     "EXPERIMENTS",
@@ -63,10 +60,11 @@ __all__ = [
 ]
 
 _SUBJECTS = (
-    order,
+    order_tables,
     glue_tables,
     searches,
-    training,
+    soft_against_hard,
+    lester,
     template_family,
     peft_rows,
     transfer,
@@ -92,15 +90,20 @@ def run(
     out: str | Path = "results",
     resume: bool = False,
     limit: int | None = None,
-    on_progress: OnProgress | None = None,
+    on_progress: Tell | None = None,
     engine: Engine | None = None,
+    only: Sequence[str] = (),
+    note: Note = lambda line: None,
 ) -> dict:
     """Run an experiment and write ``<out>/<name>-<backbone>-<task>.json`` and ``.md``.
 
     Args:
         backbone: instead of the experiment's own; several with commas where it compares models.
         limit: test on a sample of that many examples (default: the experiment's own number).
-        resume: keep the rows that the file has, run the others.
+        resume: keep the rows that the file has and that were made of what is asked for now, run
+            the others.
+        only: names of rows, or patterns such as ``minilm*``; default: all.
+        note: called with lines that the user should read: rows that are made again and why.
         engine: where the rows run; None: one after the other in this process.
 
     Returns:
@@ -120,6 +123,8 @@ def run(
         limit=limit,
         on_progress=on_progress,
         engine=engine or LocalEngine(workers=1),
+        only=only,
+        note=note,
     )
 
 
@@ -132,7 +137,7 @@ def estimate(
     seeds: Sequence[int] = (0, 1, 2),
 ) -> str:
     """How long an experiment will take on this device, as a line."""
-    return grid.estimate(
+    return runner.estimate(
         _experiment(name), profile=profile, backbone=backbone, task=task, seeds=seeds
     )
 

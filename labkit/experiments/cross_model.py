@@ -16,23 +16,20 @@ import numpy as np
 from torch import Tensor
 
 from labkit.core.errors import LabError
+from labkit.core.loading import readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import Difference, paired_difference
 from labkit.core.tasks import Task, load_task
-from labkit.experiments.grid import (
-    Experiment,
-    Place,
-    Setting,
-    cells,
-    from_digits,
-    report_head,
-)
-from labkit.experiments.training import scores_of, shared_backbone
+from labkit.experiments.base.models import shared_backbone
+from labkit.experiments.base.report import cells, report_head
+from labkit.experiments.base.rows import from_digits, scores_of
+from labkit.experiments.base.setting import Experiment, Place, Setting
 from labkit.experiments.transfer import (
     TEST_EXAMPLES,
     fit_apart,
     here,
     kept_prompts,
+    library_files,
     short_recipe,
 )
 from labkit.prompt_transfer import ProjectedPrompt, is_seen
@@ -59,7 +56,6 @@ class CrossSetting(Setting):
     """``task`` trains the map; ``source_model`` is whose prompts are read."""
 
     source_model: str = "minilm"
-    targets: tuple[str, ...] = ()
 
 
 def cross_row(setting: CrossSetting, task: Task, seed: int, place: Place) -> dict:
@@ -189,7 +185,7 @@ def as_markdown(result: Mapping) -> str:
 
 def _settings(backbone: str | None, profile: str) -> list[CrossSetting]:
     name = backbone or "smollm2"
-    readout = shared_backbone(name).readout
+    readout = readout_of(name)
     source = SOURCE_MODEL.get(readout, "minilm")
     recipe = replace(short_recipe(readout), lr=MAP_RATE)
     targets = tuple(task for task in TASKS if here(task))
@@ -208,5 +204,6 @@ EXPERIMENTS = (
         cross_row,
         report=as_markdown,
         covers="tasks",
+        inputs=lambda setting, seed, place: library_files(setting.source_model, seed, place),
     ),
 )

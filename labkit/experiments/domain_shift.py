@@ -13,18 +13,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from labkit.core.loading import readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import Difference, paired_difference
 from labkit.core.tasks import Task, load_task, without_overlap
-from labkit.experiments.grid import Experiment, Place, cells, file_name, from_digits, report_head
-from labkit.experiments.training import (
-    FINE_TUNING,
-    RECIPES,
-    TrainingSetting,
-    scores_of,
-    shared_backbone,
-    trained,
-)
+from labkit.experiments.base.recipe import FINE_TUNING, RECIPES
+from labkit.experiments.base.report import cells, report_head
+from labkit.experiments.base.result_file import file_name
+from labkit.experiments.base.rows import from_digits, scores_of
+from labkit.experiments.base.setting import Experiment, Place
+from labkit.experiments.training import TrainingSetting, trained
 from labkit.experiments.transfer import here
 from labkit.prompt_transfer import is_seen
 
@@ -36,9 +34,9 @@ FINE_TUNING_STEPS = {"small": 500, "full": 2000}
 
 
 def shift_row(setting: TrainingSetting, task: Task, seed: int, place: Place) -> dict:
-    """Train at home; score at home and in every other domain that is on this machine."""
+    """Train at home; score at home and in every other domain."""
     limit = place.limit or TEST_EXAMPLES
-    domains = {name: load_task(name) for name in DOMAINS if here(name)}
+    domains = {name: load_task(name) for name in setting.targets}
     tested = [e for each in (task, *domains.values()) for e in each.take("test", limit)]
     fair = without_overlap(task.split("train"), tested)
     home = task.with_splits(train=fair)
@@ -100,8 +98,12 @@ def shift_as_markdown(result: Mapping) -> str:
 def _settings(backbone: str | None, profile: str) -> list[TrainingSetting]:
     name = backbone or "minilm"
     weights = replace(FINE_TUNING, steps=FINE_TUNING_STEPS[profile], evaluate_every=100)
-    recipes = {"prompt": RECIPES[shared_backbone(name).readout], "fine-tuning": weights}
-    return [TrainingSetting(method, name, recipes[method], method=method) for method in METHODS]
+    recipes = {"prompt": RECIPES[readout_of(name)], "fine-tuning": weights}
+    domains = tuple(domain for domain in DOMAINS if here(domain))
+    return [
+        TrainingSetting(method, name, recipes[method], method=method, targets=domains)
+        for method in METHODS
+    ]
 
 
 EXPERIMENTS = (

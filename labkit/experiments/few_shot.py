@@ -10,27 +10,27 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 
 from labkit.core.backbones import Backbone
-from labkit.core.loading import load_backbone
+from labkit.core.loading import load_backbone, readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import Difference, paired_difference
 from labkit.core.tasks import Task
 from labkit.core.templates import Template
 from labkit.core.tuning import fit
-from labkit.experiments.grid import (
-    Experiment,
-    Place,
-    Setting,
-    cells,
-    paired_answers,
-    report_head,
-)
-from labkit.experiments.training import FINE_TUNING, RECIPES, scores_of, shared_backbone
+from labkit.experiments.base.digest import digest_of
+from labkit.experiments.base.kept import kept_prompt
+from labkit.experiments.base.models import shared_backbone
+from labkit.experiments.base.origin import model_identity
+from labkit.experiments.base.recipe import FINE_TUNING, RECIPES
+from labkit.experiments.base.report import cells, report_head
+from labkit.experiments.base.rows import paired_answers, scores_of
+from labkit.experiments.base.setting import Experiment, Place, Setting
 from labkit.prompt_transfer import pretraining_task
-from labkit.soft_prompt import SoftPrompt, initialise, load_prompt, save_prompt
+from labkit.soft_prompt import SoftPrompt, initialise
 
 SIZES = (8, 32, 128, 16, 64, 256)
 """Training examples; every other size first, so that a stopped run has the whole range."""
@@ -113,16 +113,18 @@ def _start(setting: FewShotSetting, model: PromptedModel, seed: int, place: Plac
 
 def _pretrained(setting: FewShotSetting, backbone: Backbone, place: Place) -> SoftPrompt:
     """The pre-trained prompt, trained once and kept beside the table."""
-    kept = place.folder / "pre-trained"
-    if kept.is_dir():
-        return load_prompt(kept)[0]
+    recipe = replace(RECIPES[backbone.readout], length=setting.recipe.length)
     data = pretraining_task("single", backbone, PRETRAINING_EXAMPLES)
     model = PromptedModel.for_task(backbone, data)
-    recipe = replace(RECIPES[backbone.readout], length=setting.recipe.length)
     prompt = initialise(recipe.init, backbone, recipe.length, model.verbalizer, 0)
-    fit(model, prompt, data, recipe)
-    save_prompt(kept, prompt, model, command=place.command, seed=0)
-    return load_prompt(kept)[0]
+
+    def train(_checkpoint: Path) -> dict:
+        fit(model, prompt, data, recipe)
+        return {}
+
+    digest = digest_of([asdict(recipe), PRETRAINING_EXAMPLES, *model_identity(setting.backbone)])
+    folder = place.folder / "pre-trained"
+    return kept_prompt(folder, place, model, prompt, train, seed=0, digest=digest)[0]
 
 
 def table(result: Mapping) -> dict[str, dict[int, list[float]]]:
@@ -167,7 +169,7 @@ def _mean_and_spread(values: list[float]) -> str:
 def _settings(backbone: str | None, profile: str) -> list[FewShotSetting]:
     name = backbone or "minilm"
     few = {"steps": STEPS, "batch_size": BATCH, "evaluate_every": EVALUATE_EVERY}
-    prompt = replace(RECIPES[shared_backbone(name).readout], **few)
+    prompt = replace(RECIPES[readout_of(name)], **few)
     weights = replace(FINE_TUNING, **few)
     return [
         FewShotSetting(

@@ -19,17 +19,12 @@ from labkit.core.statistics import Difference, mean_interval, paired_difference
 from labkit.core.tasks import GLUE, SPLITS, TRAINED_ON, Task
 from labkit.core.tuning import fit
 from labkit.experiments import order
-from labkit.experiments.grid import (
-    Experiment,
-    Place,
-    Setting,
-    cells,
-    file_name,
-    from_digits,
-    report_head,
-    short,
-)
-from labkit.experiments.training import FINE_TUNING, scores_of, shared_backbone
+from labkit.experiments.base.models import shared_backbone, short
+from labkit.experiments.base.recipe import FINE_TUNING, Recipe, recipe_for
+from labkit.experiments.base.report import cells, report_head
+from labkit.experiments.base.result_file import file_name
+from labkit.experiments.base.rows import from_digits, scores_of
+from labkit.experiments.base.setting import Experiment, Place, Setting
 from labkit.glue import METHODS, PRINTED, SORTING, budget_of, mean_over_tasks, sort_prompt
 
 TEST_EXAMPLES = {"small": 1000, "full": 1_000_000}
@@ -104,7 +99,7 @@ def _methods(backbone: str | None, profile: str) -> list[GlueSetting]:
         GlueSetting(
             f"{short(name)}: {task}, {method}" if len(names) > 1 else f"{task}, {method}",
             name,
-            order.recipe_for(name, profile, length),
+            recipe_for(name, profile, length),
             task=task,
             profile=profile,
             method=method,
@@ -227,7 +222,7 @@ def data_row(setting: Setting, task: Task, seed: int, place: Place) -> dict:
 
 
 def _data(backbone: str | None, profile: str) -> list[Setting]:
-    return [Setting(task, backbone or "data", order.Recipe(), task=task) for task in GLUE]
+    return [Setting(task, backbone or "data", Recipe(), task=task) for task in GLUE]
 
 
 def data_as_markdown(result: Mapping) -> str:

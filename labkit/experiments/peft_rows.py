@@ -10,7 +10,6 @@ Usage::
 
 from __future__ import annotations
 
-import time
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -18,30 +17,22 @@ from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from labkit.core import statistics
+from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
 from labkit.core.loading import load_backbone
-from labkit.core.prompted_model import PromptedModel
-from labkit.core.sequences import Encoded, collate
+from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.sequences import NO_PREFIX, Batch, Pieces, Prefix
 from labkit.core.tasks import Task
 from labkit.core.templates import Verbalizer
-from labkit.core.tuning import epoch_batches
+from labkit.core.tuning import fit
 from labkit.experiments import template_family
-from labkit.experiments.grid import (
-    Experiment,
-    Place,
-    Recipe,
-    Setting,
-    as_digits,
-    paired_answers,
-)
+from labkit.experiments.base.rows import paired_answers, scores_of
+from labkit.experiments.base.setting import Experiment, Place, Setting
 from labkit.experiments.parameters import RANK
 
-EVALUATION_BATCH = 16
-
-_RECIPE = replace(template_family.RECIPES["free"], init="", length=20)
+_RECIPE = replace(template_family.RECIPES["free"], init="", length=20, clip=1.0)
 # Rates chosen as the family's were: the best of three (a third and three times as much were worse)
 # on 192 sentences of validation, with a seed that no row uses.
 RECIPES = {
@@ -57,43 +48,61 @@ class PeftSetting(Setting):
     test_examples: int = template_family.TEST_EXAMPLES["small"]
 
 
-class PeftModel(nn.Module):
+class PeftBackbone(Backbone):
     """A causal backbone adapted by PEFT, read out at the answer as labkit reads it.
 
+    PEFT's own parts are the only parameters that are free, so that `fit` trains them and nothing
+    else.
+
     Args:
-        model: a hard prompt; its backbone is changed in place and is of no other use afterwards.
+        backbone: is changed in place, and of no other use afterwards.
 
     Raises:
-        LabError: for a method other than those of :data:`RECIPES`, another readout, or label words
-            of several pieces.
+        LabError: for a method other than those of :data:`RECIPES`, or another readout.
     """
 
-    def __init__(self, model: PromptedModel, method: str, length: int) -> None:
-        super().__init__()
-        if model.backbone.readout != "causal":
+    readout = "causal"
+
+    def __init__(self, backbone: Backbone, method: str, length: int) -> None:
+        if backbone.readout != "causal":
             raise LabError(
-                f"{model.backbone.name} has the {model.backbone.readout} readout; these rows are "
-                "for causal models"
+                f"{backbone.name} has the {backbone.readout} readout; these rows are for causal "
+                "models"
             )
-        if any(len(word) > 1 for word in model.labels().words):
-            raise LabError(f"{model.verbalizer} has words of several pieces; choose others")
-        self.model = model
-        self.words = [word for (word,) in model.labels().words]
+        super().__init__(
+            backbone.name,
+            backbone.model,
+            backbone.tokenizer,
+            max_length=backbone.max_length,
+            revision=backbone.revision,
+        )
         with warnings.catch_warnings():  # PEFT calls transformers by a name that is going away
             warnings.simplefilter("ignore", FutureWarning)
-            self.adapted = _adapt(model.backbone.model, method, length)
+            self.adapted = _adapt(backbone.model, method, length)
 
-    def encode(self, examples: Sequence) -> list[Encoded]:
-        return self.model.encode(examples, None)
-
-    def forward(self, sequences: Sequence[Encoded]) -> Tensor:
-        """Label scores (B, C): log-probabilities up to a constant per row."""
-        batch = collate(sequences, self.model.backbone.device)
+    def word_scores(
+        self,
+        batch: Batch,
+        vectors: Tensor | None,
+        words: Sequence[Pieces],
+        prefix: Prefix = NO_PREFIX,
+    ) -> Tensor:
+        """As in :class:`labkit.core.backbones.Backbone`, for words of one piece."""
+        if any(len(word) > 1 for word in words):
+            raise LabError("PEFT's rows are for label words of one piece; choose others")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", FutureWarning)
             logits = self.adapted(input_ids=batch.ids, attention_mask=batch.mask).logits
-        last = batch.mask.sum(1) - 1
-        return logits[torch.arange(len(last)), last][:, self.words].float()
+        answers = logits[torch.arange(len(batch.ids)), batch.answer].float()  # (B, V)
+        return answers.log_softmax(-1)[:, [piece for (piece,) in words]]
+
+    def combine(self, word_scores: Tensor) -> Tensor:
+        return word_scores.logsumexp(-1)
+
+
+def adapted_by_peft(model: PromptedModel, method: str, length: int) -> PromptedModel:
+    """A hard prompt with its backbone adapted by PEFT, see :class:`PeftBackbone`."""
+    return model.with_changes(backbone=PeftBackbone(model.backbone, method, length))
 
 
 def _adapt(network: nn.Module, method: str, length: int) -> nn.Module:
@@ -112,78 +121,35 @@ def _adapt(network: nn.Module, method: str, length: int) -> nn.Module:
 
 def peft_row(setting: PeftSetting, task: Task, seed: int, place: Place) -> dict:
     """One method with one seed: trained, then scored on the family's test sample."""
-    started = time.perf_counter()
     hard = PromptedModel(
         load_backbone(setting.backbone), template_family.BASE, Verbalizer(template_family.WORDS)
     )
+    recipe = setting.recipe
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = PeftModel(hard, setting.name, setting.recipe.length)
-        losses = train(model, task, setting.recipe, seed, place.tell)
-    limit = place.limit or setting.test_examples
-    right = correct(model, task, "test", limit)
+        model = adapted_by_peft(hard, setting.name, recipe.length)
+    history = fit(
+        model,
+        None,
+        task,
+        recipe,
+        seed=seed,
+        on_step=lambda step, *_: place.tell(step, recipe.steps, f"training {step}"),
+    )
+    result = evaluate(model, None, task, limit=place.limit or setting.test_examples)
     return {
         "setting": setting.name,
         "seed": seed,
         "backbone": setting.backbone,
         "method": "PEFT",
-        **asdict(setting.recipe),
+        **asdict(recipe),
         "template": hard.template.text,
         "trained": sum(p.numel() for p in model.parameters() if p.requires_grad),
-        "losses": [round(loss, 4) for loss in losses],
-        "seconds": round(time.perf_counter() - started, 1),
-        **hard.backbone.where(),
-        "metric": "accuracy",
-        "value": sum(right) / len(right),
-        "ci95": list(statistics.accuracy_interval(right)),
-        "n": len(right),
-        "majority": task.majority("test"),
-        "correct": as_digits(right),
+        "losses": [round(loss, 4) for loss in history.losses],
+        "seconds": round(history.seconds, 1),
+        **model.backbone.where(),
+        **scores_of(result),
     }
-
-
-def train(model: PeftModel, task: Task, recipe: Recipe, seed: int, tell) -> list[float]:
-    """Adam with warm-up and linear decay on the task's train split: the loss of each step."""
-    examples = task.split("train")
-    sequences = model.encode(examples)
-    targets = torch.tensor([example.label for example in examples])
-    parameters = [p for p in model.parameters() if p.requires_grad]
-    optimizer = torch.optim.Adam(parameters, lr=recipe.lr)
-    decay = max(recipe.steps - recipe.warmup, 1)
-    rate = torch.optim.lr_scheduler.LambdaLR(
-        optimizer,
-        lambda step: min((step + 1) / max(recipe.warmup, 1), (recipe.steps - step) / decay),
-    )
-    per_epoch = epoch_batches(len(sequences), recipe.batch_size, seed, 0)
-    losses: list[float] = []
-    model.adapted.train()
-    for step in range(recipe.steps):
-        epoch, place = divmod(step, len(per_epoch))
-        rows = epoch_batches(len(sequences), recipe.batch_size, seed, epoch)[place]
-        scores = model([sequences[row] for row in rows])
-        loss = F.cross_entropy(scores, targets[rows].to(scores.device))
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(parameters, 1.0)
-        optimizer.step()
-        rate.step()
-        losses.append(loss.item())
-        tell(step + 1, recipe.steps, f"training {step + 1}")
-    model.adapted.eval()
-    return losses
-
-
-@torch.no_grad()
-def correct(model: PeftModel, task: Task, split: str, limit: int) -> list[bool]:
-    """Whether each example of the seeded sample is right."""
-    examples = task.take(split, limit, seed=0)
-    sequences = model.encode(examples)
-    found: list[bool] = []
-    for start in range(0, len(sequences), EVALUATION_BATCH):
-        part = slice(start, start + EVALUATION_BATCH)
-        predicted = model(sequences[part]).argmax(-1).tolist()
-        found += [p == e.label for p, e in zip(predicted, examples[part], strict=True)]
-    return found
 
 
 class Beside(NamedTuple):
@@ -206,17 +172,17 @@ def beside_family(family: Mapping, reference: Mapping) -> list[Beside]:
     rows = [r for r in family["rows"] if r["member"] == first and r["method"] != "hard"]
     free = next(row["setting"] for row in rows if row["method"] == "free")
     rows += reference["rows"]
-    found = []
+    beside = []
     for setting in dict.fromkeys(row["setting"] for row in rows):
-        own = [row for row in rows if row["setting"] == setting]
+        of_setting = [row for row in rows if row["setting"] == setting]
         pairs = paired_answers(rows, setting, free)
         if pairs is None:
             continue
-        scores = tuple(row["value"] for row in own)
-        apart = statistics.paired_difference(*pairs)
+        scores = tuple(row["value"] for row in of_setting)
+        over_free = statistics.paired_difference(*pairs)
         name = setting.removesuffix(f": {first}")
-        found.append(Beside(name, own[0]["trained"], scores, apart))
-    return sorted(found, key=lambda each: each.trained)
+        beside.append(Beside(name, of_setting[0]["trained"], scores, over_free))
+    return sorted(beside, key=lambda method: method.trained)
 
 
 def _settings(backbone: str | None, profile: str) -> list[PeftSetting]:

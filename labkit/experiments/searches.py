@@ -4,24 +4,27 @@ A prompt whose order is known to be good is shuffled, and every method is given 
 What it finds is held against the order the prompt was trained in and against the other methods.
 Two rows start from the trained order instead: they ask whether it can be improved, and not only
 found again. Orders are chosen on training sentences and scored on test.
+
+``swap-prediction``: how far the gradient that guides the swaps can be trusted, over all pairs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
+from scipy.stats import spearmanr
+
+from labkit.core.loading import readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import Task
 from labkit.experiments import order
-from labkit.experiments.grid import (
-    PROMPTS,
-    Claim,
-    Experiment,
-    Place,
-    short,
-)
-from labkit.experiments.training import scores_of, shared_backbone
-from labkit.lstm_sorter import BUDGET, search
+from labkit.experiments.base.models import shared_backbone, short
+from labkit.experiments.base.recipe import recipe_for
+from labkit.experiments.base.rows import scores_of
+from labkit.experiments.base.runner import PROMPTS
+from labkit.experiments.base.setting import Experiment, Place
+from labkit.experiments.base.verdicts import Claim
+from labkit.lstm_sorter import BUDGET, PromptLoss, pair_changes, search
 from labkit.shuffle_probe import Shuffle
 from labkit.soft_prompt import SoftPrompt, load_prompt
 
@@ -29,6 +32,9 @@ LENGTH = 20
 BUDGETS = {"encoder": 9_600, "causal": 19_200}
 """Forward passes that a row may spend: 100 evaluations of 96 sentences, for the causal default
 model, where the order matters, 200. The ``full`` profile spends :data:`BUDGET`."""
+
+SWAP_SENTENCES = 48
+"""Training sentences on which every exchange of two virtual tokens is tried."""
 
 TRAINED, SHUFFLED = "trained order", "shuffled"
 
@@ -53,8 +59,7 @@ class SearchSetting(order.OrderSetting):
 def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> dict:
     """Search from the given order; ``order`` in the row counts rows of the trained prompt."""
     model, prompt = _prompt(setting, task, place)
-    (shuffled,) = Shuffle().draw(len(prompt), 1, seed=0)  # the same one for all seeds
-    start = list(range(len(prompt))) if setting.start == TRAINED else shuffled.tolist()
+    start = _start_order(setting, len(prompt))
     vectors = model.vectors(prompt).detach()
     given = SoftPrompt(vectors[start])
     row = {
@@ -97,6 +102,40 @@ def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> d
     }
 
 
+def swap_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> dict:
+    """Every exchange of two virtual tokens: what one gradient predicts, and what comes of it.
+
+    ``value`` is Spearman's correlation of the two over all pairs.
+    """
+    model, prompt = _prompt(setting, task, place)
+    start = _start_order(setting, len(prompt))
+    given = SoftPrompt(model.vectors(prompt).detach()[start])
+    objective = PromptLoss(model, given, task, sentences=SWAP_SENTENCES, seed=seed)
+    changes = pair_changes(
+        objective, lambda done, total: place.tell(done, total, f"exchange {done} of {total}")
+    )
+    return {
+        "setting": setting.name,
+        "seed": seed,
+        "backbone": setting.backbone,
+        "task": task.name,
+        "method": "swap",
+        "order": start,
+        "pairs": [list(pair) for pair in changes.pairs],
+        "predicted": changes.predicted,
+        "measured": changes.measured,
+        "forward_passes": objective.spent,
+        "value": float(spearmanr(changes.predicted, changes.measured).statistic),
+        "n": objective.size,
+        **model.backbone.where(),
+    }
+
+
+def _start_order(setting: SearchSetting, length: int) -> list[int]:
+    (shuffled,) = Shuffle().draw(length, 1, seed=0)  # the same one for all seeds
+    return list(range(length)) if setting.start == TRAINED else shuffled.tolist()
+
+
 def _prompt(setting: SearchSetting, task: Task, place: Place) -> tuple[PromptedModel, SoftPrompt]:
     """The course's own prompt for this model and task, or one trained for this table."""
     backbone = shared_backbone(setting.backbone)
@@ -110,8 +149,8 @@ def _prompt(setting: SearchSetting, task: Task, place: Place) -> tuple[PromptedM
 
 def _settings(backbone: str | None, profile: str) -> list[SearchSetting]:
     name = backbone or ("google-t5/t5-base" if profile == "full" else "minilm")
-    recipe = order.recipe_for(name, profile, 100 if profile == "full" else LENGTH)
-    budget = BUDGET if profile == "full" else BUDGETS.get(shared_backbone(name).readout)
+    recipe = recipe_for(name, profile, 100 if profile == "full" else LENGTH)
+    budget = BUDGET if profile == "full" else BUDGETS.get(readout_of(name))
 
     def line(label: str, method: str | None, **more: object) -> SearchSetting:
         own = {"budget": budget or BUDGET, **more}
@@ -131,6 +170,11 @@ def _settings(backbone: str | None, profile: str) -> list[SearchSetting]:
         line("lstm taught the trained order", "lstm-taught", start=TRAINED),
         line("lstm, three times the budget", "lstm", budget=3 * (budget or BUDGET)),
     ]
+
+
+def _swap_settings(backbone: str | None, profile: str) -> list[SearchSetting]:
+    lines = _settings(backbone or ("smollm2" if profile == "small" else None), profile)
+    return [line for line in lines if line.method is None]
 
 
 def _higher(better: str, worse: str) -> Claim:
@@ -161,5 +205,11 @@ EXPERIMENTS = (
             _higher("lstm", SHUFFLED),
             _higher("swap", SHUFFLED),
         ),
+    ),
+    Experiment(
+        "swap-prediction",
+        "what a gradient foretells of every exchange of two virtual tokens, ours",
+        _swap_settings,
+        swap_row,
     ),
 )

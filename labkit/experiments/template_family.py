@@ -27,18 +27,12 @@ from labkit.core.statistics import Difference
 from labkit.core.tasks import Task
 from labkit.core.templates import Verbalizer
 from labkit.core.tuning import fit
-from labkit.experiments.grid import (
-    Experiment,
-    Place,
-    Recipe,
-    Setting,
-    as_digits,
-    cells,
-    file_name,
-    from_digits,
-    report_head,
-)
-from labkit.experiments.training import scores_of, shared_backbone
+from labkit.experiments.base.models import shared_backbone
+from labkit.experiments.base.recipe import Recipe
+from labkit.experiments.base.report import cells, report_head
+from labkit.experiments.base.result_file import file_name
+from labkit.experiments.base.rows import as_digits, from_digits, scores_of
+from labkit.experiments.base.setting import Experiment, Place, Setting
 from labkit.p_tuning import PromptEncoder, lay_virtual_tokens
 
 BASE = "Here is a movie review: {text}\nThe sentiment is: {mask}"

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,13 +21,20 @@ from torch import nn
 
 from labkit.core import assets
 from labkit.core.errors import LabError
+from labkit.core.loading import readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import Task, load_task, without_overlap
 from labkit.core.tuning import fit
-from labkit.experiments.grid import Experiment, Place, Setting, cells, file_name, report_head, short
-from labkit.experiments.training import RECIPES, Recipe, scores_of, shared_backbone
+from labkit.experiments.base.digest import digest_of
+from labkit.experiments.base.kept import kept_prompt
+from labkit.experiments.base.models import shared_backbone, short
+from labkit.experiments.base.recipe import RECIPES, Recipe
+from labkit.experiments.base.report import cells, report_head
+from labkit.experiments.base.result_file import file_for, file_name, identity
+from labkit.experiments.base.rows import scores_of
+from labkit.experiments.base.setting import TASK, Experiment, Place, Setting
 from labkit.prompt_transfer import TransferTable, is_seen, kind_difference, read_library
-from labkit.soft_prompt import initialise, load_prompt, save_prompt
+from labkit.soft_prompt import initialise
 
 TASKS = {
     "encoder": (
@@ -50,7 +58,6 @@ class TransferSetting(Setting):
     """A source task, or a control; ``source`` is None for the controls."""
 
     source: str | None = None
-    targets: tuple[str, ...] = ()
 
 
 def transfer_row(setting: TransferSetting, _task: Task, seed: int, place: Place) -> dict:
@@ -94,13 +101,13 @@ def _prompt(
     prompt = initialise(recipe.init, backbone, recipe.length, model.verbalizer, seed)
     if setting.source is None:
         return prompt, {}
-    kept = place.folder / f"{file_name(setting.source)}-seed{seed}"
-    if kept.is_dir():
-        prompt, card = load_prompt(kept)
-        return prompt, dict(card.scores)
-    made = fit_apart(model, prompt, task, targets.values(), recipe, seed, place)
-    save_prompt(kept, prompt, model, command=place.command, seed=seed, scores=made)
-    return prompt, made
+    folder = place.folder / f"{file_name(setting.source)}-seed{seed}"
+    digest = digest_of([asdict(recipe), seed, place.limit, list(targets), place.origin])
+
+    def train(_checkpoint: Path) -> dict:
+        return fit_apart(model, prompt, task, targets.values(), recipe, seed, place)
+
+    return kept_prompt(folder, place, model, prompt, train, seed=seed, digest=digest)
 
 
 def fit_apart(
@@ -219,7 +226,7 @@ def short_recipe(readout: str) -> Recipe:
 
 def _settings(backbone: str | None, profile: str) -> list[TransferSetting]:
     name = backbone or "minilm"
-    readout = shared_backbone(name).readout
+    readout = readout_of(name)
     tasks = TASKS["causal" if readout == "causal" else "encoder"]
     if profile == "small":
         tasks = tuple(task for task in tasks if here(task))
@@ -238,12 +245,23 @@ def kept_prompts(backbone: str, seed: int, place: Place) -> dict[str, torch.Tens
         LabError: if there are none of this seed.
     """
     try:
-        return read_library(place.out / f"transfer-{short(backbone)}-tasks", seed)
+        return read_library(library_folder(backbone, place.out), seed)
     except LabError as error:
         raise LabError(
             f"{error}: `labkit run transfer --backbone {short(backbone)} --seeds {seed}` into the "
             "same --out"
         ) from error
+
+
+def library_folder(backbone: str, out: Path) -> Path:
+    """Where ``labkit run transfer`` into ``out`` keeps this model's prompts."""
+    about = [identity(backbone), identity(TASK)]
+    return file_for(out, f"transfer-{short(backbone)}-tasks", about).with_suffix("")
+
+
+def library_files(backbone: str, seed: int, place: Place) -> list[Path]:
+    """The weights of :func:`kept_prompts`, which rows that read them are made of."""
+    return sorted(library_folder(backbone, place.out).glob(f"*-seed{seed}/*.safetensors"))
 
 
 EXPERIMENTS = (

@@ -9,7 +9,6 @@ done once is kept beside the table, so that starts which share a source share it
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -17,25 +16,23 @@ import numpy as np
 from torch import Tensor
 
 from labkit.core.errors import LabError
-from labkit.core.files import write_text
+from labkit.core.loading import readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import Task, load_task
 from labkit.core.tuning import fit
-from labkit.experiments.grid import (
-    Experiment,
-    Place,
-    Setting,
-    cells,
-    file_name,
-    report_head,
-    short,
-)
-from labkit.experiments.training import scores_of, shared_backbone
+from labkit.experiments.base.digest import digest_of
+from labkit.experiments.base.kept import kept_result
+from labkit.experiments.base.models import shared_backbone, short
+from labkit.experiments.base.report import cells, report_head
+from labkit.experiments.base.result_file import file_name
+from labkit.experiments.base.rows import scores_of
+from labkit.experiments.base.setting import Experiment, Place, Setting
 from labkit.experiments.transfer import (
     TEST_EXAMPLES,
     TRAINING_EXAMPLES,
     here,
     kept_prompts,
+    library_files,
     short_recipe,
     training_examples,
 )
@@ -110,15 +107,30 @@ def _trained(
     place: Place,
 ) -> dict:
     """One training from a start and what came of it; taken from its file where it was done."""
-    recipe, limit = setting.recipe, place.limit or TEST_EXAMPLES
-    what = (
-        f"{recipe}, {limit} test examples, from ".encode()
-        + start().detach().cpu().numpy().tobytes()
+    limit = place.limit or TEST_EXAMPLES
+    vectors = start().detach().cpu().numpy().tobytes()
+    digest = digest_of(
+        [asdict(setting.recipe), limit, place.origin, hashlib.sha256(vectors).hexdigest()]
     )
-    name = f"{task.name}-seed{seed}-from-{'+'.join(sources) or PLAIN}"
-    file = place.folder / f"{file_name(name)}-{hashlib.sha256(what).hexdigest()[:12]}.json"
-    if file.is_file():
-        return json.loads(file.read_text(encoding="utf-8"))
+    name = file_name(f"{task.name}-seed{seed}-from-{'+'.join(sources) or PLAIN}")
+    return kept_result(
+        place.folder / f"{name}-{digest}.json",
+        place,
+        lambda: _training(setting, model, task, sources, start, seed, limit, place),
+    )
+
+
+def _training(
+    setting: StartSetting,
+    model: PromptedModel,
+    task: Task,
+    sources: list[str],
+    start: SoftPrompt,
+    seed: int,
+    limit: int,
+    place: Place,
+) -> dict:
+    recipe = setting.recipe
     about = f"from {' + '.join(sources) or 'the vocabulary'}"
     before = evaluate(model, start, task, "validation", limit=VALIDATION)
     history = fit(
@@ -131,7 +143,7 @@ def _trained(
         validation_limit=VALIDATION,
         on_step=lambda step, _loss, _value: place.tell(step, recipe.steps, f"{about}, step {step}"),
     )
-    training = {
+    return {
         "sources": sources,
         "curve": [[0, before.value], *map(list, history.validation)],
         "validation": dict(history.validation)[history.best_step],
@@ -140,8 +152,6 @@ def _trained(
         "seconds": round(history.seconds, 1),
         **scores_of(evaluate(model, start, task, "test", limit=limit)),
     }
-    write_text(file, json.dumps(training))
-    return training
 
 
 def _candidates(
@@ -187,8 +197,8 @@ def _alike(
 ) -> dict[str, float]:
     """Likeness of the sources to the target's own prompt after a few steps, the highest first."""
     own = _fresh(setting, model, seed)
-    short = {"steps": EMBEDDING_STEPS, "evaluate_every": None}
-    fit(model, own, task, setting.recipe, **short, seed=seed, limit=TRAINING_EXAMPLES)
+    brief = {"steps": EMBEDDING_STEPS, "evaluate_every": None}
+    fit(model, own, task, setting.recipe, **brief, seed=seed, limit=TRAINING_EXAMPLES)
     return likeness(own.weight.detach(), library)
 
 
@@ -315,7 +325,7 @@ def starts_as_markdown(result: Mapping) -> str:
 
 def _settings(backbone: str | None, profile: str) -> list[StartSetting]:
     name = backbone or "minilm"
-    readout = shared_backbone(name).readout
+    readout = readout_of(name)
     recipe = replace(short_recipe(readout), evaluate_every=EVALUATE_EVERY)
     targets = START_TARGETS["causal" if readout == "causal" else "encoder"]
     return [
@@ -340,5 +350,6 @@ EXPERIMENTS = (
         start_row,
         report=starts_as_markdown,
         covers="tasks",
+        inputs=lambda setting, seed, place: library_files(setting.backbone, seed, place),
     ),
 )

@@ -41,7 +41,7 @@ from labkit.course.figures.style import (
     CourseFigure,
     styled,
 )
-from labkit.experiments import grid
+from labkit.experiments.base.rows import paired_answers
 from labkit.soft_prompt import Neighbours
 
 
@@ -141,7 +141,7 @@ def duels(rows: Sequence[Mapping], settings: Sequence[str]) -> dict[tuple[str, s
     """
     outcomes = {}
     for first, second in combinations(settings, 2):
-        pairs = grid.paired_answers(rows, first, second)
+        pairs = paired_answers(rows, first, second)
         if pairs is None:
             raise LabError(f"{first} and {second} have no seed in common: run both with the same")
         one, other = pairs  # (seeds, N)

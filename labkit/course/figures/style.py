@@ -81,18 +81,23 @@ class CourseFigure(Figure):
         super().__init__(figsize=(WIDTH, height + TITLE_LINE * (len(lines) - 1)))
         self.suptitle("\n".join(lines), x=0.01, ha="left")
 
-    def png(self) -> bytes:
+    @property
+    def alt(self) -> str:
+        """The title, for those who can't see the picture."""
+        return self.get_suptitle().replace("\n", " ")
+
+    def png(self, dpi: int = FILE_DPI) -> bytes:
         """The figure as a PNG file without date, path or version in it."""
         buffer = io.BytesIO()
         with in_style():
-            self.savefig(buffer, format="png", dpi=FILE_DPI, metadata={"Software": None})
+            self.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
         return buffer.getvalue()
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
         """What a notebook shows; the title is the text for those who can't see the picture."""
         width, height = (round(inches * SCREEN_DPI) for inches in self.get_size_inches())
         image = base64.b64encode(self.png()).decode("ascii")
-        shown = {"width": width, "height": height, "alt": self.get_suptitle().replace("\n", " ")}
+        shown = {"width": width, "height": height, "alt": self.alt}
         return {"image/png": image, "text/plain": repr(self)}, {"image/png": shown}
 
 

@@ -19,12 +19,17 @@ from IPython import get_ipython
 from IPython.display import DisplayHandle, display
 from nbformat import NotebookNode
 
+from labkit.audit.recompute import recompute
 from labkit.core.errors import LabError
 from labkit.course.figures.attention import AnswerAttention, attention_map
+from labkit.course.figures.glue import recomputed_table
+from labkit.course.figures.lstm_sorter import exchange_map
 from labkit.course.figures.shared import Results, loss_curves, review_figure
 from labkit.course.figures.shuffle_probe import order_map
 from labkit.course.figures.soft_prompt import duels, length_duels, nearest_words
 from labkit.course.figures.style import CourseFigure
+from labkit.course.interact.recorded import Choice, Recorded, recording, thinned
+from labkit.lstm_sorter import PairChanges
 from labkit.shuffle_probe import Probe
 from labkit.soft_prompt import Neighbours
 
@@ -87,15 +92,20 @@ class Still:
     """A figure that is drawn once, however often it is shown: for sliders over a few pictures."""
 
     def __init__(self, figure: CourseFigure) -> None:
-        self.figure = figure
+        self.figure, self.alt = figure, figure.alt
         self._bundle = figure._repr_mimebundle_()
+
+    def png(self, dpi: int) -> bytes:
+        return self.figure.png(dpi)
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
         return self._bundle
 
 
 def review_box(
-    score: Callable[[str], Results], text: str = "a gorgeous, witty, seductive movie ."
+    score: Callable[[str], Results],
+    text: str = "a gorgeous, witty, seductive movie .",
+    others: Sequence[str] = (),
 ) -> None:
     """A box for the reader's own review, and under it what each prompt makes of it.
 
@@ -103,6 +113,7 @@ def review_box(
         score: a review -> prompt name -> label -> probability. A LabError it raises, for an empty
             review say, is shown beside the box; the picture stays.
         text: the review to begin with. Its picture is what a saved notebook shows.
+        others: reviews that a page without a kernel offers beside it.
     """
     box = ipywidgets.Text(
         value=text,
@@ -112,7 +123,11 @@ def review_box(
     )
     message = ipywidgets.Label()
     display(ipywidgets.VBox([box, message]))
-    handle = _show(review_figure(score(text), text))
+    first = review_figure(score(text), text)
+    if recording() and others:
+        reviews = [(review, review) for review in (text, *others)]
+        first = Recorded([Choice("review", reviews)], lambda one: review_figure(score(one), one))
+    handle = _show(first)
 
     def rescore(change: Mapping[str, Any]) -> None:
         try:
@@ -174,6 +189,70 @@ def attention_chooser(looks: Mapping[str, AnswerAttention]) -> None:
     )
 
 
+def exchange_chooser(changes: PairChanges) -> None:
+    """Two lists of virtual tokens, and what exchanging the chosen two does to the loss.
+
+    Where no widget can be shown, the exchange of the first with the last stays.
+    """
+    tokens = sorted({token for pair in changes.pairs for token in pair})
+    first, second = (
+        ipywidgets.Dropdown(options=[(str(t), t) for t in tokens], value=value, description=name)
+        for name, value in (("exchange", tokens[0]), ("with", tokens[-1]))
+    )
+    _follow(lambda one, other: exchange_map(changes, one, other), first, second)
+
+
+def table_recomputer(tables: Sequence[int], sizes: Mapping[str, Mapping[str, int]]) -> None:
+    """Lists of the paper's tables and of test sets, and the table recomputed cell by cell.
+
+    Args:
+        tables: numbers of printed tables; the first one stays where no widget can be shown.
+        sizes: name → task → test examples, which scores are checked against.
+    """
+    _follow(
+        lambda table, size: recomputed_table(recompute(table, sizes[size]), f"Table {table}"),
+        ipywidgets.Dropdown(options=[(str(t), t) for t in tables], description="table"),
+        ipywidgets.Dropdown(options=list(sizes), description="scored on"),
+    )
+
+
+def token_sorter(draw: Callable[[Sequence[int]], Any], orders: Mapping[str, Sequence[int]]) -> None:
+    """Virtual tokens as tags to drag, and under them what is drawn of their order.
+
+    Args:
+        draw: an order → its picture.
+        orders: name → an order of the same tokens: the first one is where the tags begin, the
+            others can be chosen; a page without a kernel has only these.
+    """
+    names = list(orders)
+    tokens = [str(token) for token in sorted(orders[names[0]])]
+    box = ipywidgets.Dropdown(options=names, description="order")
+    tags = ipywidgets.TagsInput(
+        value=[str(token) for token in orders[names[0]]],
+        allowed_tags=tokens,
+        allow_duplicates=False,
+    )
+    message = ipywidgets.Label("Drag a token to another place.")
+    display(ipywidgets.VBox([box, tags, message]))
+    choices = [Choice("order", [(name, list(orders[name])) for name in names])]
+    first = Recorded(choices, draw) if recording() else draw(list(orders[names[0]]))
+    handle = _show(first)
+
+    def choose(change: Mapping[str, Any]) -> None:
+        tags.value = [str(token) for token in orders[change["new"]]]
+
+    def redraw(change: Mapping[str, Any]) -> None:
+        missing = [token for token in tokens if token not in change["new"]]
+        if missing:
+            message.value = f"Missing: type {' and '.join(missing)} to put it back."
+        else:
+            message.value = "Drag a token to another place."
+            _show(draw([int(token) for token in change["new"]]), handle)
+
+    box.observe(choose, names="value")
+    tags.observe(redraw, names="value")
+
+
 def figure_chooser(
     names: Sequence[str], draw: Callable[[str], CourseFigure], description: str
 ) -> None:
@@ -206,13 +285,25 @@ def _follow(draw: Callable[..., Any], *controls: ipywidgets.ValueWidget) -> None
     """Show the controls, and under them what is drawn of their values, in place of the last."""
     for control in controls:
         display(control)
-    handle = _show(draw(*(control.value for control in controls)))
+    choices = [_choice(control) for control in controls] if recording() else []
+    first = Recorded(choices, draw) if choices else draw(*(control.value for control in controls))
+    handle = _show(first)
 
     def redraw(_: object) -> None:
         _show(draw(*(control.value for control in controls)), handle)
 
     for control in controls:
         control.observe(redraw, names="value")
+
+
+def _choice(control: ipywidgets.ValueWidget) -> Choice:
+    """What a control offers, as a page shows it; of a long slider some of its places."""
+    if isinstance(control, ipywidgets.IntSlider):
+        numbers = thinned(range(control.min, control.max + 1))
+        return Choice(control.description, [(str(number), number) for number in numbers])
+    options = [o if isinstance(o, tuple) else (o, o) for o in control.options]
+    start = [value for _, value in options].index(control.value)
+    return Choice(control.description, options, start)
 
 
 def _slider(first: int, last: int, name: str) -> ipywidgets.IntSlider:

@@ -1,7 +1,8 @@
 """Executing the notebooks: `python -m labkit.course.pages.execution NOTEBOOK…` (make masters).
 
 A master is stored executed, once from top to bottom, without anything that only its kernel could
-show and without time stamps, so that a second execution changes nothing but numbers.
+show and without time stamps, so that a second execution changes nothing but numbers. What its
+widgets could show is recorded, for pages without a kernel.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from pathlib import Path
 import nbformat
 from nbclient import NotebookClient
 
+from labkit.course.interact.recorded import record
 from labkit.course.interact.widgets import strip_widgets
 
 CELL_TIMEOUT_S = 900
@@ -31,7 +33,8 @@ def execute(path: Path) -> None:
         record_timing=False,
         resources={"metadata": {"path": str(path.parent)}},
     )
-    client.execute()
+    with record():
+        client.execute()
     strip_widgets(notebook)
     nbformat.write(notebook, path)
 

@@ -1,4 +1,4 @@
-"""One submission's cells in one kernel: `python -m labkit.course.marking.marking_session SPEC`.
+"""One submission's cells in one kernel: `python -m labkit.course.marking.sandbox.session SPEC`.
 
 A process of its own, so that whatever a submission does to the process that talks to its kernel
 (gigabytes of output, a kernel that vanishes) ends here. Reads ``SPEC`` (JSON: see
@@ -10,7 +10,10 @@ run once more without the one that did it, so that one exercise does not cost th
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
+import os
 import queue
 import subprocess
 import sys
@@ -28,6 +31,9 @@ OWN_MEMORY = 2 << 30
 START_S, STOP_S, POLL_S = 60, 5, 0.2
 MOST_TEXT, MOST_OUTPUTS = 20_000, 50
 RESTARTS = 2
+MOST_DISK, MOST_FILES, LOOK_S = 1 << 30, 20_000, 1.0
+"""What a submission may write (bytes, files and folders), and how often that is looked at."""
+
 NO_KERNEL = 3
 """Exit code: not even the first kernel came up."""
 
@@ -39,6 +45,7 @@ class _Died(Exception):
 class _Kernel(NamedTuple):
     manager: KernelManager
     client: Any
+    scratch: Path
 
     def execute(self, source: str, limit_s: float) -> tuple[list[dict], dict]:
         """Outputs and the reply of one cell.
@@ -51,6 +58,7 @@ class _Kernel(NamedTuple):
         )
         outputs: list[dict] = []
         stop = time.monotonic() + limit_s
+        look = time.monotonic() + LOOK_S
         interrupted = False
         while True:
             try:
@@ -63,6 +71,10 @@ class _Kernel(NamedTuple):
                 if message["content"].get("execution_state") == "idle":
                     break
                 _collect(outputs, message)
+            if time.monotonic() > look:
+                if _overflows(self.scratch):
+                    raise _Died(f"it wrote more than {MOST_DISK >> 30} GB or {MOST_FILES:,} files")
+                look = time.monotonic() + LOOK_S
             if time.monotonic() > stop:
                 if interrupted:
                     raise _Died(f"it ran longer than {limit_s:.0f} s and could not be stopped")
@@ -89,6 +101,25 @@ class _Kernel(NamedTuple):
     def end(self) -> None:
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
+
+
+def _overflows(folder: Path) -> bool:
+    """Whether more lies below a folder than a submission may write; follows no link."""
+    todo, space, files = [str(folder)], 0, 0
+    while todo and space <= MOST_DISK and files <= MOST_FILES:
+        with contextlib.suppress(OSError), os.scandir(todo.pop()) as entries:
+            for entry in itertools.islice(entries, MOST_FILES + 1):
+                files += 1
+                with contextlib.suppress(OSError):  # gone in between
+                    space += entry.stat(follow_symlinks=False).st_blocks * 512
+                    if entry.is_dir(follow_symlinks=False):
+                        todo.append(entry.path)
+    return space > MOST_DISK or files > MOST_FILES
+
+
+def _empty(folder: Path) -> None:
+    for path in folder.iterdir():
+        subprocess.run(["rm", "-rf", str(path)], capture_output=True, check=False)
 
 
 def _collect(outputs: list[dict], message: dict) -> None:
@@ -122,7 +153,7 @@ def _start(spec: dict, number: int) -> _Kernel:
     except RuntimeError as error:
         manager.shutdown_kernel(now=True)
         raise _Died(f"no kernel could be started ({error})") from error
-    return _Kernel(manager, client)
+    return _Kernel(manager, client, Path(spec["scratch"]))
 
 
 def run(spec: dict, kernel: _Kernel, report: Callable[[dict], None]) -> None:
@@ -145,11 +176,13 @@ def run(spec: dict, kernel: _Kernel, report: Callable[[dict], None]) -> None:
             if left <= 0 or starts > RESTARTS:
                 return
             kernel.end()
+            _empty(Path(spec["work"]))
             starts += 1
             kernel = _start(spec, starts)
             for earlier in range(place):
                 if earlier not in lethal and not cells[earlier]["test"]:
-                    kernel.execute(cells[earlier]["source"], spec["cell_s"])
+                    left = max(0, deadline - time.monotonic())
+                    kernel.execute(cells[earlier]["source"], min(left, spec["cell_s"]))
     except _Died:
         pass  # while it was replaced: the cells that are left stay unrun
     finally:

@@ -1,16 +1,15 @@
 """A submission's cells, run where they can harm nothing: :func:`run_cells`.
 
 Three processes: this one, which trusts nothing it is given; one that talks to the kernel
-(``marking_session``) and may be lost; and the kernel, behind the doors that ``enter_sandbox``
-shuts. Where the system has no such doors (macOS, Windows, a container that forbids them) the kernel
-runs with the same limits and with Python's sockets taken away, which stops an accident and not an
-intention.
+(``session``) and may be lost; and the kernel, within limits (``limited``) and behind the doors that
+bubblewrap shuts (``doors``). Where the system has no such doors (macOS, Windows, a container that
+forbids them) the kernel runs with the same limits and with Python's sockets taken away, which stops
+an accident and not an intention.
 """
 
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import subprocess
 import sys
@@ -22,10 +21,10 @@ from typing import IO, NamedTuple
 
 from labkit.core import assets
 from labkit.core.errors import LabError
-from labkit.course.marking.marking_session import NO_KERNEL
+from labkit.course.marking.sandbox import doors
+from labkit.course.marking.sandbox.session import NO_KERNEL
 
-ENTRY = Path(__file__).with_name("enter_sandbox.py")
-PACKAGE = Path(__file__).resolve().parents[2]
+LIMITED = Path(__file__).with_name("limited.py")
 GRACE_S = 90
 """Seconds for starting and replacing kernels, on top of the time for the cells."""
 
@@ -62,17 +61,9 @@ class Result(NamedTuple):
     error: dict | None
 
 
-@functools.cache
 def isolates() -> bool:
-    """Whether this system lets a process be shut in (Linux with user namespaces)."""
-    if sys.platform != "linux":
-        return False
-    with tempfile.TemporaryDirectory() as scratch:
-        (Path(scratch) / "work").mkdir()
-        spec = _door(Path(scratch), [], Limits().memory, isolate=True)
-        tried = [sys.executable, "-I", str(ENTRY), spec, sys.executable, "-c", ""]
-        done = subprocess.run(tried, capture_output=True, check=False, timeout=60)
-    return done.returncode == 0
+    """Whether this system lets a process be shut in (Linux with bubblewrap)."""
+    return not doors.why_open()
 
 
 def run_cells(
@@ -86,10 +77,10 @@ def run_cells(
     Raises:
         LabError: if no kernel can be started at all.
     """
-    with tempfile.TemporaryDirectory(prefix="lk") as name:
-        folder = Path(name).resolve()
+    folder = Path(tempfile.mkdtemp(prefix="lk")).resolve()
+    try:
         scratch, own = folder / "s", folder / "own"
-        (scratch / "work").mkdir(parents=True)
+        doors.make_scratch(scratch)
         own.mkdir()
         spec = _spec(cells, limits, scratch, [*hidden, own])
         (own / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
@@ -97,10 +88,18 @@ def run_cells(
             _session(own / "spec.json", results, limits.total_s + GRACE_S)
             results.seek(0)
             return dict(_read(results))
+    finally:
+        _remove(folder)
+
+
+def _remove(folder: Path) -> None:
+    """Whatever is in it: folders nobody may enter, or nested deeper than Python can follow."""
+    for words in (["chmod", "-R", "u+rwx"], ["rm", "-rf"]):
+        subprocess.run([*words, str(folder)], capture_output=True, check=False)
 
 
 def _session(spec: Path, results: IO[str], limit_s: float) -> None:
-    command = [sys.executable, "-m", "labkit.course.marking.marking_session", str(spec)]
+    command = [sys.executable, "-m", "labkit.course.marking.sandbox.session", str(spec)]
     with contextlib.suppress(subprocess.TimeoutExpired), spec.with_name("log").open("w+") as log:
         done = subprocess.run(command, stdout=results, stderr=log, check=False, timeout=limit_s)
         if done.returncode == NO_KERNEL:  # before anything of the submission has run
@@ -119,7 +118,6 @@ def _read(lines: IO[str]) -> Iterator[tuple[int, Result]]:
 
 def _spec(cells: Sequence[Cell], limits: Limits, scratch: Path, hidden: Sequence[Path]) -> dict:
     isolate = isolates()
-    folders = [str(path.resolve()) for path in hidden if path.is_dir()]
     kernel = [
         sys.executable,
         *("-m", "ipykernel_launcher", "-f", "{connection_file}"),
@@ -127,21 +125,18 @@ def _spec(cells: Sequence[Cell], limits: Limits, scratch: Path, hidden: Sequence
     ]
     if not isolate:
         kernel.append(f"--IPKernelApp.exec_lines={[NO_SOCKETS]!r}")
-    entry = [sys.executable, "-I", str(ENTRY), _door(scratch, folders, limits.memory, isolate)]
+    limited = json.dumps({"memory": limits.memory, "processes": isolate})
+    entry = [sys.executable, "-I", str(LIMITED), limited]
+    folders = [path.resolve() for path in hidden if path.is_dir()]
     return {
         "cells": [cell._asdict() for cell in cells],
         "cell_s": limits.cell_s,
         "total_s": limits.total_s,
         "scratch": str(scratch),
         "work": str(scratch / "work"),
-        "kernel": [*entry, *kernel],
+        "kernel": [*(doors.command(scratch, folders) if isolate else []), *entry, *kernel],
         "environment": _environment(scratch / "work"),
     }
-
-
-def _door(scratch: Path, hide: Sequence[str], memory: int, isolate: bool) -> str:
-    spec = {"scratch": str(scratch), "hide": list(hide), "memory": memory, "isolate": isolate}
-    return json.dumps(spec)
 
 
 def _environment(home: Path) -> dict[str, str]:
@@ -153,7 +148,8 @@ def _environment(home: Path) -> dict[str, str]:
         "TMPDIR": str(home),
         "IPYTHONDIR": str(home / ".ipython"),
         "MPLCONFIGDIR": str(home / ".matplotlib"),
-        "PYTHONPATH": str(PACKAGE.parent),
+        "PYTHONPATH": str(doors.PACKAGE.parent),
+        "USER": "student",  # there is no list of users behind the doors
         "LANG": "C.UTF-8",
         "LABKIT_CACHE": str(assets.cache_dir().resolve()),
         **({} if data is None else {"LABKIT_DATA": str(data.resolve())}),

@@ -1,0 +1,36 @@
+"""Results as Markdown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from labkit.experiments.base.verdicts import verdict_line
+
+
+def cells(values: Iterable) -> str:
+    """A line of a Markdown table."""
+    return "| " + " | ".join(map(str, values)) + " |"
+
+
+def report_head(result: Mapping, headings: Sequence[object], about: str = "") -> list[str]:
+    """How every report begins: title, command and what else is to be said, head of the table."""
+    return [
+        f"# {result['name']} ({result['task']})",
+        "",
+        f"`{result['command']}`{about}",
+        "",
+        cells(headings),
+        cells(["---"] * len(headings)),
+    ]
+
+
+def as_markdown(result: Mapping) -> str:
+    """The result as a table, and the verdict on each claim."""
+    headings = ["setting", "mean", "95 % interval over seeds", "seeds"]
+    lines = report_head(result, headings, f", test n = {result['rows'][0]['n']}")
+    for row in result["summary"]:
+        interval = "–" if row["ci95"] is None else "{:.3f} … {:.3f}".format(*row["ci95"])
+        lines.append(cells([row["setting"], f"{row['mean']:.3f}", interval, row["seeds"]]))
+    for judged in result["verdict"]:
+        lines += ["", f"- {verdict_line(judged)} ({judged['seeds']} seeds)"]
+    return "\n".join(lines) + "\n"

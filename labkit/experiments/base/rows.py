@@ -1,0 +1,52 @@
+"""What a row says of its scores, in a form that any paired comparison can be computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from labkit.core.prompted_model import Evaluation
+
+
+def scores_of(result: Evaluation) -> dict:
+    """The scores of a row; for accuracy also which examples were right, as a string of 0 and 1."""
+    scores = {
+        "metric": result.metric,
+        "value": result.value,
+        "ci95": list(result.ci95),
+        "n": result.n,
+        "majority": result.majority,
+    }
+    if result.metric == "accuracy":
+        scores["correct"] = as_digits(result.correct)
+    return scores
+
+
+def as_digits(right: Iterable) -> str:
+    """Right or wrong answers (N,) as a row keeps them: a string of 0 and 1."""
+    return "".join("01"[int(r)] for r in right)
+
+
+def from_digits(text: str) -> NDArray[np.bool_]:
+    """The answers back: (N,)."""
+    return np.array([digit == "1" for digit in text])
+
+
+def paired_answers(
+    rows: Sequence[Mapping], better: str, worse: str
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Correctness (seeds, N) of both settings, for the seeds that have both."""
+    right = {
+        (row["setting"], row["seed"]): from_digits(row["correct"])
+        for row in rows
+        if "correct" in row
+    }
+    seeds = [seed for setting, seed in right if setting == better and (worse, seed) in right]
+    if not seeds:
+        return None
+    return (
+        np.stack([right[better, seed] for seed in seeds]),
+        np.stack([right[worse, seed] for seed in seeds]),
+    )

@@ -1,0 +1,327 @@
+"""A table is a grid of independent rows (setting × seed), run one by one.
+
+A resumed table keeps the rows whose digest says that they were made of what is asked for now, and
+makes the others again. A row that another table in the same folder has is taken from there.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from labkit.core.bundled import bundled
+from labkit.core.engines import Engine, Job, Tell, silent
+from labkit.core.errors import LabError
+from labkit.core.loading import has_bf16
+from labkit.core.scoring import matrix_rate
+from labkit.core.tasks import load_task
+from labkit.experiments.base import result_file
+from labkit.experiments.base.digest import digest_of
+from labkit.experiments.base.models import short
+from labkit.experiments.base.origin import (
+    Data,
+    Origin,
+    may_be_brought_over,
+    model_identity,
+    origin_of,
+)
+from labkit.experiments.base.report import as_markdown
+from labkit.experiments.base.setting import Experiment, Place, RunRow, Setting
+from labkit.experiments.base.verdicts import judge, summarise
+
+PROMPTS, REFERENCE = bundled("prompts"), bundled("reference")
+"""Trained prompts and results of longer runs that come with the course."""
+
+REACHED = 0.4
+"""Share of the measured matrix-product rate that training and probing reach, for estimates."""
+
+Note = Callable[[str], None]
+"""Called with a line that the user should read."""
+
+
+def run_grid(
+    experiment: Experiment,
+    *,
+    profile: str,
+    backbone: str | None,
+    task: str | None,
+    seeds: Sequence[int],
+    out: str | Path,
+    resume: bool,
+    limit: int | None,
+    on_progress: Tell | None,
+    engine: Engine,
+    only: Sequence[str] = (),
+    note: Note = lambda line: None,
+) -> dict:
+    """Run an experiment's rows, see :func:`labkit.experiments.run`."""
+    table = _Table.of(experiment, profile, backbone, task, Path(out), limit)
+    wanted = [(setting, seed) for seed in seeds for setting in table.settings]
+    digests = [table.origin(setting, seed).digest for setting, seed in wanted]
+    file = result_file.file_for(table.place.out, table.stem, table.about, digests)
+    table = table.at(file)
+    with result_file.only_writer(file, table.place.command, wait=resume, tell=note):
+        result = result_file.start(
+            file, resume, name=experiment.name, task=", ".join(table.tasks), about=table.about
+        )
+        return _Run(table, result, _chosen(table.settings, only), note).through(
+            seeds, engine, on_progress or silent
+        )
+
+
+def _chosen(settings: Sequence[Setting], patterns: Sequence[str]) -> list[Setting]:
+    """Those whose name is, or fits, one of the patterns; all where there is no pattern."""
+    if not patterns:
+        return list(settings)
+    chosen = [s for s in settings if any(fnmatch.fnmatchcase(s.name, p) for p in patterns)]
+    if not chosen:
+        names = ", ".join(repr(setting.name) for setting in settings)
+        raise LabError(f"no row is called {', '.join(patterns)}; there are {names}")
+    return chosen
+
+
+@dataclass(frozen=True)
+class _Table:
+    """An experiment's lines as they were asked for, and where they belong.
+
+    ``given`` is the task of settings that name none; ``about`` tells models and tasks apart that
+    have the same last name.
+    """
+
+    experiment: Experiment
+    profile: str
+    settings: tuple[Setting, ...]
+    given: str
+    tasks: tuple[str, ...]
+    stem: str
+    about: list[str]
+    place: Place
+    data: Data
+
+    @classmethod
+    def of(
+        cls,
+        experiment: Experiment,
+        profile: str,
+        backbone: str | None,
+        task: str | None,
+        out: Path,
+        limit: int | None,
+    ) -> _Table:
+        given = task or experiment.tasks[profile]
+        chosen = load_task(given)
+        settings = tuple(_for_task(experiment.settings(backbone, profile), task))
+        models = list(dict.fromkeys(setting.backbone for setting in settings))
+        tasks = tuple(dict.fromkeys(setting.task or chosen.name for setting in settings))
+        named = [short(name) if Path(name).is_dir() else name for name in models]
+        command = f"labkit run {experiment.name} --profile {profile} --backbone {','.join(named)}"
+        if limit is not None:
+            command += f" --limit {limit}"
+        if experiment.covers is not None:
+            tasks = (experiment.covers,)
+        elif len(tasks) == 1:
+            command += f" --task {chosen.name}"
+        stem = "-".join([experiment.name, "+".join(map(short, models)), "+".join(tasks)])
+        about = [result_file.identity(name) for name in (*models, given)]
+        place = Place(out, out / stem, command, limit)
+        data = Data(load_task)
+        return cls(experiment, profile, settings, given, tasks, stem, about, place, data)
+
+    def at(self, file: Path) -> _Table:
+        return replace(self, place=replace(self.place, folder=file.with_suffix("")))
+
+    @property
+    def file(self) -> Path:
+        return self.place.folder.with_name(f"{self.place.folder.name}.json")
+
+    def origin(self, setting: Setting, seed: int) -> Origin:
+        data = self.data.digest(setting, self.given)
+        return origin_of(self.experiment, setting, seed, self.place, self.profile, data)
+
+    def place_of(self, setting: Setting) -> Place:
+        """The place of a setting's rows, with the digest of its model and data."""
+        about = [*model_identity(setting.backbone), self.data.digest(setting, self.given)]
+        return replace(self.place, origin=digest_of(about))
+
+
+class _Run:
+    """One writing of a table's file."""
+
+    def __init__(self, table: _Table, result: dict, chosen: list[Setting], note: Note) -> None:
+        self.table, self.result, self.chosen, self.note = table, result, chosen, note
+        self.report = table.experiment.report or as_markdown
+        self._bring_over()
+        self._set_aside()
+
+    def through(self, seeds: Sequence[int], engine: Engine, tell: Tell) -> dict:
+        """Seed by seed: a stopped run has every setting before it has a second seed."""
+        table, result, chosen = self.table, self.result, self.chosen
+        stale = {(row["setting"], row["seed"]) for row in result.get("stale", ())}
+        others = sorted({seed for _, seed in stale}.difference(seeds))
+        self._name_command(seeds)
+        grid = [(setting.name, seed) for seed in (*seeds, *others) for setting in chosen]
+        rank = {pair: index for index, pair in enumerate(grid)}  # rows of other seeds come first
+        if result["rows"]:  # the new command and report, even where nothing is left to run
+            self._write()
+        for index, seed in enumerate((*seeds, *others)):
+            lines = [s for s in chosen if index < len(seeds) or (s.name, seed) in stale]
+            missing = [s for s in lines if not _is_settled(result["rows"], s, seed)]
+            missing = self._take(missing, seed, rank)
+            jobs = [
+                Job(
+                    f"{setting.name}, seed {seed}",
+                    _row,
+                    (
+                        table.experiment.run_row,
+                        setting,
+                        setting.task or table.given,
+                        seed,
+                        table.place_of(setting),
+                    ),
+                )
+                for setting in missing
+            ]
+            settled = (index + 1) * len(chosen) - len(missing)
+            for done, row in engine.results(jobs, _offset(tell, settled, len(grid))):
+                self._add(row | table.origin(missing[done], seed).note(), rank)
+        tell(len(grid), len(grid), "done")
+        return result
+
+    def _take(self, settings: Sequence[Setting], seed: int, rank: Mapping) -> list[Setting]:
+        """Take the rows that other tables in the folder have; what is still missing."""
+        digests = [self.table.origin(setting, seed).digest for setting in settings]
+        rows = {
+            row.get("digest"): row
+            for other in (result_file.result_files(self.table.place.out) if digests else ())
+            for row in other["rows"]
+        }
+        relabel = self.table.experiment.relabel or _relabel
+        for setting, digest in zip(settings, digests, strict=True):
+            if digest in rows:
+                self._add(relabel(rows[digest], setting), rank)
+        return [s for s, digest in zip(settings, digests, strict=True) if digest not in rows]
+
+    def _add(self, row: dict, rank: Mapping) -> None:
+        pair = row["setting"], row["seed"]
+        if "stale" in self.result:
+            stale = self.result["stale"]
+            stale[:] = [old for old in stale if (old["setting"], old["seed"]) != pair]
+            if not stale:
+                del self.result["stale"]
+        self.result["rows"].append(row)
+        self.result["rows"].sort(key=lambda row: rank.get((row["setting"], row["seed"]), -1))
+        self._write()
+
+    def _write(self) -> None:
+        experiment, result = self.table.experiment, self.result
+        result["summary"] = summarise(result["rows"])
+        result["verdict"] = judge(result["rows"], experiment.claims)
+        if experiment.pool is not None:
+            result["pooled"] = experiment.pool(result["rows"], self.table.place.out)
+        result_file.write(self.table.file, result, self.report)
+
+    def _name_command(self, seeds: Sequence[int]) -> None:
+        all_seeds = sorted({*seeds, *(row["seed"] for row in self.result["rows"])})
+        command = f"{self.table.place.command} --seeds {','.join(map(str, all_seeds))}"
+        self.table = replace(self.table, place=replace(self.table.place, command=command))
+        self.result |= {"command": command, "file": self.table.file.stem}
+
+    def _bring_over(self) -> None:
+        """Rows from before there were digests get theirs, where they say what is asked for."""
+        settings = {setting.name: setting for setting in self.table.settings}
+        brought = 0
+        for row in self.result["rows"]:
+            setting = settings.get(row["setting"])
+            if setting is None or "digest" in row:
+                continue
+            origin = self.table.origin(setting, row["seed"])
+            if may_be_brought_over(row, setting, self.result.get("command", ""), origin):
+                row |= origin.note()
+                row["made"] |= {"version": "before digests"}
+                brought += 1
+        if brought:
+            self.note(f"{brought} rows of an older version of the file are kept")
+
+    def _set_aside(self) -> None:
+        """Rows that were made of something else wait in ``stale`` until they are made again."""
+        settings = {setting.name: setting for setting in self.table.settings}
+        kept, stale = [], list(self.result.get("stale", ()))
+        for row in self.result["rows"]:
+            setting = settings.get(row["setting"])
+            origin = None if setting is None else self.table.origin(setting, row["seed"])
+            if origin is not None and row.get("digest") == origin.digest:
+                kept.append(row)
+                continue
+            why = "there is no such row now" if origin is None else origin.against(row)
+            self.note(f"{row['setting']}, seed {row['seed']}: made again ({why})")
+            stale.append(row)
+        self.result["rows"] = kept
+        if stale:
+            self.result["stale"] = stale
+
+
+def _relabel(row: Mapping, setting: Setting) -> dict:
+    return {**row, "setting": setting.name}
+
+
+def _row(run_row: RunRow, setting: Setting, task: str, seed: int, place: Place, tell: Tell) -> dict:
+    """One row, in whatever process it runs."""
+    return run_row(setting, load_task(task), seed, replace(place, tell=tell))
+
+
+def _offset(tell: Tell, before: int, total: int) -> Tell:
+    """Progress of some rows as part of the whole table's."""
+    return lambda done, _, what: tell(before + done, total, what)
+
+
+def estimate(
+    experiment: Experiment,
+    *,
+    profile: str,
+    backbone: str | None,
+    task: str | None,
+    seeds: Sequence[int],
+) -> str:
+    """How long the whole table will take here, as a line."""
+    if experiment.work is None:
+        return f"no estimate for {experiment.name}: its rows differ too much"
+    work = sum(
+        experiment.work(setting, load_task(setting.task or task or experiment.tasks[profile]))
+        for setting in _for_task(experiment.settings(backbone, profile), task)
+    )
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    dtype = torch.bfloat16 if has_bf16(device) else torch.float32
+    rate = REACHED * matrix_rate(torch.randn(3072, 768, device=device, dtype=dtype))
+    hours = len(seeds) * work / rate / 3600
+    return (
+        f"about {len(seeds) * work / 1e15:,.1f} PFLOP, that is {hours:,.1f} hours on {device} "
+        f"at {rate / 1e12:,.2f} TFLOP/s; rows are kept as they come, --resume goes on"
+    )
+
+
+def _for_task(settings: Sequence[Setting], task: str | None) -> list[Setting]:
+    """The settings; of those that compare tasks, the ones with the task that is asked for.
+
+    A task that they don't have takes the place of their first one.
+    """
+    if task is None:
+        return list(settings)
+    matching = [setting for setting in settings if setting.task in (None, task)]
+    if matching:
+        return matching
+    first = settings[0].task
+    return [
+        replace(setting, name=setting.name.replace(first, short(task)), task=task, paper=None)
+        for setting in settings
+        if setting.task == first
+    ]
+
+
+def _is_settled(rows: Sequence[Mapping], setting: Setting, seed: int) -> bool:
+    """Whether the row is there, or not wanted: what did not learn is kept with one seed."""
+    of_setting = [row for row in rows if row["setting"] == setting.name]
+    return any(row["seed"] == seed or not row.get("learns", True) for row in of_setting)

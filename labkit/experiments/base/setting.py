@@ -1,0 +1,87 @@
+"""What an experiment consists of: its lines, what it claims, and how a row comes about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from labkit.core.engines import Tell, silent
+from labkit.core.tasks import Task
+from labkit.experiments.base.recipe import Recipe
+from labkit.experiments.base.verdicts import Claim
+
+PROFILES = ("small", "full")
+TASK = "rt-polarity"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One line of a table; experiments add what they vary.
+
+    Attributes:
+        name: what the line is called; task: instead of the experiment's own.
+        paper: "table:row", where the paper prints this line.
+        targets: other tasks that the row reads.
+    """
+
+    name: str
+    backbone: str
+    recipe: Recipe
+    task: str | None = None
+    paper: str | None = None
+    targets: tuple[str, ...] = field(default=(), kw_only=True)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a row belongs: ``out`` holds all results, ``folder`` what belongs to this one.
+
+    ``command`` makes the whole table again; ``limit`` is a number of test examples, None the
+    experiment's own; ``tell`` takes (part done, parts in all, what is running) of the row;
+    ``origin`` is a digest of the model and the data.
+    """
+
+    out: Path
+    folder: Path
+    command: str
+    limit: int | None = None
+    tell: Tell = silent
+    origin: str = ""
+
+
+RunRow = Callable[[Setting, Task, int, Place], dict]
+"""Runs one setting with one seed: the row of the table."""
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A named experiment.
+
+    Attributes:
+        settings: its lines, from (backbone or None, profile).
+        claims: what it examines; run_row: how a row comes about.
+        report: the result as Markdown, default `labkit.experiments.base.report.as_markdown`.
+        work: arithmetic of a setting with one seed on a task, in FLOP, for an estimate.
+        tasks: the task of each profile, where none is asked for.
+        covers: what to call many tasks in the file's name, where each row is about all of them.
+        rows: what kind its rows are: experiments of one kind share rows; default: the name of
+            ``run_row``.
+        relabel: a row of another table, made of the same, as a row of this setting.
+        inputs: files that a row reads beside model and data, from (setting, seed, place).
+        pool: what all rows say together, from (rows, folder of results).
+    """
+
+    name: str
+    about: str
+    settings: Callable[[str | None, str], Sequence[Setting]]
+    run_row: RunRow
+    claims: tuple[Claim, ...] = ()
+    report: Callable[[Mapping], str] | None = None
+    work: Callable[[Setting, Task], float] | None = None
+    tasks: Mapping[str, str] = field(default_factory=lambda: dict.fromkeys(PROFILES, TASK))
+    covers: str | None = None
+    rows: str | None = None
+    relabel: Callable[[Mapping, Setting], dict] | None = None
+    inputs: Callable[[Setting, int, Place], Sequence[Path]] | None = None
+    pool: Callable[[Sequence[Mapping], Path], list[dict]] | None = None

@@ -1,0 +1,100 @@
+"""What follows from rows: means over seeds, and each claim of a paper against them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from labkit.core import statistics
+from labkit.core.statistics import Difference
+from labkit.experiments.base.rows import paired_answers
+
+UNDECIDED = "can't tell"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What the paper says: the setting ``better`` scores higher than ``worse``."""
+
+    text: str
+    better: str
+    worse: str
+
+
+def summarise(rows: Sequence[Mapping]) -> list[dict]:
+    """Mean over seeds of each setting, with Student's 95 % interval where there are two or more."""
+    summary = []
+    for setting in dict.fromkeys(row["setting"] for row in rows):
+        values = [row["value"] for row in rows if row["setting"] == setting]
+        interval = list(statistics.mean_interval(values)) if len(values) > 1 else None
+        summary.append(
+            {
+                "setting": setting,
+                "mean": float(np.mean(values)),
+                "ci95": interval,
+                "seeds": len(values),
+            }
+        )
+    return summary
+
+
+def judge(rows: Sequence[Mapping], claims: Sequence[Claim]) -> list[dict]:
+    """Each claim against the rows: paired difference, interval, and what follows from it.
+
+    The bootstrap draws seeds and test examples anew; a claim is decided only where the interval
+    leaves zero out.
+    """
+    order = list(dict.fromkeys(row["setting"] for row in rows))
+    verdicts = []
+    for claim in claims:
+        better, worse = (_resolve(end, order) for end in (claim.better, claim.worse))
+        pairs = paired_answers(rows, better, worse)
+        if pairs is not None:
+            difference = statistics.paired_difference(*pairs)
+            verdicts.append(verdict(claim.text, difference) | {"seeds": len(pairs[0])})
+    return verdicts
+
+
+def verdict(claim: str, difference: Difference, upwards: bool = True) -> dict:
+    """Whether a difference agrees with a claim that it is above zero (or below: not ``upwards``).
+
+    Where the interval holds zero, ``detectable`` is the smallest effect that as many data would
+    have shown in four of five cases.
+    """
+    low, high = difference.low, difference.high
+    if not upwards:
+        low, high = -high, -low
+    outcome = "agrees" if low > 0 else "disagrees" if high < 0 else UNDECIDED
+    judged = {
+        "claim": claim,
+        "difference": difference.value,
+        "ci95": [difference.low, difference.high],
+        "verdict": outcome,
+    }
+    if outcome == UNDECIDED:
+        judged["detectable"] = statistics.detectable_effect(difference)
+    return judged
+
+
+def verdict_line(judged: Mapping) -> str:
+    """A verdict in words, with the smallest effect that an undecided one could have shown."""
+    outcome = judged["verdict"]
+    if outcome == UNDECIDED:
+        ends = Difference(judged["difference"], *judged["ci95"])
+        effect = judged.get("detectable", statistics.detectable_effect(ends))
+        outcome += f" (an effect of {effect:.3f} would have shown)"
+    return f"{judged['claim']}: {signed([judged['difference'], *judged['ci95']])}: {outcome}"
+
+
+def signed(values: Sequence[float]) -> str:
+    """A difference with the ends of its interval."""
+    return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*values)
+
+
+def _resolve(end: str, order: Sequence[str]) -> str:
+    places = {"FIRST": 0, "LAST": -1, "PREVIOUS": -2}
+    if end not in places or len(order) < 2:
+        return end
+    return order[places[end]]
