@@ -263,31 +263,32 @@ def probe(
         frozen = load_backbone(backbone or card.backbone)
         module, card = load_for(frozen, prompt)
         model = model_for(frozen, data, None, None, soft=True, card=card)
-        bare = model.with_changes(positions=False)
         about = {"backbone": frozen.name, "task": data.name, "split": split, **frozen.where()}
+        bare = model.with_changes(positions=False)
+        scored = bare if no_positions else model
         if sizes is not None:
-            scored = bare if no_positions else model
             told = probe_incomplete(
                 scored, module, data, shuffle, sizes, split, limit, seed, out, update
             )
-            show({**told, **about}, incomplete_lines(told, shuffle), as_json)
-            return
-        chosen = _orders(shuffle, orders, len(module()), permutations, seed)
-        with writing(out) if out is not None else contextlib.nullcontext():
-            result = shuffle_probe.probe_order(
-                bare if no_positions else model,
-                module,
-                data,
-                chosen,
-                split,
-                limit=limit,
-                out=out,
-                resume=resume,
-                progress=update,
-            )
-        without = prompted_model.evaluate(bare, module, data, split, limit=limit)
-    told = {**result.summary(), "no_positions": without.value}
-    show({**told, **about}, _probe_lines(told, shuffle, orders), as_json)
+            lines = incomplete_lines(told, shuffle)
+        else:
+            chosen = _orders(shuffle, orders, len(module()), permutations, seed)
+            with writing(out) if out is not None else contextlib.nullcontext():
+                result = shuffle_probe.probe_order(
+                    scored,
+                    module,
+                    data,
+                    chosen,
+                    split,
+                    limit=limit,
+                    out=out,
+                    resume=resume,
+                    progress=update,
+                )
+            without = prompted_model.evaluate(bare, module, data, split, limit=limit)
+            told = {**result.summary(), "no_positions": without.value}
+            lines = _probe_lines(told, shuffle, orders)
+    show({**told, **about}, lines, as_json)
 
 
 def _orders(
