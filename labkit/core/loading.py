@@ -23,6 +23,7 @@ from transformers.models.auto import modeling_auto
 
 from labkit.core import assets, proofs
 from labkit.core.backbones import READOUTS, Backbone
+from labkit.core.conversions import quiet_transformers
 from labkit.core.errors import LabError, first_line
 from labkit.core.fingerprints import weights_fingerprint
 from labkit.core.readouts import CausalBackbone, EncoderBackbone, MaskedBackbone, Seq2SeqBackbone
@@ -80,7 +81,7 @@ def load_backbone(
     try:
         config = transformers.AutoConfig.from_pretrained(folder, revision=revision)
         readout = _readout(name, config)
-        with assets.quiet_transformers():
+        with quiet_transformers():
             model, report = _auto_class(readout, config).from_pretrained(
                 folder, revision=revision, dtype=dtype, output_loading_info=True
             )
