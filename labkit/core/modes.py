@@ -10,8 +10,11 @@ from torch import nn
 
 @contextlib.contextmanager
 def modes_kept(*modules: nn.Module | None) -> Iterator[None]:
-    """After the block, every part of the modules is in the mode that it was in before."""
-    given = [module for module in modules if module is not None]
+    """After the block, every part of the modules is in the mode that it was in before.
+
+    What is no module (None, a function that gives fixed vectors) has no mode.
+    """
+    given = [module for module in modules if isinstance(module, nn.Module)]
     before = [(part, part.training) for module in given for part in module.modules()]
     try:
         yield
@@ -25,6 +28,6 @@ def evaluating(*modules: nn.Module | None) -> Iterator[None]:
     """Within the block the modules are in evaluation mode: no dropout, nothing sampled."""
     with modes_kept(*modules):
         for module in modules:
-            if module is not None:
+            if isinstance(module, nn.Module):
                 module.eval()
         yield
