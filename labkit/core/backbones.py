@@ -35,8 +35,6 @@ from labkit.core.errors import LabError
 from labkit.core.hooks import attending_in_plain_steps, only_at
 from labkit.core.sequences import NO_PREFIX, Batch, Encoded, Pieces, Prefix
 
-READOUTS = ("mlm", "causal", "seq2seq", "encoder")
-
 
 class Backbone(nn.Module):
     """A language model, its tokenizer and its readout. Use

@@ -19,7 +19,7 @@ from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
 from labkit.core.sequences import Encoded
 from labkit.core.tasks import Example
-from labkit.core.templates import Field, Mask, Soft, Template, Words
+from labkit.core.templates import Field, Mask, Soft, Template, Words, check_template
 
 
 @dataclass
@@ -206,30 +206,6 @@ class ExampleEncoder:
         ids = tokenizer(text, **settings)["input_ids"]
         ends = [len(text) * index // max(len(ids), 1) for index in range(len(ids) + 1)]
         return ids, list(itertools.pairwise(ends))
-
-
-def check_template(template: Template, readout: str) -> None:
-    """Whether a readout can take the template.
-
-    Raises:
-        LabError: naming the template, what is wrong with it, and the form to use.
-    """
-    ends_in_mask = isinstance(template.parts[-1], Mask)
-    if readout == "mlm" and not template.has_mask:
-        problem = "has no {mask}; a masked language model answers there, so put it in"
-    elif readout == "causal" and not ends_in_mask:
-        problem = (
-            "does not end in {mask}; a causal model only predicts what comes next, so put {mask} "
-            "last, or fill gaps with a masked or sequence-to-sequence model"
-        )
-    elif readout == "encoder" and template.has_mask:
-        problem = (
-            "has {mask}, but a text encoder has no answer slot; take it out (label texts are "
-            "compared with the text as a whole)"
-        )
-    else:
-        return
-    raise LabError(f"template {template.text!r} {problem}")
 
 
 def sentinel_id(backbone: Backbone) -> int:

@@ -22,11 +22,12 @@ from torch import nn
 from transformers.models.auto import modeling_auto
 
 from labkit.core import assets, proofs
-from labkit.core.backbones import READOUTS, Backbone
+from labkit.core.backbones import Backbone
 from labkit.core.conversions import quiet_transformers
 from labkit.core.errors import LabError, first_line
 from labkit.core.fingerprints import weights_fingerprint
 from labkit.core.readouts import CausalBackbone, EncoderBackbone, MaskedBackbone, Seq2SeqBackbone
+from labkit.core.templates import READOUTS
 
 _CLASSES = {
     cls.readout: cls for cls in (MaskedBackbone, CausalBackbone, Seq2SeqBackbone, EncoderBackbone)

@@ -272,6 +272,7 @@ def evaluate(
     Raises:
         LabError: for an unknown split, or a verbalizer that doesn't name the task's classes.
     """
+    task = task.for_fields(model.template.fields)
     model = for_classes(model, task)
     started = time.perf_counter()
     vectors = model.fixed_vectors(prompt)
@@ -320,6 +321,7 @@ def require_scorable(
     Raises:
         LabError: as there.
     """
+    task = task.for_fields(model.template.fields)
     model = for_classes(model, task)
     model.labels()
     model.encode(_sample(task, split, limit), model.fixed_vectors(prompt))

@@ -106,6 +106,7 @@ def fit(
     require_positive("save_every", save_every)
     if resume and checkpoint is None:
         raise LabError("resume needs the checkpoint folder of the run to continue")
+    task = task.for_fields(model.template.fields)
     if recipe.evaluate_every is not None:  # what is missing is noticed now, not steps later
         require_scorable(model, prompt, task, "validation", limit=recipe.validation_limit)
     device = model.backbone.device
