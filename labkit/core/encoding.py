@@ -13,7 +13,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
@@ -210,7 +210,7 @@ class ExampleEncoder:
 
 def sentinel_id(backbone: Backbone) -> int:
     """Id of the first sentinel of T5's span corruption."""
-    ids = backbone.tokenizer.convert_tokens_to_ids(["<extra_id_0>"])
+    ids: Any = backbone.tokenizer.convert_tokens_to_ids(["<extra_id_0>"])
     if ids[0] in (None, backbone.tokenizer.unk_token_id):
         raise LabError(
             f"{backbone.name} has no sentinel <extra_id_0>; take {{mask}} out of the template"

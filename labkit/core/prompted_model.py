@@ -18,6 +18,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -87,7 +88,7 @@ class PromptedModel(nn.Module):
 
     def with_changes(self, **changes: object) -> PromptedModel:
         """The same model but for what is named: any argument of the constructor."""
-        kept = {
+        kept: dict[str, Any] = {
             "backbone": self.backbone,
             "template": self.template,
             "verbalizer": self.verbalizer,
@@ -279,10 +280,10 @@ def evaluate(
     examples = _sample(task, split, limit)
     sequences = model.encode(examples, vectors)
     with evaluating(model):
-        scores = scoring.score(
+        scored = scoring.score(
             model.backbone, sequences, vectors, model.labels(), progress=progress
         )
-    scores = scores.numpy() - (0.0 if bias is None else np.asarray(bias, dtype=np.float32))
+    scores = scored.numpy() - (0.0 if bias is None else np.asarray(bias, dtype=np.float32))
     seconds = time.perf_counter() - started
     targets = np.array([example.label for example in examples])
     if task.kind == "regression":

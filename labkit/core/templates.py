@@ -187,9 +187,11 @@ def _part(token: str, template: str) -> Part:
 def _merge_words(parts: Sequence[Part]) -> list[Part]:
     merged: list[Part] = []
     for part in parts:
-        if isinstance(part, Words) and merged and isinstance(merged[-1], Words):
-            part = Words(merged.pop().text + part.text)
-        merged.append(part)
+        last = merged[-1] if merged else None
+        if isinstance(part, Words) and isinstance(last, Words):
+            merged[-1] = Words(last.text + part.text)
+        else:
+            merged.append(part)
     return merged
 
 

@@ -24,6 +24,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -310,7 +311,7 @@ def targets(examples: Sequence[Example], task: Task) -> Tensor:
 
 
 def _optimizer(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
-    shared = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
+    shared: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
     if recipe.optimizer == "adam":
         return torch.optim.Adam(parameters, **shared)
     if recipe.optimizer == "adamw":

@@ -58,7 +58,7 @@ def as_example(name: str, row: dict, known: Layout, split: str) -> Example:
 def read_jsonl(file: Path) -> list[dict]:
     if not file.is_file():
         raise LabError(f"{file} does not exist; put one JSON object on each of its lines")
-    rows = []
+    rows: list[dict] = []
     with file.open("rb") as lines:  # so that a line that is not UTF-8 is named too
         for number, line in enumerate(lines, start=1):
             if number == 1 and line.startswith((b"\xff\xfe", b"\xfe\xff")):
