@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -142,6 +143,7 @@ class CausalBackbone(Backbone):
         return word_scores.logsumexp(-1)
 
     def plain_scores(self, ids: Pieces, answer: int, words: Sequence[Pieces]) -> Tensor:
+        @functools.cache
         def next_piece(known: Pieces) -> Tensor:
             logits = self.model(input_ids=torch.tensor([known], device=self.device)).logits
             return logits[0, -1].float().log_softmax(-1)  # (V,)
