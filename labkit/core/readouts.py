@@ -285,7 +285,7 @@ class EncoderBackbone(Backbone):
             # kept for training too, so not as a tensor of the inference mode that scoring runs in
             with torch.inference_mode(False), torch.no_grad():
                 self._label_cache[words] = self._embed_labels(words)
-        return self._label_cache[words]
+        return self._label_cache[words].to(self.device)  # it may have moved meanwhile
 
     def _embed_labels(self, words: tuple[Pieces, ...]) -> Tensor:
         before, after = self.special_tokens()
