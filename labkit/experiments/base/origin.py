@@ -19,6 +19,7 @@ from labkit.core import assets
 from labkit.core.tasks import SPLITS, Task
 from labkit.experiments.base.digest import digest_of
 from labkit.experiments.base.models import short
+from labkit.experiments.base.recipe import Recipe
 from labkit.experiments.base.setting import Experiment, Place, Setting
 
 LABELS = ("name", "paper")
@@ -151,12 +152,15 @@ def may_be_brought_over(row: Mapping, setting: Setting, command: str, origin: Or
     profile = re.search(r"--profile (\w+)", command)
     if origin.limit is not None or profile is None or profile[1] != origin.profile:
         return False
-    own = {**asdict(setting), **asdict(setting.recipe), "backbone": setting.backbone}
+    stated = {**asdict(setting), **asdict(setting.recipe), "backbone": setting.backbone}
     for label in (*LABELS, "recipe", "targets", "shuffle"):
-        own.pop(label, None)
+        stated.pop(label, None)
+    if setting.task is None:
+        stated.pop("task")  # the experiment's own, which is in the file's name
+    if "enhanced" in stated:  # a search's row says so of its positions
+        stated["positions"] = stated.pop("enhanced")
     if row.get("permutations") == row.get("available"):
-        own.pop("permutations", None)  # all that there are
-    return all(row[name] == value for name, value in own.items() if name in row) and not any(
-        value is not None for name, value in asdict(setting.recipe).items()
-        if "steps" in row and name not in row
-    )  # fmt: skip
+        stated.pop("permutations", None)  # all that there are
+    # a row may be older than a field of the recipe; one that names no recipe was not trained
+    before = asdict(Recipe()) if "steps" in row else stated
+    return all(row.get(name, before.get(name, value)) == value for name, value in stated.items())
