@@ -260,7 +260,7 @@ def probe(
         if backbone is None and card is None:
             raise LabError(f"{prompt} does not say its backbone; name it with --backbone")
         data = load_task(task)
-        frozen = load_backbone(backbone or card.backbone)
+        frozen = load_backbone(backbone) if backbone else card.load_backbone()
         module, card = load_for(frozen, prompt)
         model = model_for(frozen, data, None, None, soft=True, card=card)
         about = {"backbone": frozen.name, "task": data.name, "split": split, **frozen.where()}
@@ -361,14 +361,14 @@ def sort(
             raise LabError(f"--out {out} is the prompt to be sorted; choose another folder")
         check_replaceable(out)
         check_writable(out)
-        backbone = backbone or (card and card.backbone)
         task = task or (card and _trained_on(card))
-        if not backbone or not task:
+        if not (backbone or card) or not task:
             raise LabError(
                 f"{prompt} does not say its backbone and task; name them with --backbone and --task"
             )
         data = load_task(task)
-        frozen = load_backbone(backbone)
+        frozen = load_backbone(backbone) if backbone else card.load_backbone()
+        backbone = backbone or frozen.name
         module, card = load_for(frozen, prompt)
         model = model_for(frozen, data, None, None, soft=True, card=card)
         settings = {

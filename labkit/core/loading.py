@@ -25,6 +25,7 @@ from labkit.core import assets, proofs
 from labkit.core.backbones import READOUTS, Backbone
 from labkit.core.conversions import quiet_transformers
 from labkit.core.errors import LabError, first_line
+from labkit.core.fingerprints import weights_fingerprint
 from labkit.core.readouts import CausalBackbone, EncoderBackbone, MaskedBackbone, Seq2SeqBackbone
 
 _CLASSES = {
@@ -90,8 +91,10 @@ def load_backbone(
     tokenizer = _tokenizer(name, folder, revision)
     if name in assets.MODELS:
         exact = assets.ASSETS[name].version
+    elif Path(name).is_dir():
+        exact = weights_fingerprint(Path(name))
     else:
-        exact = revision or getattr(config, "_commit_hash", None) or ""
+        exact = getattr(config, "_commit_hash", None) or revision or ""
     # a local folder is known by its own name: where it lies is nobody else's business
     known_as = Path(name).resolve().name if Path(name).is_dir() else name
     backbone = _CLASSES[readout](
