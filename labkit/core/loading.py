@@ -25,6 +25,7 @@ from labkit.core import assets, masked_head, proofs
 from labkit.core.backbones import READOUTS, Backbone
 from labkit.core.conversions import quiet_transformers
 from labkit.core.errors import LabError, first_line
+from labkit.core.fingerprints import weights_fingerprint
 from labkit.core.readouts import CausalBackbone, EncoderBackbone, MaskedBackbone, Seq2SeqBackbone
 
 _CLASSES = {
@@ -236,9 +237,9 @@ def _exactly(
     """Which exact weights, as far as that is known."""
     if name in assets.MODELS:
         return assets.ASSETS[name].version
-    if masked_head.holds_masked_head(Path(folder)):
-        return masked_head.revision(Path(folder))
-    return revision or getattr(config, "_commit_hash", None) or ""
+    if Path(folder).is_dir():
+        return weights_fingerprint(Path(folder))
+    return getattr(config, "_commit_hash", None) or revision or ""
 
 
 def _tokenizer(

@@ -15,7 +15,6 @@ from labkit.core.masked_head.storage import (
     body_folder,
     holds_masked_head,
     load_masked_lm,
-    revision,
     save_masked_head,
 )
 
@@ -24,6 +23,5 @@ __all__ = [
     "body_folder",
     "holds_masked_head",
     "load_masked_lm",
-    "revision",
     "save_masked_head",
 ]

@@ -21,7 +21,6 @@ from torch import Tensor
 
 from labkit.core import assets
 from labkit.core.bundled import bundled
-from labkit.core.downloads import sha256
 from labkit.core.errors import LabError, first_line
 from labkit.core.files import write_text
 
@@ -47,12 +46,6 @@ def body_folder(folder: Path) -> Path:
         LabError: if that is not an encoder of labkit's, or was not fetched.
     """
     return assets.locate(_settings(folder)["base_model_name_or_path"])
-
-
-def revision(folder: Path) -> str:
-    """Which exact weights: the version of the encoder, and the start of the adapter's checksum."""
-    base = assets.ASSETS[_settings(folder)["base_model_name_or_path"]]
-    return f"{base.version}+{sha256(folder / ADAPTER)[:8]}"
 
 
 def load_masked_lm(folder: Path, dtype: torch.dtype) -> transformers.BertForMaskedLM:
