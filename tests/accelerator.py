@@ -116,9 +116,9 @@ def _check_mixture(operation: Any, args: tuple, local: list[torch.Tensor]) -> No
         if not into_remote and any(isinstance(index, Remote) for index in args[1]):
             raise RuntimeError("indices should be on the CPU or on the device of what they index")
         values = args[2] if len(args) > 2 else None
-        if isinstance(values, torch.Tensor) and values.dim():
-            if isinstance(values, Remote) != into_remote:
-                raise RuntimeError(f"{operation}: values are on another device")
+        with_shape = isinstance(values, torch.Tensor) and values.dim()
+        if with_shape and isinstance(values, Remote) != into_remote:
+            raise RuntimeError(f"{operation}: values are on another device")
         return
     shapes = [tuple(tensor.shape) for tensor in local if tensor.dim()]
     if shapes:
