@@ -2,7 +2,10 @@
 
 - ``sorters``: networks that learn an order; the choices that the paper's equations leave open.
 - ``objectives``: what is searched for, on a task or where the answer is known.
-- ``searches``: the sorter, swaps, random orders and Sinkhorn's, at one budget.
+- ``rankings``: one score for each token: Plackett and Luce's distribution, and relaxed sorts.
+- ``methods``: ways to look for an order, the sorter among them; ``trials`` counts what they spend.
+- ``swaps``: exchanges of two, foretold by one gradient and measured.
+- ``searches``: any of them on an objective or a task, at one budget.
 
 Usage::
 
@@ -15,35 +18,34 @@ Usage::
 
 from __future__ import annotations
 
-from labkit.lstm_sorter.objectives import HiddenOrder, Objective, PromptLoss
-from labkit.lstm_sorter.searches import (
-    BUDGET,
-    METHODS,
-    PairChanges,
-    find_order,
-    pair_changes,
-    predicted_changes,
-    promising_pairs,
-    search,
-    teach,
-)
+from labkit.lstm_sorter.methods import METHODS, teach
+from labkit.lstm_sorter.objectives import HiddenOrder, LabelFree, Objective, PromptLoss
+from labkit.lstm_sorter.rankings import PlackettLuce, SoftSorter, neural_sort, soft_sort
+from labkit.lstm_sorter.searches import BUDGET, CHOICES, find_order, search
 from labkit.lstm_sorter.sorters import LSTMSorter, SinkhornSorter, sinkhorn, straight_through
+from labkit.lstm_sorter.swaps import PairChanges, pair_changes, predicted_changes, promising_pairs
 
 __all__ = [
     "BUDGET",
+    "CHOICES",
     "METHODS",
     "HiddenOrder",
     "LSTMSorter",
+    "LabelFree",
     "Objective",
     "PairChanges",
+    "PlackettLuce",
     "PromptLoss",
     "SinkhornSorter",
+    "SoftSorter",
     "find_order",
+    "neural_sort",
     "pair_changes",
     "predicted_changes",
     "promising_pairs",
     "search",
     "sinkhorn",
+    "soft_sort",
     "straight_through",
     "teach",
 ]

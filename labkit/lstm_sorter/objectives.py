@@ -28,7 +28,8 @@ class Objective:
     """A loss that depends on the order of ``vectors``, and what has been spent on it.
 
     Subclasses say what the loss is. Costs are in forward passes: ``size`` for an evaluation, twice
-    that for its gradient, ``2 * batch_size`` for a training step.
+    that for its gradient, ``2 * batch_size`` for a training step, ``batch_size`` for an order's
+    value on such a batch.
 
     Attributes:
         vectors: (P, D) in the order given; size: sentences of an evaluation; batch_size: those of a
@@ -59,6 +60,12 @@ class Objective:
         rows = self.vectors[list(order)].requires_grad_()
         return torch.autograd.grad(self.loss(rows), rows)[0]
 
+    def batch_values(self, orders: Sequence[Sequence[int]], step: int) -> list[float]:
+        """Loss of each order on the sentences of one training step, without gradient."""
+        self.spent += self.batch_size * len(orders)
+        with torch.no_grad():
+            return [self.batch_loss(self.vectors[list(o)], step).item() for o in orders]
+
     def training_loss(self, vectors: Tensor, step: int) -> Tensor:
         self.spent += 2 * self.batch_size
         return self.batch_loss(vectors, step)
@@ -69,6 +76,9 @@ class PromptLoss(Objective):
 
     Orders are compared on one seeded sample of ``sentences``; training steps go through the whole
     train split in batches, as in :func:`labkit.fit`.
+
+    Args:
+        split: where the sample is drawn from; ``validation`` chooses on a development set.
     """
 
     def __init__(
@@ -80,11 +90,12 @@ class PromptLoss(Objective):
         sentences: int = 96,
         batch_size: int = 16,
         seed: int = 0,
+        split: str = "train",
     ) -> None:
         self.model, self.task, self.seed = for_classes(model, task), task, seed
         with torch.no_grad():
             self.vectors = model.vectors(prompt).clone()
-        examples = task.take("train", sentences, seed=seed)
+        examples = task.take(split, sentences, seed=seed)
         self.sequences = self.model.encode(examples, self.vectors)
         self.targets = targets(examples, task)
         self.labels = self.model.labels()
@@ -113,6 +124,19 @@ class PromptLoss(Objective):
         prefix = backbone.prefix_of(sequences)
         scores = scoring.training_scores(backbone, sequences, vectors, self.labels, prefix)
         return F.cross_entropy(scores, wanted.to(scores.device))
+
+
+class LabelFree(PromptLoss):
+    """How one-sided a prompt's answers are: minus the entropy of the classes that it predicts.
+
+    Lu et al. 2022 (GlobalE) choose the order of demonstrations by it, for want of labels: an order
+    that answers everything with one class is taken for a bad one.
+    """
+
+    def loss(self, vectors: Tensor) -> Tensor:
+        scores = scoring.score(self.model.backbone, self.sequences, vectors, self.labels)
+        counts = torch.bincount(scores.argmax(-1), minlength=scores.shape[1])
+        return -torch.distributions.Categorical(probs=counts / counts.sum()).entropy()
 
 
 class HiddenOrder(Objective):

@@ -58,6 +58,8 @@ class LSTMSorter(nn.Module):
         prompt: module returning (P, D); its values are copied and never change.
         mode: ``permutation``: a chosen token can't be chosen again; ``printed``: it can.
         positions: position enhancement for what the sorter reads; None: it reads the prompt.
+        temperature: divides the gate's scores. A fresh gate is nearly undecided: its entropy is
+            that of a uniform choice to four digits.
 
     Raises:
         LabError: for an unknown mode, or a prompt with nothing to sort.
@@ -69,13 +71,14 @@ class LSTMSorter(nn.Module):
         *,
         mode: str = "permutation",
         positions: PositionEnhancement | None = None,
+        temperature: float = 1.0,
     ) -> None:
         super().__init__()
         if mode not in MODES:
             raise LabError(f"mode={mode!r} is unknown; choose one of {', '.join(MODES)}")
         self.register_buffer("vectors", sortable(prompt))
         width = self.vectors.shape[1]
-        self.mode, self.positions = mode, positions
+        self.mode, self.positions, self.temperature = mode, positions, temperature
         self.encoder = nn.LSTM(width, width, batch_first=True)
         self.decoder = nn.LSTMCell(width, width)
         self.gate = nn.Linear(width, width, bias=False)
@@ -121,7 +124,7 @@ class LSTMSorter(nn.Module):
         Returns:
             O_i (P,), summing to 1, zero where not free.
         """
-        scores = encoded @ self.gate(hidden)[0]  # (P,)
+        scores = encoded @ self.gate(hidden)[0] / self.temperature  # (P,)
         return scores.masked_fill(~free, -math.inf).softmax(-1)
 
     def one_hot(self, sorting: Sorting) -> Tensor:

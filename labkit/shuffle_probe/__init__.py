@@ -1,6 +1,7 @@
 """Does the order of virtual tokens matter? The same prompt, scored in many orders.
 
 - ``orders``: which virtual tokens change places: at random, in blocks, with a part kept, by name.
+- ``designs``: orders at a chosen distance, and what each token adds at each place.
 - ``probe``: the predictions in all orders, and every figure that is derived from them.
 - ``matrix``: those predictions as a file that grows, so that a stopped probe goes on.
 
@@ -9,6 +10,7 @@ Source: Liu, Cheng and Liu 2024, section 2 (tables 1–6).
 
 from __future__ import annotations
 
+from labkit.shuffle_probe.designs import TokenPlaceEffects, discordant_share, mallows
 from labkit.shuffle_probe.orders import NAMED, Orders, Shuffle, reversal, rotations, swaps
 from labkit.shuffle_probe.probe import Probe, probe_order
 
@@ -17,6 +19,9 @@ __all__ = [
     "Orders",
     "Probe",
     "Shuffle",
+    "TokenPlaceEffects",
+    "discordant_share",
+    "mallows",
     "probe_order",
     "reversal",
     "rotations",
