@@ -93,7 +93,7 @@ def sort_prompt(
     Raises:
         LabError: for another method, or a budget that is too small for a single order.
     """
-    vectors = model.vectors(prompt).detach()
+    vectors = model.fixed_vectors(prompt)
     if method == "best of N":
         order, spent = _best_of_random(model, prompt, task, budget, seed)
     elif method in SORTING:
@@ -202,7 +202,7 @@ def read_numbers(
     backbone = model.backbone
     if backbone.readout != "seq2seq":
         raise LabError(f"{backbone.name} writes no text of its own; numbers are read from T5")
-    vectors = model.vectors(prompt)
+    vectors = model.fixed_vectors(prompt)
     sequences = model.encode(examples, vectors)
     values = []
     with torch.inference_mode():

@@ -23,7 +23,9 @@ from transformers.models.auto import modeling_auto
 
 from labkit.core import assets, proofs
 from labkit.core.backbones import READOUTS, Backbone
+from labkit.core.conversions import quiet_transformers
 from labkit.core.errors import LabError, first_line
+from labkit.core.fingerprints import weights_fingerprint
 from labkit.core.readouts import CausalBackbone, EncoderBackbone, MaskedBackbone, Seq2SeqBackbone
 
 _CLASSES = {
@@ -79,7 +81,7 @@ def load_backbone(
     try:
         config = transformers.AutoConfig.from_pretrained(folder, revision=revision)
         readout = _readout(name, config)
-        with assets.quiet_transformers():
+        with quiet_transformers():
             model, report = _auto_class(readout, config).from_pretrained(
                 folder, revision=revision, dtype=dtype, output_loading_info=True
             )
@@ -89,8 +91,10 @@ def load_backbone(
     tokenizer = _tokenizer(name, folder, revision)
     if name in assets.MODELS:
         exact = assets.ASSETS[name].version
+    elif Path(name).is_dir():
+        exact = weights_fingerprint(Path(name))
     else:
-        exact = revision or getattr(config, "_commit_hash", None) or ""
+        exact = getattr(config, "_commit_hash", None) or revision or ""
     # a local folder is known by its own name: where it lies is nobody else's business
     known_as = Path(name).resolve().name if Path(name).is_dir() else name
     backbone = _CLASSES[readout](

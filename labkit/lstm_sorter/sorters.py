@@ -29,6 +29,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labkit.core.errors import LabError
+from labkit.core.modes import evaluating
 from labkit.position_enhancement import PositionEnhancement
 
 MODES = ("permutation", "printed")
@@ -201,9 +202,14 @@ def sortable(prompt: nn.Module) -> Tensor:
     Raises:
         LabError: for a single virtual token.
     """
-    vectors = prompt().detach().clone()
+    with torch.no_grad(), evaluating(prompt):
+        vectors = prompt().clone()
+    require_sortable(vectors)
+    return vectors
+
+
+def require_sortable(vectors: Tensor) -> None:
     if len(vectors) < 2:
         raise LabError(
             f"a prompt of {len(vectors)} virtual token has one order only; give at least 2"
         )
-    return vectors

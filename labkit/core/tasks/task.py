@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -85,6 +86,15 @@ class Task:
         """The same task with other examples in the splits that are named."""
         given = {name: tuple(examples) for name, examples in splits.items()}
         return replace(self, splits={**self.splits, **given})
+
+    def fingerprint(self, *names: str) -> str:
+        """Digest of all examples in these splits: texts, labels and their order."""
+        total = hashlib.sha256()
+        for name in names:
+            for example in self.split(name):
+                fields = sorted(example.fields.items())
+                total.update(repr((name, example.id, fields, example.label)).encode())
+        return total.hexdigest()[:16]
 
     def majority(self, split: str = "test") -> float:
         """Share of the largest class: what a blind guess reaches."""
