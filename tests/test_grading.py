@@ -402,10 +402,25 @@ def test_a_given_cell_without_time_is_named_and_not_the_name_that_is_missing() -
     notebook.cells[2].source = CHECK_TWICE
     notebook.cells[3].source = "import time\ntime.sleep(30)\nlong_run = 2"
     notebook.cells.insert(1, notebook.cells.pop(3))
+    given, check = notebook.cells[1], notebook.cells[3]
+    running.execute(notebook, [], Limits(cell_s=1, total_s=4, memory=1 << 30))
+    assert "“import time” was ended: stopped after 4 s" in running.hint(check)
+    assert running.is_unmarked(check), "that is no mistake of the student's"
+    given.metadata["added"] = True
     running.execute(notebook, [], Limits(cell_s=1, total_s=20, memory=1 << 30))
-    hint = running.hint(notebook.cells[3])
-    assert "“import time” ended: stopped after 1 s" in hint and "long_run" in hint
-    assert running.hint(notebook.cells[5]) == ""
+    assert "'long_run' is not defined (the cell before" in running.hint(check)
+    assert not running.is_unmarked(check) and running.hint(notebook.cells[5]) == ""
+
+
+def test_a_given_cell_has_more_time_than_one_of_the_students() -> None:
+    slow = "import time\ntime.sleep(2)"
+    cells = [Cell(0, slow, False, given=True), Cell(1, slow, False), Cell(2, "1", False)]
+    results = run_cells(cells, Limits(cell_s=1, total_s=20, memory=1 << 30))
+    assert [results[i].error and results[i].error["ename"] for i in range(3)] == [
+        None,
+        "TimeoutError",
+        None,
+    ]
 
 
 def test_the_command_as_it_is_documented(

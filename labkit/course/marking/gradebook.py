@@ -246,6 +246,8 @@ class _Course:
             if is_by_hand(cell) and points == 0:
                 note = "no answer"
             state = BY_HAND if points is None else MARKED
+            if running.is_unmarked(cell):
+                points, state = None, NOT_MARKED
             row = (student, stem, exercise_name(cell), points, grading(cell)["points"], state, note)
             marks.append(Mark(*row))
         return marks

@@ -182,7 +182,7 @@ def run(spec: dict, kernel: _Kernel, report: Callable[[dict], None]) -> None:
             try:
                 if left <= 0:
                     raise _Died(f"the whole notebook ran longer than {spec['total_s']:.0f} s")
-                outputs, reply = kernel.execute(cell["source"], min(left, spec["cell_s"]))
+                outputs, reply = kernel.execute(cell["source"], _seconds(cell, left, spec))
                 report({"index": cell["index"], "outputs": outputs, "error": _error(reply)})
                 continue
             except _Died as death:
@@ -200,11 +200,16 @@ def run(spec: dict, kernel: _Kernel, report: Callable[[dict], None]) -> None:
             for earlier in range(place):
                 if earlier not in lethal and not cells[earlier]["test"]:
                     left = max(0, deadline - time.monotonic())
-                    kernel.execute(cells[earlier]["source"], min(left, spec["cell_s"]))
+                    again = cells[earlier]
+                    kernel.execute(again["source"], _seconds(again, left, spec))
     except _Died:
         pass  # while it was replaced: the cells that are left stay unrun
     finally:
         kernel.end()
+
+
+def _seconds(cell: dict, left: float, spec: dict) -> float:
+    return left if cell["given"] else min(left, spec["cell_s"])
 
 
 def _error(reply: dict) -> dict | None:
