@@ -9,7 +9,7 @@ from torch import nn
 
 
 @contextlib.contextmanager
-def modes_kept(*modules: nn.Module | None) -> Iterator[None]:
+def modes_kept(*modules: object) -> Iterator[None]:
     """After the block, every part of the modules is in the mode that it was in before.
 
     What is no module (None, a function that gives fixed vectors) has no mode.
@@ -24,7 +24,7 @@ def modes_kept(*modules: nn.Module | None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def evaluating(*modules: nn.Module | None) -> Iterator[None]:
+def evaluating(*modules: object) -> Iterator[None]:
     """Within the block the modules are in evaluation mode: no dropout, nothing sampled."""
     with modes_kept(*modules):
         for module in modules:

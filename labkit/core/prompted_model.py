@@ -18,6 +18,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -87,7 +88,7 @@ class PromptedModel(nn.Module):
 
     def with_changes(self, **changes: object) -> PromptedModel:
         """The same model but for what is named: any argument of the constructor."""
-        kept = {
+        kept: dict[str, Any] = {
             "backbone": self.backbone,
             "template": self.template,
             "verbalizer": self.verbalizer,
@@ -272,16 +273,17 @@ def evaluate(
     Raises:
         LabError: for an unknown split, or a verbalizer that doesn't name the task's classes.
     """
+    task = task.for_fields(model.template.fields)
     model = for_classes(model, task)
     started = time.perf_counter()
     vectors = model.fixed_vectors(prompt)
     examples = _sample(task, split, limit)
     sequences = model.encode(examples, vectors)
     with evaluating(model):
-        scores = scoring.score(
+        scored = scoring.score(
             model.backbone, sequences, vectors, model.labels(), progress=progress
         )
-    scores = scores.numpy() - (0.0 if bias is None else np.asarray(bias, dtype=np.float32))
+    scores = scored.numpy() - (0.0 if bias is None else np.asarray(bias, dtype=np.float32))
     seconds = time.perf_counter() - started
     targets = np.array([example.label for example in examples])
     if task.kind == "regression":
@@ -320,6 +322,7 @@ def require_scorable(
     Raises:
         LabError: as there.
     """
+    task = task.for_fields(model.template.fields)
     model = for_classes(model, task)
     model.labels()
     model.encode(_sample(task, split, limit), model.fixed_vectors(prompt))

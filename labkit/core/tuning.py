@@ -24,6 +24,7 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -106,6 +107,7 @@ def fit(
     require_positive("save_every", save_every)
     if resume and checkpoint is None:
         raise LabError("resume needs the checkpoint folder of the run to continue")
+    task = task.for_fields(model.template.fields)
     if recipe.evaluate_every is not None:  # what is missing is noticed now, not steps later
         require_scorable(model, prompt, task, "validation", limit=recipe.validation_limit)
     device = model.backbone.device
@@ -309,7 +311,7 @@ def targets(examples: Sequence[Example], task: Task) -> Tensor:
 
 
 def _optimizer(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
-    shared = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
+    shared: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
     if recipe.optimizer == "adam":
         return torch.optim.Adam(parameters, **shared)
     if recipe.optimizer == "adamw":

@@ -21,6 +21,7 @@ The prompt is frozen: only its order is learnt. What the print leaves open, and 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -66,9 +67,11 @@ class LSTMSorter(nn.Module):
         LabError: for an unknown mode, or a prompt with nothing to sort.
     """
 
+    vectors: Tensor
+
     def __init__(
         self,
-        prompt: nn.Module,
+        prompt: Callable[[], Tensor],
         *,
         mode: str = "permutation",
         positions: PositionEnhancement | None = None,
@@ -156,7 +159,11 @@ class SinkhornSorter(nn.Module):
         rounds: normalisations of rows and columns.
     """
 
-    def __init__(self, prompt: nn.Module, *, temperature: float = 0.5, rounds: int = 20) -> None:
+    vectors: Tensor
+
+    def __init__(
+        self, prompt: Callable[[], Tensor], *, temperature: float = 0.5, rounds: int = 20
+    ) -> None:
         super().__init__()
         self.register_buffer("vectors", sortable(prompt))
         self.scores = nn.Parameter(torch.zeros(len(self.vectors), len(self.vectors)))
@@ -196,7 +203,7 @@ def _one_hot(choices: Tensor, like: Tensor) -> Tensor:
     return F.one_hot(choices, like.shape[-1]).to(like.dtype)
 
 
-def sortable(prompt: nn.Module) -> Tensor:
+def sortable(prompt: Callable[[], Tensor]) -> Tensor:
     """The virtual tokens (P, D) of a prompt that has more than one order.
 
     Raises:

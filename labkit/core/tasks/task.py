@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -23,7 +23,9 @@ class Example:
 
     @property
     def text(self) -> str:
-        """The only text of the example."""
+        """The text of the example: the field of that name, or the only one."""
+        if "text" in self.fields:
+            return self.fields["text"]
         if len(self.fields) != 1:
             raise LabError(
                 f"example {self.id!r} has several texts ({', '.join(self.fields)}); name one of "
@@ -49,6 +51,7 @@ class Task:
             for a regression; range: lowest and highest value of a regression.
         source: where the data come from.
         prompts: a sensible template and label words for each readout.
+        with_texts: for a folder's task: the task with other columns as its texts.
     """
 
     name: str
@@ -58,6 +61,16 @@ class Task:
     source: str = ""
     range: tuple[float, float] | None = None
     prompts: Mapping[str, TaskPrompt] = field(default_factory=dict, repr=False)
+    with_texts: Callable[[Iterable[str]], Task | None] | None = field(
+        default=None, repr=False, compare=False
+    )
+
+    def for_fields(self, names: Iterable[str]) -> Task:
+        """The task as a template with these fields sees it. A folder may hold more texts than a
+        template uses: only the used ones decide what may stand on two sides of a cut."""
+        if self.with_texts is None or set(names) == set(self.fields):
+            return self
+        return self.with_texts(tuple(names)) or self
 
     @property
     def kind(self) -> str:
