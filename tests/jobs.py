@@ -51,6 +51,34 @@ def fail(tell) -> None:
     raise LabError("this row has no data; give it some")
 
 
+class Unsendable(Exception):
+    """Goes to bits, and does not come back from them."""
+
+    def __init__(self, first: str, second: str) -> None:
+        super().__init__(first + second)
+
+
+def blunder(tell) -> None:
+    raise ZeroDivisionError("a row without sentences")
+
+
+def blunder_strangely(tell) -> None:
+    raise Unsendable("a row ", "without words")
+
+
+def gpus(tell) -> list[str]:
+    """Those that Ray has given to the job."""
+    import ray
+
+    return ray.get_runtime_context().get_accelerator_ids()["GPU"]
+
+
+def train(steps: int, tell) -> int:
+    for step in range(1, steps + 1):
+        tell(step, steps, f"training {step}", loss=1 / step)
+    return steps
+
+
 def wait(folder: str, name: str, tell) -> str:
     log(folder, name, tell)
     time.sleep(60)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -617,6 +618,68 @@ def test_tune_follows_the_recipe_where_nothing_is_given(
         assert value is None or f"--{name.replace('_', '-')} {value}" in command
     other = lab(*plain, "--schedule", "cosine", "--out", tmp_path / "q").json["command"]
     assert "--schedule cosine" in other
+
+
+def run_for_a_log(*arguments: object) -> Outcome:
+    """The command in a process without a terminal, with a plain line at every step."""
+    code = "from labkit.cli import main, progress; progress.EVERY = 0; main()"
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    return Outcome(ended.returncode, ended.stdout, ended.stderr)
+
+
+def test_without_a_terminal_plain_lines_tell_of_the_steps(
+    tuning_films: list[object], tmp_path: Path
+) -> None:
+    log = tmp_path / "curve.jsonl"
+    outcome = run_for_a_log(*tuning_films, "--out", tmp_path / "p", "--log", log, "--json")
+    assert outcome.code == 0, outcome.err
+    assert outcome.json["steps"] == 60  # nothing else on standard output
+    lines = [line for line in outcome.err.splitlines() if "training" in line]
+    assert len(lines) == 60 and "\x1b" not in outcome.err
+    pattern = r"\d\d:\d\d:\d\d training, loss \d+\.\d{3}; 31 of 60, [\d.,]+ a \w+, 0:\d\d:\d\d left"
+    assert re.fullmatch(pattern, lines[30])
+    objects = [json.loads(line) for line in log.read_text().splitlines()]
+    steps = [line for line in objects if line["what"] == "training"]
+    assert [(line["done"], line["total"]) for line in steps] == [(n, 60) for n in range(1, 61)]
+    assert steps[-1]["loss"] == pytest.approx(outcome.json["loss"])
+    assert [line["seconds"] for line in objects] == sorted(line["seconds"] for line in objects)
+
+
+def test_every_long_verb_keeps_its_curve(
+    lab: Lab, trained: Path, llama: Path, films: Path, tmp_path: Path, monkeypatch
+) -> None:
+    def objects(*arguments: object) -> list[dict]:
+        file = tmp_path / "log.jsonl"
+        file.unlink(missing_ok=True)
+        outcome = lab(*arguments, "--backbone", llama, "--log", file)
+        assert (outcome.code, outcome.err) == (0, "")  # lines are for work of more than a minute
+        return [json.loads(line) for line in file.read_text().splitlines()]
+
+    probed = objects("probe", "--prompt", trained, "--task", films)
+    assert [line["done"] for line in probed] == list(range(7))  # the trained order, five others
+    sorting = ("sort", "--prompt", trained, "--task", films, "--out", tmp_path / "s")
+    best = [line["loss"] for line in objects(*sorting) if "loss" in line]
+    assert best and best == sorted(best, reverse=True)
+    small = dataclasses.replace(experiments.RECIPES["causal"], steps=3, batch_size=2)
+    monkeypatch.setitem(experiments.RECIPES, "causal", small)
+    running = ("run", "lester-init", "--seeds", 0, "--only", "vocab", "--limit", 8)
+    table = objects(*running, "--workers", 1, "--out", tmp_path / "r")
+    assert [
+        line["what"].endswith(f"training {n}")
+        for n, line in enumerate((line for line in table if "loss" in line), 1)
+    ] == [True] * 3
+
+
+def test_a_log_that_can_not_be_kept_is_noticed_before_the_work(
+    lab: Lab, tuning_films: list[object], trained: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "p"
+    nowhere = tmp_path / "none" / "log.jsonl"
+    assert_refused(lab(*tuning_films, "--out", out, "--log", nowhere), "--log", str(nowhere))
+    before = {file.name for file in trained.iterdir()}
+    assert_refused(lab(*tuning_films, "--out", trained, "--log", trained / "l"), "--log", "--out")
+    assert {file.name for file in trained.iterdir()} == before and not out.exists()
 
 
 # ---------------------------------------------------------------------------------------- probe

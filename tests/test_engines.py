@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import re
+import socket
+import threading
 import time
 from pathlib import Path
 
@@ -21,16 +24,36 @@ from labkit.experiments.order import OrderSetting
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory):
-    """A real Ray cluster on this machine, running on its own; yields its address."""
+    """A real Ray cluster on this machine, running on its own; yields its address.
+
+    Its two GPUs are Ray's word only: it hands out numbers, and nothing here computes on them.
+    """
     import ray
-    from ray.cluster_utils import Cluster
 
     with pytest.MonkeyPatch.context() as patch:  # its workers import the jobs by name
         patch.setenv("PYTHONPATH", str(Path(jobs.__file__).parent))
-        started = Cluster(initialize_head=True, head_node_args={"num_cpus": 2})
+        patch.setenv("RAY_raylet_start_wait_time_s", "180")  # a busy machine takes its time
+        patch.setenv("RAY_worker_register_timeout_seconds", "180")
+        patch.delenv("RAY_ADDRESS", raising=False)
+        started = started_cluster()
     yield started.address
     ray.shutdown()
     started.shutdown()
+
+
+def started_cluster(tries: int = 2):
+    from ray.cluster_utils import Cluster
+
+    for left in reversed(range(tries)):
+        cluster = Cluster()
+        try:
+            cluster.add_node(num_cpus=2, num_gpus=2)
+        except Exception:
+            cluster.shutdown()
+            if not left:
+                raise
+        else:
+            return cluster
 
 
 @pytest.fixture(params=["one process", "processes", "ray"])
@@ -91,6 +114,32 @@ def test_a_jobs_own_error_comes_through(engine):
         list(engine.results([Job("empty", jobs.fail), Job("empty too", jobs.fail)]))
 
 
+def test_the_error_of_a_worker_leaves_its_traceback_in_a_file(parallel, tmp_path):
+    file = tmp_path / "results" / "table.errors.txt"
+    for call, name, message in (
+        (jobs.blunder, "ZeroDivisionError", "a row without sentences"),
+        (jobs.blunder_strangely, "Unsendable", "a row without words"),
+        (jobs.fail, "LabError", "this row has no data; give it some"),
+    ):
+        work = [Job(f"row of {call.__name__}", call, errors=file), *two(tmp_path)]
+        with pytest.raises(LabError) as raised:
+            list(parallel.results(work))
+        line = str(raised.value)
+        assert f"row of {call.__name__}" in line and message in line and str(file) in line
+        last = file.read_text().split(f"row of {call.__name__}\n")[-1]
+        assert "Traceback (most recent call last)" in last and f"in {call.__name__}\n" in last
+        assert name in last.splitlines()[-2]
+    assert file.read_text().count("Traceback (most recent call last)") >= 3  # earlier ones are kept
+
+
+def test_an_error_that_nothing_can_be_written_of_is_still_seen(tmp_path):
+    (tmp_path / "taken").write_text("a file, not a folder")
+    jobs_of_it = [Job("row", jobs.blunder, errors=tmp_path / "taken" / "errors.txt")] * 2
+    with pytest.raises(ZeroDivisionError, match="a row without sentences") as raised:
+        list(LocalEngine(workers=2).results(jobs_of_it))
+    assert "in blunder\n" in "".join(raised.value.__notes__)
+
+
 def test_stopping_ends_the_workers(tmp_path):
     results = LocalEngine(workers=2).results(
         [Job(name, jobs.wait, (str(tmp_path), name)) for name in ("a", "b", "c")],
@@ -112,6 +161,29 @@ def test_progress_of_a_row_counts_as_part_of_the_table():
     assert told == [(0, 2), (0.5, 2), (1, 2), (1.5, 2)]
 
 
+def test_a_worker_process_tells_of_its_steps():
+    told = []
+    list(
+        LocalEngine(workers=2).results(
+            [Job(name, jobs.train, (4,)) for name in ("a", "b")],
+            lambda done, total, what, **values: told.append((done, what, values)),
+        )
+    )
+    for name in ("a", "b"):
+        losses = [values["loss"] for _, what, values in told if what.startswith(f"{name}: train")]
+        assert losses == [1, 1 / 2, 1 / 3, 1 / 4]
+    assert max(done for done, *_ in told) == 2
+
+
+def test_a_cluster_with_gpus_gives_one_to_each_job(cluster):
+    ((_, one),) = RayEngine(cluster).results([Job("row", jobs.gpus)])
+    assert len(one) == 1
+    ((_, none),) = RayEngine(cluster, gpus=0).results([Job("row", jobs.gpus)])
+    assert none == []
+    assert RayEngine().gpus_of_a_job({"CPU": 8.0}) == 0
+    assert RayEngine(gpus=0.5).gpus_of_a_job({"CPU": 8.0, "GPU": 4.0}) == 0.5
+
+
 def test_threads_are_put_back():
     before = torch.get_num_threads()
     with pinned(before + 1):
@@ -129,6 +201,33 @@ def test_an_address_without_a_cluster_is_refused():
     engine = RayEngine("127.0.0.1:1")
     with pytest.raises(LabError, match=r"127\.0\.0\.1:1"):
         list(engine.results([Job("row", jobs.fail)]))
+    with pytest.raises(LabError, match=r"at head \(.*host:port"):
+        list(RayEngine("head").results([Job("row", jobs.fail)]))
+
+
+def test_an_address_in_the_environment_without_a_cluster_is_refused(monkeypatch):
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        address = "127.0.0.1:{1}".format(*closed.getsockname())
+    monkeypatch.setenv("RAY_ADDRESS", address)
+    with pytest.raises(LabError, match=re.escape(address)):
+        list(RayEngine().results([Job("row", jobs.fail)]))
+
+
+def test_another_service_at_the_address_is_refused():
+    def greet(server):
+        connection, _ = server.accept()
+        with connection:
+            connection.recv(99)
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        answering = threading.Thread(target=greet, args=(server,))
+        answering.start()
+        address = "127.0.0.1:{1}".format(*server.getsockname())
+        with pytest.raises(LabError, match=f"{re.escape(address)}.*not Ray"):
+            list(RayEngine(address).results([Job("row", jobs.fail)]))
+        answering.join()
 
 
 def test_a_table_is_the_same_on_each_engine(tiny_folder, tmp_path, cluster):

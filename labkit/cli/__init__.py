@@ -1,8 +1,9 @@
 """The command line: `labkit VERB`, the same as `python -m labkit VERB`.
 
 Each verb parses its options, calls one function of the package and prints what it returns. With
-``--json`` standard output carries one JSON object and nothing else; progress goes to standard error
-where that is a terminal. A wrong input ends in one line, ``error: ...``, and exit code 2.
+``--json`` standard output carries one JSON object and nothing else; progress goes to standard
+error, a bar on a terminal, elsewhere a line now and then. A wrong input ends in one line,
+``error: ...``, and exit code 2.
 
 torch and transformers are imported inside the verbs, so that ``--help`` answers at once.
 """
@@ -14,7 +15,7 @@ from collections.abc import Sequence
 
 import typer
 
-from labkit.cli import course, prompts, results, transfer
+from labkit.cli import course, prompts, results, sort, transfer
 from labkit.cli.output import WRONG_INPUT, complain
 
 app = typer.Typer(
@@ -22,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for part in (course, prompts, results):
+for part in (course, prompts, sort, results):
     app.add_typer(part.app)  # without a name: its verbs are labkit's own
 app.add_typer(transfer.app, name="transfer")
 

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from labkit.cli.options import Json, command_line
-from labkit.cli.output import progress, show, verb
+from labkit.cli.output import show, verb
+from labkit.cli.progress import progress
 from labkit.core.errors import LabError
 
 app = typer.Typer()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from labkit.cli.folders import writing
-from labkit.cli.output import Update
+from labkit.cli.progress import Update
 from labkit.core.errors import LabError
 
 if TYPE_CHECKING:

@@ -50,6 +50,10 @@ BatchTokens = Annotated[
         "default: what suits the device",
     ),
 ]
+LogFile = Annotated[
+    Path | None,
+    typer.Option("--log", help="file.jsonl that every step is added to, as one object a line"),
+]
 Length = Annotated[int, typer.Option("--length", min=1, help="virtual tokens")]
 
 
@@ -110,7 +114,7 @@ def read_profile(name: str | None) -> str | None:
 
 
 def read_engine(
-    name: str, address: str | None, workers: int | None, threads: int | None, gpus: float
+    name: str, address: str | None, workers: int | None, threads: int | None, gpus: float | None
 ) -> Engine:
     from labkit.core.engines import LocalEngine, RayEngine
 

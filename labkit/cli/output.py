@@ -1,4 +1,4 @@
-"""What the verbs print: results on standard output, progress and errors on standard error."""
+"""What the verbs print: results on standard output, errors on standard error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import json
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from labkit.core.prompted_model import Evaluation
 
 WRONG_INPUT, INTERRUPTED = 2, 130
-
-Update = Callable[..., None]
-"""Called with (done, total, text): moves the progress bar."""
 
 AGAIN = "stopped; the same command with --resume keeps the finished rows and runs the others"
 
@@ -38,45 +35,20 @@ def verb(as_json: bool, interrupted: str = "stopped") -> Iterator[None]:
         raise typer.Exit(INTERRUPTED) from error
 
 
-@contextlib.contextmanager
-def progress(text: str) -> Iterator[Update]:
-    """A bar with the time left on stderr, if that is a terminal."""
-    from rich import progress
-    from rich.console import Console
-
-    bar = progress.Progress(
-        progress.TextColumn("{task.description}", markup=False),
-        progress.BarColumn(),
-        progress.MofNCompleteColumn(),
-        progress.TimeRemainingColumn(),
-        console=Console(stderr=True),
-        transient=True,
-        refresh_per_second=4,
-        disable=not sys.stderr.isatty(),
-    )
-    with bar:
-        task = bar.add_task(text, total=None)
-
-        def update(done: int, total: int | None, text: str | None = None) -> None:
-            bar.update(task, completed=done, total=total, description=text)
-
-        yield update
-
-
 def complain(text: object) -> None:
     print(" ".join(str(text).split()), file=sys.stderr)
 
 
 def show(result: Mapping[str, Any], lines: Sequence[str], as_json: bool) -> None:
-    print(json.dumps(_finite(result), ensure_ascii=False) if as_json else "\n".join(lines))
+    print(json.dumps(finite(result), ensure_ascii=False) if as_json else "\n".join(lines))
 
 
-def _finite(value: object) -> object:
+def finite(value: object) -> object:
     """The same without NaN and infinity, which JSON does not have."""
     if isinstance(value, Mapping):
-        return {key: _finite(inner) for key, inner in value.items()}
+        return {key: finite(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(inner) for inner in value]
+        return [finite(inner) for inner in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

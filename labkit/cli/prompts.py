@@ -1,22 +1,22 @@
-"""`labkit evaluate`, `tune`, `probe` and `sort`: one prompt, trained, scored and ordered."""
+"""`labkit evaluate`, `tune` and `probe`: one prompt, trained, scored, and scored in many orders."""
 
 from __future__ import annotations
 
 import contextlib
-import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from labkit.cli.folders import RUN_FOLDER, check_replaceable, check_writable, run_folder, writing
+from labkit.cli.folders import RUN_FOLDER, run_folder, writing
 from labkit.cli.incomplete import incomplete_lines, probe_incomplete, read_design
 from labkit.cli.options import (
     BackboneName,
     BatchTokens,
     Json,
     Length,
+    LogFile,
     TaskName,
     TemplateLine,
     Words,
@@ -26,7 +26,8 @@ from labkit.cli.options import (
     read_range,
     read_verbalizer,
 )
-from labkit.cli.output import Update, as_row, progress, score_lines, show, verb
+from labkit.cli.output import as_row, score_lines, show, verb
+from labkit.cli.progress import Update, progress
 from labkit.core.errors import LabError
 
 if TYPE_CHECKING:
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from labkit.core.prompted_model import PromptedModel
     from labkit.core.tasks import Task
     from labkit.shuffle_probe import Orders, Shuffle
-    from labkit.soft_prompt import PromptCard
 
 app = typer.Typer()
 
@@ -104,6 +104,7 @@ def tune(
     ] = None,
     resume: Annotated[bool, typer.Option(help="go on with an interrupted run")] = False,
     batch_tokens: BatchTokens = None,
+    log: LogFile = None,
     as_json: Json = False,
 ) -> None:
     """Train a soft prompt, score it on test, and save it in PEFT's format.
@@ -111,7 +112,7 @@ def tune(
     What is not given follows the recipe for the backbone's readout.
     """
     again = "stopped; the same command with --resume goes on from the last saved step"
-    with verb(as_json, again), held_to(batch_tokens), progress("preparing") as update:
+    with verb(as_json, again), held_to(batch_tokens), progress("preparing", log, out) as update:
         from labkit.core.loading import load_backbone
         from labkit.core.prompted_model import require_scorable
         from labkit.core.tasks import load_task
@@ -191,8 +192,8 @@ def _train(
         saved, card = load_prompt(out)
         return saved, dict(card.scores)
 
-    def on_step(done: int, loss: float, _validation: float | None) -> None:
-        update(done, settings["steps"], f"training, loss {loss:.3f}")
+    def on_step(done: int, loss: float, validation: float | None) -> None:
+        update(done, settings["steps"], "training", loss=loss, validation=validation)
 
     with run_folder(out, command, resume) as run:
         history = fit(
@@ -281,13 +282,14 @@ def probe(
     out: Annotated[Path | None, typer.Option(help="folder for the prediction matrix")] = None,
     resume: Annotated[bool, typer.Option(help="go on with a stopped probe in --out")] = False,
     batch_tokens: BatchTokens = None,
+    log: LogFile = None,
     as_json: Json = False,
 ) -> None:
     """Score a prompt in many orders of its virtual tokens."""
     again = "stopped"
     if out is not None:
         again += "; the same command with --resume keeps the orders that were scored"
-    with verb(as_json, again), held_to(batch_tokens), progress("probing") as update:
+    with verb(as_json, again), held_to(batch_tokens), progress("probing", log) as update:
         from labkit import shuffle_probe
         from labkit.core import prompted_model
         from labkit.core.loading import load_backbone
@@ -376,91 +378,3 @@ def _probe_lines(told: Mapping[str, Any], shuffle: Shuffle, orders: str | None) 
             f"{beyond['better']} better; {told['flip_rate']:.1%} of the predictions flip"
         )
     return lines
-
-
-@app.command()
-def sort(
-    prompt: Annotated[Path, typer.Option(help="folder of a saved soft prompt")],
-    out: Annotated[Path, typer.Option(help="folder for the sorted prompt")],
-    method: Annotated[
-        str, typer.Option(help="swap, lstm, lstm-printed, lstm-taught, random or sinkhorn")
-    ] = "swap",
-    positions: Annotated[
-        bool, typer.Option("--positions", help="position enhancement for the lstm sorter")
-    ] = False,
-    budget: Annotated[
-        int | None, typer.Option(min=1, help="sentences through the model; default: 57,600")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    backbone: Annotated[str | None, typer.Option(help="default: the prompt's own")] = None,
-    task: Annotated[str | None, typer.Option(help="default: what it was trained on")] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="report on a sample of that many")
-    ] = None,
-    as_json: Json = False,
-) -> None:
-    """Look for a better order of a prompt's virtual tokens: chosen on train, reported on test."""
-    with verb(as_json), progress("sorting") as update:
-        from labkit import lstm_sorter
-        from labkit.core.loading import load_backbone
-        from labkit.core.tasks import load_task
-        from labkit.soft_prompt import SoftPrompt, load_for, load_prompt, save_prompt
-
-        _, card = load_prompt(prompt)
-        if out.resolve() == prompt.resolve():
-            raise LabError(f"--out {out} is the prompt to be sorted; choose another folder")
-        check_replaceable(out)
-        check_writable(out)
-        task = task or (card and _trained_on(card))
-        if not (backbone or card) or not task:
-            raise LabError(
-                f"{prompt} does not say its backbone and task; name them with --backbone and --task"
-            )
-        data = load_task(task)
-        frozen = load_backbone(backbone) if backbone else card.load_backbone()
-        backbone = backbone or frozen.name
-        module, card = load_for(frozen, prompt)
-        model = model_for(frozen, data, None, None, soft=True, card=card)
-        settings = {
-            "method": method,
-            "budget": lstm_sorter.BUDGET if budget is None else budget,
-            "seed": seed,
-            "positions": positions,
-            "limit": limit,
-        }
-        result = lstm_sorter.search(model, module, data, **settings, on_progress=update)
-        scores = {
-            "before": result.before.value,
-            "after": result.after.value,
-            "order": list(result.order),
-            "is_permutation": result.is_permutation,
-            "forward_passes": result.forward_passes,
-            "seconds": round(result.seconds, 2),
-            "loss_before": result.found.loss_before,
-            "loss": result.found.loss,
-        }
-        what = {"prompt": prompt, "backbone": backbone, "task": task, **settings}
-        flags = " --positions" if what.pop("positions") else ""
-        command = command_line("sort", {**what, "out": out}) + flags
-        ordered = SoftPrompt(module().detach()[scores["order"]])
-        with writing(out):
-            warnings = save_prompt(out, ordered, model, command=command, seed=seed, scores=scores)
-    lines = [
-        frozen.describe(),
-        f"before {result.before}",
-        f"after  {result.after}",
-        f"loss on training sentences {scores['loss_before']:.3f} → {scores['loss']:.3f}, "
-        f"{scores['forward_passes']:,} forward passes, {scores['seconds']:.0f} s",
-        f"order {' '.join(map(str, scores['order']))}",
-        *([] if result.is_permutation else ["not a permutation: virtual tokens repeat"]),
-        *warnings,
-        f"saved in {out}",
-    ]
-    about = {"metric": result.after.metric, "ci95": list(result.after.ci95), "n": result.after.n}
-    show({**scores, **about, "method": method, "out": str(out), "command": command}, lines, as_json)
-
-
-def _trained_on(card: PromptCard) -> str | None:
-    """The task in the command that made the prompt."""
-    words = shlex.split(card.command)
-    return words[words.index("--task") + 1] if "--task" in words[:-1] else None

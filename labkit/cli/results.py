@@ -14,12 +14,14 @@ from labkit.cli.options import (
     BatchTokens,
     Json,
     Length,
+    LogFile,
     held_to,
     read_engine,
     read_profile,
     read_seeds,
 )
-from labkit.cli.output import AGAIN, complain, progress, show, table_lines, verb
+from labkit.cli.output import AGAIN, complain, show, table_lines, verb
+from labkit.cli.progress import progress
 from labkit.core.errors import LabError
 
 app = typer.Typer()
@@ -51,7 +53,9 @@ def run(
         bool, typer.Option(help="keep the finished rows that still fit, run the others")
     ] = False,
     engine: Annotated[str, typer.Option(help="local, or ray for a cluster")] = "local",
-    address: Annotated[str | None, typer.Option(help="of a running Ray cluster")] = None,
+    address: Annotated[
+        str | None, typer.Option(help="of a running Ray cluster; default: RAY_ADDRESS")
+    ] = None,
     workers: Annotated[
         int | None,
         typer.Option(min=1, help="rows at once; default: what this machine has room for"),
@@ -59,12 +63,16 @@ def run(
     threads: Annotated[
         int | None, typer.Option(min=1, help="threads of a row; default: the cores shared out")
     ] = None,
-    gpus: Annotated[float, typer.Option(min=0, help="GPUs of a row on the cluster")] = 0.0,
+    gpus: Annotated[
+        float | None,
+        typer.Option(min=0, help="GPUs of a row on the cluster; default: one where there are any"),
+    ] = None,
     batch_tokens: BatchTokens = None,
+    log: LogFile = None,
     as_json: Json = False,
 ) -> None:
     """Run a named experiment: a table of the paper, row by row."""
-    with verb(as_json, AGAIN), held_to(batch_tokens), progress(name) as update:
+    with verb(as_json, AGAIN), held_to(batch_tokens), progress(name, log) as update:
         if seeds is not None and prompts is not None:
             raise LabError("--seeds and --prompts both say which prompts; give one of them")
         chosen = {} if seeds is None else {"seeds": read_seeds(seeds)}

@@ -17,7 +17,8 @@ from labkit.cli.options import (
     model_for,
     read_seeds,
 )
-from labkit.cli.output import AGAIN, as_row, complain, progress, score_lines, show, verb
+from labkit.cli.output import AGAIN, as_row, complain, score_lines, show, verb
+from labkit.cli.progress import progress
 from labkit.core.errors import LabError
 
 app = typer.Typer(help="Prompts compared, and used on other tasks.")

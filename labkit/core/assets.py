@@ -185,6 +185,11 @@ def profile() -> str:
     return name
 
 
+def ray_address() -> str | None:
+    """``RAY_ADDRESS``: the Ray cluster of ``labkit run --engine ray``."""
+    return os.environ.get("RAY_ADDRESS") or None
+
+
 def is_ready(asset: Asset) -> bool:
     return (asset.folder / MANIFEST).is_file()
 

@@ -11,6 +11,7 @@ the same job then gives the same bits on any of them.
   result folder under the same path.
 
 A worker that dies (out of memory, machine lost) takes only its own job with it, which is run again.
+The error of a job in another process leaves its traceback there in a file that the job names.
 """
 
 from __future__ import annotations
@@ -18,17 +19,20 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import socket
+import pickle
+import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from multiprocessing.connection import Connection, wait
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
 
 import psutil
 import torch
 
-from labkit.core import budget
+from labkit.core import budget, cluster
 from labkit.core.errors import LabError
 
 MEMORY_PER_JOB = 4 * 2**30
@@ -37,23 +41,30 @@ MEMORY_PER_JOB = 4 * 2**30
 RETRIES = 2
 """How often a job is started again after its worker died."""
 
-Tell = Callable[[float, int, str], None]
-"""Called with (part done, parts in all, what is running)."""
+HEARTBEAT = 10.0
+"""Seconds after which a cluster that has finished nothing is told of again."""
+
+Tell = Callable[..., None]
+"""Called with (part done, parts in all, what is running); a training step adds ``loss=``."""
 
 
-def silent(done: float, total: int, what: str) -> None:
+def silent(done: float, total: int, what: str, **values: float) -> None:
     """Tells nobody."""
 
 
 @dataclass(frozen=True)
 class Job:
-    """One piece of work: ``call(*arguments, tell)``, importable by another process."""
+    """One piece of work: ``call(*arguments, tell)``, importable by another process.
+
+    ``errors`` is the file that an error of its worker process is added to, with its traceback.
+    """
 
     name: str
     call: Callable[..., object]
     arguments: tuple = ()
     # the process that runs it keeps to the budget of the one that asked for it
     batch_tokens: int | None = field(default_factory=budget.chosen_tokens)
+    errors: Path | None = None
 
     def run(self, tell: Tell = silent) -> object:
         with budget.batch_tokens(self.batch_tokens):
@@ -68,10 +79,11 @@ class Engine(Protocol):
 
         Args:
             tell: called with (jobs done, jobs in all, what is running); jobs done may be a
-                fraction.
+                fraction. A cluster tells of whole jobs only.
 
         Raises:
-            LabError: that of a job, or for a job whose worker died each time.
+            LabError: that of a job, or for a job whose worker died each time, or that failed in
+                another process and says in which file its traceback is.
         """
         ...
 
@@ -107,32 +119,43 @@ class RayEngine:
     """Jobs on a Ray cluster.
 
     Args:
-        address: of a running cluster; None: one on this machine, for as long as the jobs run.
-        threads: CPU cores and threads of each job; gpus: GPUs of each job, parts allowed.
+        address: of a running cluster; None: that of ``RAY_ADDRESS``, else a cluster on this
+            machine, for as long as the jobs run.
+        threads: CPU cores and threads of each job.
+        gpus: GPUs of each job, parts allowed; None: one where the cluster has any.
 
     Raises:
         LabError: if Ray is not installed, or the cluster does not answer.
     """
 
-    def __init__(self, address: str | None = None, threads: int = 1, gpus: float = 0.0) -> None:
+    def __init__(
+        self, address: str | None = None, threads: int = 1, gpus: float | None = None
+    ) -> None:
         self.address, self.threads, self.gpus = address, threads, gpus
 
     def results(self, jobs: Sequence[Job], tell: Tell = silent) -> Iterator[tuple[int, object]]:
-        ray = _ray()
-        with _connected(ray, self.address):
-            remote = ray.remote(num_cpus=self.threads, num_gpus=self.gpus, max_retries=RETRIES)
-            start = remote(_run_pinned).remote
+        ray = cluster.installed()
+        with cluster.connected(ray, self.address):
+            gpus = self.gpus_of_a_job(ray.cluster_resources())
+            remote = ray.remote(num_cpus=self.threads, num_gpus=gpus, max_retries=RETRIES)
+            start = remote(_attempt).remote
             waiting = {start(job, self.threads): index for index, job in enumerate(jobs)}
             while waiting:
                 tell(len(jobs) - len(waiting), len(jobs), f"{len(waiting)} rows on the cluster")
-                (ready, *_), _ = ray.wait(list(waiting))
-                index = waiting.pop(ready)
-                try:
-                    yield index, ray.get(ready)
-                except ray.exceptions.RayTaskError as error:
-                    raise error.cause from None
-                except ray.exceptions.RayError as error:
-                    raise _lost(jobs[index].name, str(error).splitlines()[0]) from error
+                ready, _ = ray.wait(list(waiting), timeout=HEARTBEAT)
+                for one in ready:
+                    index = waiting.pop(one)
+                    try:
+                        outcome = ray.get(one)
+                    except ray.exceptions.RayError as error:
+                        raise _lost(jobs[index].name, str(error).splitlines()[0]) from error
+                    yield index, _result(jobs[index], outcome)
+
+    def gpus_of_a_job(self, resources: Mapping[str, float]) -> float:
+        """GPUs that each job asks for, on a cluster of these resources."""
+        if self.gpus is not None:
+            return self.gpus
+        return 1.0 if resources.get("GPU", 0) >= 1 else 0.0
 
 
 def room() -> int:
@@ -154,16 +177,59 @@ def pinned(threads: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _run_pinned(job: Job, threads: int) -> object:
-    with pinned(threads):
-        return job.run()
+class _Failure(NamedTuple):
+    """What is sent of an error to the process that asked for the job."""
+
+    error: Exception | None
+    """None, where it can't be sent."""
+    summary: str
+    traceback: str
+
+
+def _attempt(job: Job, threads: int, tell: Tell = silent) -> object:
+    """The result of a job in another process, or its failure."""
+    try:
+        with pinned(threads):
+            return job.run(tell)
+    except Exception as error:
+        summary = " ".join(traceback.format_exception_only(error)[-1].split())
+        failure = _Failure(error, summary, traceback.format_exc())
+    try:
+        pickle.loads(pickle.dumps(failure.error))  # an exception may go to bits and not come back
+    except Exception:
+        return failure._replace(error=None)
+    return failure
+
+
+def _result(job: Job, outcome: object) -> object:
+    """The result that came from another process; its error is raised, with its traceback kept."""
+    if not isinstance(outcome, _Failure):
+        return outcome
+    kept = "" if job.errors is None else _keep(job.errors, job.name, outcome.traceback)
+    if isinstance(outcome.error, LabError):
+        raise LabError(f"{job.name}: {outcome.error}{kept}") from None
+    if outcome.error is not None and not kept:
+        outcome.error.add_note(outcome.traceback)
+        raise outcome.error
+    raise LabError(f"{job.name} failed: {outcome.summary}{kept or outcome.traceback}") from None
+
+
+def _keep(file: Path, name: str, text: str) -> str:
+    """Add a traceback to a file; says where it is, nothing where the file can't be written."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("a", encoding="utf-8") as errors:
+            errors.write(f"{datetime.now():%Y-%m-%d %H:%M:%S} {name}\n{text}\n")
+    except OSError:
+        return ""
+    return f" (traceback in {file})"
 
 
 def _part_of(tell: Tell, index: int, total: int, name: str) -> Tell:
     """A job's own progress as a fraction of all."""
 
-    def told(done: float, parts: int, what: str) -> None:
-        tell(index + done / max(parts, 1), total, f"{name}: {what}")
+    def told(done: float, parts: int, what: str, **values: float) -> None:
+        tell(index + done / max(parts, 1), total, f"{name}: {what}", **values)
 
     return told
 
@@ -177,6 +243,7 @@ class _Worker:
     process: multiprocessing.process.BaseProcess
     receiver: Connection
     slot: int
+    part: float = 0.0
 
 
 def _in_processes(
@@ -191,23 +258,27 @@ def _in_processes(
             while waiting and free:
                 worker = _start(jobs, waiting.popleft(), threads, free.pop())
                 running[worker.receiver] = worker
-            names = ", ".join(jobs[worker.index].name for worker in running.values())
-            tell(done, len(jobs), names)
+                names = ", ".join(jobs[worker.index].name for worker in running.values())
+                tell(done + _parts(running), len(jobs), names)
             for receiver in wait(list(running)):
-                worker = running.pop(receiver)
+                worker = running[receiver]
+                name = jobs[worker.index].name
+                message = _message(worker)
+                if isinstance(message, _Told):
+                    worker.part = message.done / max(message.parts, 1)
+                    what = f"{name}: {message.what}"
+                    tell(done + _parts(running), len(jobs), what, **message.values)
+                    continue
+                _end(running.pop(receiver))
                 free.append(worker.slot)
-                outcome = _outcome(worker)
-                if outcome is None:  # the process is gone without a word
+                if message is None:  # the process is gone without a word
                     failures[worker.index] += 1
                     if failures[worker.index] > RETRIES:
-                        raise _lost(jobs[worker.index].name, f"exit {worker.process.exitcode}")
+                        raise _lost(name, f"exit {worker.process.exitcode}")
                     waiting.append(worker.index)
                     continue
-                kind, value = outcome
-                if kind == "error":
-                    raise value
                 done += 1
-                yield worker.index, value
+                yield worker.index, _result(jobs[worker.index], message.outcome)
     finally:
         for worker in running.values():
             worker.process.terminate()
@@ -228,24 +299,48 @@ def _work(job: Job, threads: int, slot: int, sender: Connection) -> None:
     """What a worker process does."""
     if torch.cuda.is_available():
         torch.cuda.set_device(slot % torch.cuda.device_count())
+
+    def tell(done: float, parts: int, what: str, **values: float) -> None:
+        sender.send(_Told(done, parts, what, values))
+
     try:
-        outcome = ("result", _run_pinned(job, threads))
+        sender.send(_Ended(_attempt(job, threads, tell)))
     except KeyboardInterrupt:  # Ctrl-C reaches all processes; the first one speaks
         return
-    except Exception as error:
-        outcome = ("error", error)
-    sender.send(outcome)
     sender.close()
 
 
-def _outcome(worker: _Worker) -> tuple[str, Any] | None:
+class _Told(NamedTuple):
+    """A worker's word on the way."""
+
+    done: float
+    parts: int
+    what: str
+    values: dict[str, float]
+
+
+class _Ended(NamedTuple):
+    """A worker's last word."""
+
+    outcome: object
+
+
+def _parts(running: Mapping[Any, _Worker]) -> float:
+    """What the running jobs have done, in jobs."""
+    return sum(worker.part for worker in running.values())
+
+
+def _message(worker: _Worker) -> _Told | _Ended | None:
+    """What a worker says next; None if it died, perhaps in the middle of a word."""
     try:
         return worker.receiver.recv()
-    except EOFError:
+    except (EOFError, OSError):
         return None
-    finally:
-        worker.receiver.close()
-        worker.process.join()
+
+
+def _end(worker: _Worker) -> None:
+    worker.receiver.close()
+    worker.process.join()
 
 
 def _lost(name: str, why: str) -> LabError:
@@ -253,42 +348,3 @@ def _lost(name: str, why: str) -> LabError:
         f"the worker of {name!r} died {RETRIES + 1} times ({why}), perhaps for lack of memory; run "
         "fewer rows at once with --workers (finished rows are kept, --resume goes on)"
     )
-
-
-# ---- Ray ----
-
-
-def _ray():
-    try:
-        import ray
-    except ImportError as error:
-        raise LabError(
-            'Ray is not installed; run pip install -c requirements.lock -e ".[cluster]" in the '
-            "checkout, or use --engine local"
-        ) from error
-    return ray
-
-
-def _reach(address: str | None) -> None:
-    """Raise OSError where nothing listens: Ray itself would try again for many minutes."""
-    host, _, port = (address or "").rpartition("://")[2].rpartition(":")
-    if host and port.isdecimal():
-        socket.create_connection((host, int(port)), timeout=10).close()
-
-
-@contextlib.contextmanager
-def _connected(ray, address: str | None) -> Iterator[None]:
-    try:
-        _reach(address)
-        ray.init(
-            address=address, log_to_driver=False, include_dashboard=False, logging_level="ERROR"
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        where, why = address or "this machine", str(error).splitlines()[0]
-        raise LabError(
-            f"no Ray cluster answers at {where} ({why}); give the address that `ray start` printed"
-        ) from error
-    try:
-        yield
-    finally:
-        ray.shutdown()

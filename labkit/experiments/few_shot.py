@@ -71,7 +71,7 @@ def few_shot_row(setting: FewShotSetting, task: Task, seed: int, place: Place) -
         few,
         setting.recipe,
         seed=seed,
-        on_step=lambda step, *_: place.tell(step, setting.recipe.steps, f"training {step}"),
+        on_step=place.on_step(setting.recipe.steps),
     )
     result = evaluate(model, prompt, task, limit=place.limit or TEST_EXAMPLES)
     return {

@@ -82,7 +82,7 @@ def _fine_tuned(setting: GlueSetting, task: Task, seed: int, limit: int, place: 
         limit=order.training_examples(setting, task),
         checkpoint=checkpoint,
         resume=True,
-        on_step=lambda step, loss, _: place.tell(step, recipe.steps, f"training {step}"),
+        on_step=place.on_step(recipe.steps),
     )
     shutil.rmtree(checkpoint, ignore_errors=True)
     found = scores_of(evaluate(model, None, task, "test", limit=limit))

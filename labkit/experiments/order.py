@@ -134,7 +134,7 @@ def trained_prompt(
             limit=limit,
             checkpoint=checkpoint,
             resume=True,
-            on_step=lambda step, *_: place.tell(step, 2 * recipe.steps, f"training {step}"),
+            on_step=place.on_step(2 * recipe.steps),
         )
         return {"trained_steps": history.steps, "best_step": history.best_step}
 

@@ -134,7 +134,7 @@ def peft_row(setting: PeftSetting, task: Task, seed: int, place: Place) -> dict:
         task,
         recipe,
         seed=seed,
-        on_step=lambda step, *_: place.tell(step, recipe.steps, f"training {step}"),
+        on_step=place.on_step(recipe.steps),
     )
     result = evaluate(model, None, task, limit=place.limit or setting.test_examples)
     return {

@@ -83,7 +83,9 @@ def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> d
         seed=seed,
         positions=setting.enhanced,
         limit=place.limit,
-        on_progress=lambda spent, budget: place.tell(spent, budget, f"{spent:,} forward passes"),
+        on_progress=lambda spent, budget, **best: place.tell(
+            spent, budget, f"{spent:,} forward passes", **best
+        ),
     )
     best = result.found
     return {

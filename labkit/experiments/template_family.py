@@ -111,7 +111,7 @@ def family_row(setting: FamilySetting, task: Task, seed: int, place: Place) -> d
         seed=seed,
         checkpoint=checkpoint,
         resume=True,
-        on_step=lambda step, *_: place.tell(step, setting.recipe.steps, f"training {step}"),
+        on_step=place.on_step(setting.recipe.steps),
     )
     result = evaluate(model, prompt, task, limit=limit)
     shutil.rmtree(checkpoint, ignore_errors=True)

@@ -133,7 +133,7 @@ def fit_apart(
         task.with_splits(train=examples),
         recipe,
         seed=seed,
-        on_step=lambda step, _loss, _value: place.tell(step, 2 * recipe.steps, f"step {step}"),
+        on_step=place.on_step(2 * recipe.steps, "step"),
     )
     return {
         "train_n": len(examples),

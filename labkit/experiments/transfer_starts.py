@@ -141,7 +141,7 @@ def _training(
         seed=seed,
         limit=TRAINING_EXAMPLES,
         validation_limit=VALIDATION,
-        on_step=lambda step, _loss, _value: place.tell(step, recipe.steps, f"{about}, step {step}"),
+        on_step=place.on_step(recipe.steps, f"{about}, step"),
     )
     return {
         "sources": sources,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from labkit.core.engines import Tell, silent
 from labkit.core.tasks import Task
+from labkit.core.tuning import OnStep
 from labkit.experiments.base.recipe import Recipe
 from labkit.experiments.base.verdicts import Claim
 
@@ -38,8 +39,8 @@ class Place:
     """Where a row belongs: ``out`` holds all results, ``folder`` what belongs to this one.
 
     ``command`` makes the whole table again; ``limit`` is a number of test examples, None the
-    experiment's own; ``tell`` takes (part done, parts in all, what is running) of the row;
-    ``origin`` is a digest of the model and the data.
+    experiment's own; ``tell`` takes (part done, parts in all, what is running) of the row and
+    perhaps a ``loss``; ``origin`` is a digest of the model and the data.
     """
 
     out: Path
@@ -48,6 +49,10 @@ class Place:
     limit: int | None = None
     tell: Tell = silent
     origin: str = ""
+
+    def on_step(self, parts: int, what: str = "training") -> OnStep:
+        """Tells of each training step, as one of that many parts of the row."""
+        return lambda step, loss, _: self.tell(step, parts, f"{what} {step}", loss=loss)
 
 
 RunRow = Callable[[Setting, Task, int, Place], dict]

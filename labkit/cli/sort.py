@@ -1,0 +1,109 @@
+"""`labkit sort`: a better order of a prompt's virtual tokens."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from labkit.cli.folders import check_replaceable, check_writable, writing
+from labkit.cli.options import Json, LogFile, command_line, model_for
+from labkit.cli.output import show, verb
+from labkit.cli.progress import progress
+from labkit.core.errors import LabError
+
+if TYPE_CHECKING:
+    from labkit.soft_prompt import PromptCard
+
+app = typer.Typer()
+
+
+@app.command()
+def sort(
+    prompt: Annotated[Path, typer.Option(help="folder of a saved soft prompt")],
+    out: Annotated[Path, typer.Option(help="folder for the sorted prompt")],
+    method: Annotated[
+        str, typer.Option(help="swap, lstm, lstm-printed, lstm-taught, random or sinkhorn")
+    ] = "swap",
+    positions: Annotated[
+        bool, typer.Option("--positions", help="position enhancement for the lstm sorter")
+    ] = False,
+    budget: Annotated[
+        int | None, typer.Option(min=1, help="sentences through the model; default: 57,600")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    backbone: Annotated[str | None, typer.Option(help="default: the prompt's own")] = None,
+    task: Annotated[str | None, typer.Option(help="default: what it was trained on")] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="report on a sample of that many")
+    ] = None,
+    log: LogFile = None,
+    as_json: Json = False,
+) -> None:
+    """Look for a better order of a prompt's virtual tokens: chosen on train, reported on test."""
+    with verb(as_json), progress("sorting", log, out) as update:
+        from labkit import lstm_sorter
+        from labkit.core.loading import load_backbone
+        from labkit.core.tasks import load_task
+        from labkit.soft_prompt import SoftPrompt, load_for, load_prompt, save_prompt
+
+        _, card = load_prompt(prompt)
+        if out.resolve() == prompt.resolve():
+            raise LabError(f"--out {out} is the prompt to be sorted; choose another folder")
+        check_replaceable(out)
+        check_writable(out)
+        task = task or (card and _trained_on(card))
+        if not (backbone or card) or not task:
+            raise LabError(
+                f"{prompt} does not say its backbone and task; name them with --backbone and --task"
+            )
+        data = load_task(task)
+        frozen = load_backbone(backbone) if backbone else card.load_backbone()
+        backbone = backbone or frozen.name
+        module, card = load_for(frozen, prompt)
+        model = model_for(frozen, data, None, None, soft=True, card=card)
+        settings = {
+            "method": method,
+            "budget": lstm_sorter.BUDGET if budget is None else budget,
+            "seed": seed,
+            "positions": positions,
+            "limit": limit,
+        }
+        result = lstm_sorter.search(model, module, data, **settings, on_progress=update)
+        scores = {
+            "before": result.before.value,
+            "after": result.after.value,
+            "order": list(result.order),
+            "is_permutation": result.is_permutation,
+            "forward_passes": result.forward_passes,
+            "seconds": round(result.seconds, 2),
+            "loss_before": result.found.loss_before,
+            "loss": result.found.loss,
+        }
+        what = {"prompt": prompt, "backbone": backbone, "task": task, **settings}
+        flags = " --positions" if what.pop("positions") else ""
+        command = command_line("sort", {**what, "out": out}) + flags
+        ordered = SoftPrompt(module().detach()[scores["order"]])
+        with writing(out):
+            warnings = save_prompt(out, ordered, model, command=command, seed=seed, scores=scores)
+    lines = [
+        frozen.describe(),
+        f"before {result.before}",
+        f"after  {result.after}",
+        f"loss on training sentences {scores['loss_before']:.3f} → {scores['loss']:.3f}, "
+        f"{scores['forward_passes']:,} forward passes, {scores['seconds']:.0f} s",
+        f"order {' '.join(map(str, scores['order']))}",
+        *([] if result.is_permutation else ["not a permutation: virtual tokens repeat"]),
+        *warnings,
+        f"saved in {out}",
+    ]
+    about = {"metric": result.after.metric, "ci95": list(result.after.ci95), "n": result.after.n}
+    show({**scores, **about, "method": method, "out": str(out), "command": command}, lines, as_json)
+
+
+def _trained_on(card: PromptCard) -> str | None:
+    """The task in the command that made the prompt."""
+    words = shlex.split(card.command)
+    return words[words.index("--task") + 1] if "--task" in words[:-1] else None
