@@ -7,10 +7,13 @@ import math
 import numpy as np
 import pytest
 
+from drawn import texts
+from labkit.audit.recompute import recompute
 from labkit.core.statistics import Difference
 from labkit.course.figures import (
     glue,
 )
+from labkit.course.figures.glue import recomputed_table
 
 
 def test_gains_stand_beside_the_papers_and_a_missing_interval_is_left_out():
@@ -46,3 +49,14 @@ def test_readings_are_drawn_against_ratings():
     np.testing.assert_allclose(points.get_xdata(), [2.0, 3.0])
     np.testing.assert_allclose(points.get_ydata(), [0.0, 1.0])
     assert fig.axes[1].get_title() == "after"
+
+
+def test_a_recomputed_table_shows_every_cell_and_marks_those_that_cannot_be():
+    rows = recompute(8, {"rte": 277})
+    title, *words = texts(recomputed_table(rows, "Table 8"))
+    impossible = sum(row["rte"].right is not None for row in rows)
+    assert title == (
+        f"Table 8: 2 of 4 sums and means come out, {4 - impossible} of 4 scores are some k of n"
+    )
+    assert {"rte", "mean", "84.6", "→ 83.2", "Ours+positions"} <= set(words)
+    assert sum(word.startswith("→ ") and len(word) < 8 for word in words) == impossible + 2

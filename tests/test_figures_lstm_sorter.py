@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from xml.etree import ElementTree
+
+import pytest
+
+from drawn import SVG, texts
 from labkit.course.figures import (
     lstm_sorter,
 )
+from labkit.course.figures.lstm_sorter import exchange_map
+from labkit.course.figures.style import BLUE
+from labkit.lstm_sorter import PairChanges
 
 
 def test_curves_start_at_step_one_and_height_zero():
@@ -23,3 +31,27 @@ def test_search_curves_hold_the_best_loss_to_the_end_of_the_budget():
         (100, 0.7),
     ]
     assert runs[0].get_color() == runs[1].get_color() != runs[2].get_color()
+
+
+CHANGES = PairChanges([(0, 1), (0, 2), (1, 2)], [-0.1, 0.2, 0.05], [-0.2, 0.1, 0.3])
+
+
+def circles(picture) -> list[dict]:
+    return [c.attrib for c in ElementTree.fromstring(picture.svg).iter(f"{SVG}circle")]
+
+
+def test_every_exchange_is_a_dot_in_proportion_and_the_chosen_one_has_a_ring():
+    picture = exchange_map(CHANGES, 0, 2)
+    assert texts(picture)[0] == "Tokens 0 and 2 exchanged: +0.200 nats predicted, +0.100 measured"
+    pale, *blue, ring = circles(picture)
+    assert pale["fill"] != BLUE and [dot["fill"] for dot in blue] == [BLUE, BLUE]
+    assert (ring["cx"], ring["cy"]) == (blue[1]["cx"], blue[1]["cy"]) and ring["fill"] == "none"
+    x, y = ([float(dot[axis]) for dot in (*blue, pale)] for axis in ("cx", "cy"))
+    assert (x[1] - x[0]) / (x[2] - x[0]) == pytest.approx(0.3 / 0.15, abs=0.01)
+    assert (y[1] - y[0]) / (y[2] - y[0]) == pytest.approx(0.3 / 0.5, abs=0.01)
+
+
+def test_the_same_token_twice_tells_how_many_of_its_exchanges_help():
+    picture = exchange_map(CHANGES, 0, 0)
+    assert texts(picture)[0] == "1 of 2 exchanges of token 0 lower the loss"
+    assert len(circles(picture)) == 3

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from labkit.core.errors import LabError
 from labkit.course.figures import prompt_transfer, shared
 from labkit.prompt_transfer import TransferTable
 
@@ -107,3 +109,29 @@ def test_few_shot_curves_show_every_draw_and_their_mean():
     np.testing.assert_allclose(means["prompt"], [0.6, 0.85])
     dots = [y for line in ax.lines if line.get_marker() == "o" for y in line.get_ydata()]
     assert sorted(dots) == [0.5, 0.6, 0.7, 0.7, 0.8, 0.9]
+
+
+def test_colours_are_measured_from_the_control_that_was_chosen():
+    table = small_table()
+    assert prompt_transfer.controls_of(table) == ["untrained prompt", "majority class"]
+    for control, level in (("untrained prompt", 0.55), ("majority class", 0.5)):
+        ax = prompt_transfer.transfer_map(table, control, "Title").axes[0]
+        colours = np.asarray(ax.collections[0].get_array()).reshape(4, 3)
+        order = [0, 2, 1]  # kinds stand together
+        expected = 100 * (table.values[0][np.ix_(order, order)] - level)
+        np.testing.assert_allclose(colours, np.vstack([np.zeros(3), expected]))
+        assert ax.get_yticklabels()[0].get_text() == control
+    with pytest.raises(LabError, match="no control 'random'; choose one of untrained prompt"):
+        prompt_transfer.transfer_map(table, "random", "Title")
+
+
+def test_one_task_that_finds_its_majority_class_does_not_pale_the_others():
+    values = np.full((1, 6, 6), 0.6)
+    values[0, 5, 5] = 0.95
+    names = ("cr", "sst2", "mpqa", "rte", "qnli", "mrpc")
+    controls = {"untrained prompt": np.full((1, 6), 0.5)}
+    blank = np.zeros((6, 6), dtype=bool)
+    table = TransferTable(names, names, values, controls, blank, np.full(6, 0.5), (0,))
+    ax = prompt_transfer.transfer_map(table, "untrained prompt", "Title").axes[0]
+    low, high = ax.collections[0].get_clim()
+    np.testing.assert_allclose([low, high], [-10, 10])

@@ -121,3 +121,20 @@ def test_review_figure_quotes_the_beginning_of_a_long_review(text):
     assert text[:4] in title
     assert "…" in title
     assert title.count("\n") <= 1
+
+
+def test_panels_may_have_a_scale_each_and_a_missing_value_stays_empty():
+    panels = {"signed": [[-1.0, 0.5]], "positive": [[0.2, 0.6]]}
+    fig = shared.heatmaps(panels, "t", xlabel="x", ylabel="y", value="v", one_scale=False)
+    assert [ax.collections[0].get_clim() for ax in fig.axes[:2]] == [(-1.0, 1.0), (0.2, 0.6)]
+    fig = shared.heatmaps({"m": [[np.nan, 0.5]]}, "t", xlabel="x", ylabel="y", value="v")
+    mesh = fig.axes[0].collections[0]
+    assert mesh.get_clim() == (0.0, 0.5)
+    assert np.ma.is_masked(np.ma.asarray(mesh.get_array()).ravel()[0])
+
+
+def test_the_line_through_validation_scores_stands_where_they_were_measured():
+    curves = {"a": RUN, "b": RUN}
+    right = shared.loss_curves(curves, "t", validation_size=50).axes[1]
+    joined = [line.get_xdata().tolist() for line in right.lines if line.get_linestyle() == "-"]
+    assert joined == [[50, 100], [50, 100]]

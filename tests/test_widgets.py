@@ -22,6 +22,7 @@ from labkit.course.figures.style import CourseFigure
 from labkit.course.interact import widgets
 from labkit.course.interact.widgets import LiveCurve, strip_widgets
 from labkit.experiments.base.rows import as_digits
+from labkit.lstm_sorter import PairChanges
 from labkit.soft_prompt import Neighbours
 
 ROOT = Path(__file__).parents[1]
@@ -249,6 +250,41 @@ def test_the_attention_lists_go_through_layers_and_heads(notebook):
     layer.value = None
     assert notebook[-1] == attention_map(looks, head=1)
     assert (len(layer.options), len(head.options), len(notebook)) == (4, 3, 6)
+
+
+def test_tags_that_are_dragged_redraw_and_a_token_taken_away_is_asked_back(notebook):
+    orders = {"in order": [0, 1, 2], "reversed": [2, 1, 0]}
+    widgets.token_sorter(lambda order: f"order {order}", orders)
+    panel, first = notebook
+    box, tags, message = panel.children
+    assert first == "order [0, 1, 2]"
+    tags.value = ["1", "0", "2"]
+    assert notebook[-1] == "order [1, 0, 2]"
+    tags.value = ["1", "2"]
+    assert message.value == "Missing: type 0 to put it back." and len(notebook) == 3
+    box.value = "reversed"
+    assert notebook[-1] == "order [2, 1, 0]" and tags.value == ["2", "1", "0"]
+
+
+def test_two_lists_choose_an_exchange(notebook):
+    changes = PairChanges([(0, 1), (0, 2), (1, 2)], [-0.1, 0.2, 0.05], [-0.2, 0.1, 0.3])
+    widgets.exchange_chooser(changes)
+    one, other, first = notebook
+    assert first.alt.startswith("Tokens 0 and 2 exchanged: +0.200")
+    other.value = 1
+    assert notebook[-1].alt.startswith("Tokens 0 and 1 exchanged: -0.100")
+    one.value = 2
+    assert notebook[-1].alt.startswith("Tokens 2 and 1 exchanged: +0.050")
+
+
+def test_any_printed_table_is_recomputed_with_any_test_set(notebook):
+    widgets.table_recomputer([8, 4], {"RTE": {"rte": 277}, "MRPC": {"mrpc": 408}})
+    table, size, first = notebook
+    assert first.alt.startswith("Table 8: 2 of 4 sums and means come out, 0 of 4 scores")
+    size.value = "MRPC"
+    assert "4 of 4 scores" in notebook[-1].alt
+    table.value = 4
+    assert notebook[-1].alt.startswith("Table 4:")
 
 
 PLAY = """

@@ -22,6 +22,7 @@ from labkit.course.figures.style import INK, SCREEN_DPI, WIDTH
 PIXELS = round(WIDTH * SCREEN_DPI)
 MARGIN = 8
 HEADING = 34  # height of the title's line
+PALE = "#C9C9C9"
 CHARACTER = 7.2  # width of one character of a label, in MONO at 12 pixels
 SANS = 'font-family="DejaVu Sans, Verdana, sans-serif"'
 MONO = 'font-family="DejaVu Sans Mono, Menlo, Consolas, monospace"'

@@ -6,7 +6,18 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from labkit.audit.recompute import Cell
 from labkit.core.statistics import Difference
+from labkit.course.figures.drawings import (
+    HEADING,
+    MARGIN,
+    PIXELS,
+    SANS,
+    Drawing,
+    box,
+    drawing,
+    text,
+)
 from labkit.course.figures.shared import interval_mark, name_rows
 from labkit.course.figures.style import (
     BELOW,
@@ -83,3 +94,50 @@ def read_against_rated(
         ax.axline((0, 0), slope=1, color=GREY, linestyle="--", linewidth=1)
         ax.set(title=name, xlabel=f"rated: {label}", ylabel="read" if ax is axes[0] else "")
     return fig
+
+
+MISMATCH = "#F6D5BF"
+HEIGHT, FIRST_COLUMN = 40, 120  # pixels of a row, and of the column with the rows' names
+
+
+def recomputed_table(rows: Sequence[Mapping[str, Cell]], name: str) -> Drawing:
+    """A printed table, and below each cell that can't be right what could stand there.
+
+    Args:
+        rows: column → cell, see `labkit.audit.recompute.recompute`.
+        name: of the table.
+    """
+    columns = list(rows[0])
+    cells = [cell for row in rows for cell in row.values()]
+    scores = [cell for cell in cells if cell.kind == "score"]
+    sums = [cell for cell in cells if cell.kind in ("mean", "total", "count")]
+    parts = []
+    for group, words in ((sums, "sums and means come out"), (scores, "scores are some k of n")):
+        if group:
+            right = sum(cell.right is None for cell in group)
+            parts.append(f"{right} of {len(group)} {words}")
+    title = f"{name}: {', '.join(parts) or 'nothing in it can be recomputed'}"
+    width = (PIXELS - 2 * MARGIN - FIRST_COLUMN) / max(1, len(columns) - 1)
+    lefts = [MARGIN, *(MARGIN + FIRST_COLUMN + width * i for i in range(len(columns) - 1))]
+    small = f'font-size="12" {SANS}'
+    body = [
+        text(x + 4, HEADING + 14, column, f'font-weight="bold" {small}')
+        for x, column in zip(lefts, columns, strict=True)
+    ]
+    y = HEADING + 22
+    for row in rows:
+        for x, cell in zip(lefts, row.values(), strict=True):
+            if cell.right is not None:
+                body.append(box(x, y, width - 4, HEIGHT - 4, MISMATCH, outlined=True))
+                body.append(text(x + 4, y + 31, f"→ {cell.right}", small))
+            body.append(text(x + 4, y + 15, cell.printed, f'font-size="13" {SANS}'))
+        y += HEIGHT
+    caption = "→ what the row gives; of a score, the nearest that some k of n gives"
+    body.append(text(MARGIN + 4, y + 14, caption, small))
+    wrong = "; ".join(
+        f"{column} {cell.printed} → {cell.right}"
+        for row in rows
+        for column, cell in row.items()
+        if cell.right is not None
+    )
+    return drawing(y + 24, title, body, wrong or "Nothing differs.")

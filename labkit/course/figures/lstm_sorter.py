@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
+import numpy as np
 from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
 
+from labkit.course.figures.drawings import (
+    HEADING,
+    MARGIN,
+    PALE,
+    PIXELS,
+    SANS,
+    Drawing,
+    drawing,
+    text,
+)
 from labkit.course.figures.shared import level, thousands
 from labkit.course.figures.style import (
     BELOW,
+    BLUE,
+    GREY,
+    INK,
     PALETTE,
+    VERMILLION,
     CourseFigure,
     styled,
 )
+from labkit.lstm_sorter import PairChanges
 
 
 @styled
@@ -71,3 +88,89 @@ def search_curves(
     ax.grid(alpha=0.4)
     fig.legend(loc=BELOW, ncols=min(4, len(histories) + (given is not None)))
     return fig
+
+
+PLOT = 330  # height of the plane of predicted and measured changes, in pixels
+LEFT = 64  # pixels for the numbers of the upright axis
+
+
+def exchange_map(changes: PairChanges, first: int, second: int) -> Drawing:
+    """Every exchange of two virtual tokens as a dot: what the gradient foretold, what came of it.
+
+    Exchanges of ``first`` are blue, the one with ``second`` has a ring; on the line the two agree.
+    """
+    predicted, measured = np.array(changes.predicted), np.array(changes.measured)  # (pairs,)
+    chosen = [{first, second} == set(pair) for pair in changes.pairs]
+    touched = [first in pair for pair in changes.pairs]
+    if any(chosen):
+        at = chosen.index(True)
+        title = (
+            f"Tokens {first} and {second} exchanged: {predicted[at]:+.3f} nats predicted, "
+            f"{measured[at]:+.3f} measured"
+        )
+    else:
+        better = int((measured[touched] < 0).sum())
+        title = f"{better} of {sum(touched)} exchanges of token {first} lower the loss"
+    across = _scale(predicted, LEFT, PIXELS - MARGIN - 10)
+    up = _scale(measured, HEADING + PLOT, HEADING + 10)
+    body = [*_axes(predicted, measured, across, up)]
+    for blue in (False, True):  # the blue ones on top
+        body += [
+            f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="{4.5 if blue else 3}" '
+            f'fill="{BLUE if blue else PALE}"/>'
+            for x, y, own in zip(predicted, measured, touched, strict=True)
+            if own is blue
+        ]
+    for x, y, ring in zip(predicted, measured, chosen, strict=True):
+        if ring:
+            body.append(
+                f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="9" fill="none" '
+                f'stroke="{VERMILLION}" stroke-width="3"/>'
+            )
+    alt = f"{len(predicted)} exchanges; those of token {first} are marked."
+    return drawing(HEADING + PLOT + 46, title, body, alt)
+
+
+def _scale(values: NDArray, start: float, end: float) -> Callable[[float], float]:
+    """Value → pixels, with some room at both ends and zero in sight."""
+    low, high = min(0.0, values.min()), max(0.0, values.max())
+    room = 0.05 * (high - low) or 1.0
+    low, high = low - room, high + room
+    return lambda value: start + (end - start) * (value - low) / (high - low)
+
+
+def _axes(
+    predicted: NDArray,
+    measured: NDArray,
+    across: Callable[[float], float],
+    up: Callable[[float], float],
+) -> Iterator[str]:
+    """Ticks, the lines at zero, and the diagonal on which prediction and measurement agree."""
+    base = HEADING + PLOT
+    small = f'font-size="12" {SANS}'
+    frame = f"M {LEFT} {HEADING + 10} V {base} H {PIXELS - MARGIN}"
+    yield f'<path d="{frame}" stroke="{INK}" fill="none"/>'
+    for tick in _ticks(predicted):
+        yield text(across(tick), base + 16, f"{tick:g}", f'text-anchor="middle" {small}')
+    for tick in _ticks(measured):
+        yield text(LEFT - 6, up(tick) + 4, f"{tick:g}", f'text-anchor="end" {small}')
+    low = max(predicted.min(), measured.min())
+    high = min(predicted.max(), measured.max())
+    lines = (
+        (across(0), HEADING + 10, across(0), base, GREY),
+        (LEFT, up(0), PIXELS - MARGIN, up(0), GREY),
+        (across(low), up(low), across(high), up(high), INK),
+    )
+    for x1, y1, x2, y2, colour in lines:
+        yield (
+            f'<path d="M {x1:.1f} {y1:.1f} L {x2:.1f} {y2:.1f}" stroke="{colour}" '
+            'stroke-dasharray="4 4"/>'
+        )
+    middle = (LEFT + PIXELS) / 2
+    words = "predicted change of the loss (nats); upwards: measured; dashed slope: they agree"
+    yield text(middle, base + 38, words, f'text-anchor="middle" {small}')
+
+
+def _ticks(values: NDArray) -> list[float]:
+    low, high = min(0.0, values.min()), max(0.0, values.max())
+    return [tick for tick in MaxNLocator(6).tick_values(low, high) if low <= tick <= high]

@@ -10,6 +10,7 @@ import seaborn as sns
 from matplotlib.patches import Patch, Rectangle
 from numpy.typing import ArrayLike
 
+from labkit.core.errors import LabError
 from labkit.course.figures.shared import level, name_rows
 from labkit.course.figures.style import (
     BELOW,
@@ -26,6 +27,10 @@ from labkit.course.figures.style import (
 )
 from labkit.prompt_transfer import TransferTable, kind_of
 
+MAJORITY = "majority class"
+FULL_COLOUR = 0.95
+"""Share of the gains below the one that has the full colour."""
+
 
 @styled
 def transfer_map(table: TransferTable, control: str, title: str) -> CourseFigure:
@@ -34,21 +39,28 @@ def transfer_map(table: TransferTable, control: str, title: str) -> CourseFigure
     Tasks of one kind stand together. A source's own task is framed; seen pairs are hatched, because
     they prove little.
 
+    Colours reach their full depth at the largest gain but one in twenty, so that a single task
+    whose prompt only found its majority class does not pale all others.
+
     Args:
-        control: name of the control in ``table.controls`` that colours are measured from.
+        control: name of the control that colours are measured from, in ``table.controls`` or
+            :data:`MAJORITY`.
+
+    Raises:
+        LabError: for a control that the table has not.
     """
     rows, columns = _by_kind(table.sources), _by_kind(table.targets)
-    mean, base = table.values.mean(0), table.controls[control].mean(0)
+    mean, base = table.values.mean(0), level_of(table, control)
     values = mean[np.ix_(rows, columns)]
     points = 100 * (values - base[columns])
     shown = np.vstack([base[columns], values])
     colours = np.vstack([np.zeros(len(columns)), points])
     fig = CourseFigure(1.9 + 0.36 * max(len(shown), 8), title)
     ax = fig.subplots()
-    most = np.abs(points).max()
+    most = np.quantile(np.abs(points), FULL_COLOUR)
     sns.heatmap(
         colours, ax=ax, cmap=DIVERGING, vmin=-most, vmax=most, annot=100 * shown, fmt=".0f",
-        annot_kws={"size": 9}, linewidths=0.6, cbar_kws={"pad": 0.015},
+        annot_kws={"size": 9}, linewidths=0.6, cbar_kws={"pad": 0.015, "extend": "both"},
         xticklabels=[table.targets[i] for i in columns],
         yticklabels=[control, *(table.sources[i] for i in rows)],
     )  # fmt: skip
@@ -79,6 +91,21 @@ def transfer_map(table: TransferTable, control: str, title: str) -> CourseFigure
     ]
     fig.legend(handles=marks, loc=BELOW, ncols=2)
     return fig
+
+
+def controls_of(table: TransferTable) -> list[str]:
+    """The names that `transfer_map` takes for its control."""
+    return [*table.controls, MAJORITY]
+
+
+def level_of(table: TransferTable, control: str) -> np.ndarray:
+    """(T,) what a control reaches on each target."""
+    if control == MAJORITY:
+        return np.asarray(table.majority)
+    if control not in table.controls:
+        names = ", ".join(controls_of(table))
+        raise LabError(f"the table has no control {control!r}; choose one of {names}")
+    return table.controls[control].mean(0)
 
 
 def _by_kind(names: Sequence[str]) -> list[int]:
@@ -223,7 +250,7 @@ def few_shot_curves(
         aside = 1 + 0.07 * (i - (len(scores) - 1) / 2)  # so that dots of two methods stay apart
         colour = PALETTE[i % len(PALETTE)]
         sizes = np.array(list(draws))
-        ax.plot(sizes * aside, [np.mean(v) for v in draws.values()], "-", color=colour, lw=1.8,
+        ax.plot(sizes, [np.mean(v) for v in draws.values()], "-", color=colour, lw=1.8,
                 label=method)  # fmt: skip
         for size, values in draws.items():
             ax.plot([size * aside] * len(values), values, "o", color=colour, ms=4, alpha=0.6,

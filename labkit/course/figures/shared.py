@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import seaborn as sns
@@ -150,9 +151,10 @@ def loss_curves(
         left.plot(steps, losses, color=colour, alpha=0.25, linewidth=0.8)
         left.plot(steps, smooth, color=colour, linewidth=2, label=name)
         left.plot(steps[-1], smooth[-1], "o", color=colour, markersize=5)
+        right.plot(at, values, "-", color=colour, linewidth=1.5)
         # Side by side, so that the intervals of equally good curves don't hide each other.
         aside = np.asarray(at) + (i - (len(curves) - 1) / 2) * last / 150
-        right.plot(aside, values, "o-", color=colour, markersize=5, linewidth=1.5)
+        right.plot(aside, values, "o", color=colour, markersize=5)
         if validation_size:
             ends = [
                 accuracy_interval((value * validation_size, validation_size)) for value in values
@@ -188,6 +190,7 @@ def _smoothed(losses: Sequence[float]) -> NDArray:
 WHITE_TO_BLUE = LinearSegmentedColormap.from_list("white-blue", ["#FFFFFF", BLUE])
 
 MOST_TICKS = 10
+MISSING = "#DDDDDD"
 
 
 @styled
@@ -200,32 +203,47 @@ def heatmaps(
     value: str,
     marked: Mapping[str, Sequence[int]] | None = None,
     mark: str = "",
+    one_scale: bool = True,
 ) -> CourseFigure:
-    """Matrices side by side on one scale of colour, row 0 on top.
+    """Matrices side by side, row 0 on top; grey where a value is missing (NaN).
 
     Args:
         panels: name -> (R, C) values; a scale that has negative ones is white at zero.
         value: what a colour means, with its unit.
         marked: name -> one column per row, framed; mark: what a frame means.
+        one_scale: the same colours in all panels. Without it each panel has the scale that its
+            values use, from the lowest to the highest where none is negative.
     """
     matrices = {name: np.asarray(values, dtype=float) for name, values in panels.items()}
-    most = max(np.abs(values).max() for values in matrices.values())
-    signed = min(values.min() for values in matrices.values()) < 0
-    scale = {"cmap": DIVERGING if signed else WHITE_TO_BLUE, "vmin": -most if signed else 0.0}
     fig = CourseFigure(3.9, title)
     axes = np.atleast_1d(fig.subplots(1, len(matrices)))
+    common = _colours(np.concatenate([values.ravel() for values in matrices.values()]))
     for ax, (name, values) in zip(axes, matrices.items(), strict=True):
-        sns.heatmap(values, ax=ax, vmax=most, cbar=False, rasterized=True, **scale)
+        colours = common if one_scale else _colours(values, fills=True)
+        sns.heatmap(values, ax=ax, cbar=False, rasterized=True, **colours)
         ax.set(title=name, xlabel=xlabel, ylabel=ylabel if ax is axes[0] else "")
+        ax.set_facecolor(MISSING)
         ax.tick_params(length=0)
         _sparse_ticks(ax, values.shape)
         for row, column in enumerate((marked or {}).get(name, ())):
             ax.add_patch(Rectangle((column, row), 1, 1, fill=False, edgecolor=ORANGE, linewidth=2))
-    fig.colorbar(axes[-1].collections[0], ax=list(axes), label=value, pad=0.02)
+        if not one_scale:
+            fig.colorbar(ax.collections[0], ax=ax, label=value if ax is axes[-1] else "", pad=0.02)
+    if one_scale:
+        fig.colorbar(axes[-1].collections[0], ax=list(axes), label=value, pad=0.02)
     if marked:
         frame = Patch(fill=False, edgecolor=ORANGE, linewidth=2, label=mark)
         fig.legend(handles=[frame], loc=BELOW)
     return fig
+
+
+def _colours(values: NDArray, fills: bool = False) -> dict[str, Any]:
+    """A scale for these values: white at zero, or, if it fills, at the lowest of positive ones."""
+    low, high = np.nanmin(values), np.nanmax(values)
+    if low < 0:
+        most = max(-low, high)
+        return {"cmap": DIVERGING, "vmin": -most, "vmax": most}
+    return {"cmap": WHITE_TO_BLUE, "vmin": low if fills else 0.0, "vmax": high}
 
 
 def _sparse_ticks(ax: Axes, shape: tuple[int, ...]) -> None:

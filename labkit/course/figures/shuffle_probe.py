@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike
 from labkit.course.figures.drawings import (
     HEADING,
     MARGIN,
+    PALE,
     PIXELS,
     SANS,
     Drawing,
@@ -186,7 +187,6 @@ ROOM = 40  # above the histogram, for the names of its lines, one above the othe
 
 AXIS = 44  # below it
 
-PALE = "#C9C9C9"
 
 NUMBERED = 30
 """Longest prompt whose places carry their numbers."""

@@ -13,7 +13,7 @@ import gzip
 import itertools
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from labkit.course.figures.drawings import Drawing
@@ -22,7 +22,9 @@ from labkit.course.figures.style import SCREEN_DPI, CourseFigure
 VARIABLE = "LABKIT_RECORD"
 """Set in the environment of the kernel that executes a master."""
 
-MOST_OPTIONS, MOST_PICTURES = 60, 150
+MOST_OPTIONS, MOST_PICTURES = 60, 400
+MOST_BYTES = 400_000
+"""Of packed pictures; a page has two million for everything."""
 
 
 class Choice(NamedTuple):
@@ -41,22 +43,25 @@ class Recorded:
         starts = tuple(choice.start for choice in choices)
         places = list(itertools.product(*(range(len(choice.options)) for choice in choices)))
         if len(places) > MOST_PICTURES:
-            places = [p for p in places if sum(map(int.__ne__, p, starts)) <= 1]
+            places = [place for place in places if _steps(place, starts) <= 1]
         drawn = {
             place: draw(*(c.options[i][1] for c, i in zip(choices, place, strict=True)))
             for place in places
         }
         self.first = drawn[starts]
+        self.pictures = _pack(drawn)
+        if len(self.pictures) > MOST_BYTES and len(choices) > 1:
+            near = {p: each for p, each in drawn.items() if _steps(p, starts) <= 1}
+            self.pictures = _pack(near)
         self.choices = [
             {"name": c.name, "options": [name for name, _ in c.options], "start": c.start}
             for c in choices
         ]
-        self.pictures = {",".join(map(str, place)): _kept(each) for place, each in drawn.items()}
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, Any], dict[str, Any]]:
         bundle = self.first._repr_mimebundle_()
         data, about = bundle if isinstance(bundle, tuple) else (bundle, {})
-        return data, about | {"labkit": {"choices": self.choices, "pictures": _pack(self.pictures)}}
+        return data, about | {"labkit": {"choices": self.choices, "pictures": self.pictures}}
 
 
 def recording() -> bool:
@@ -87,7 +92,13 @@ def unpack(packed: str) -> dict[str, dict[str, str]]:
     return json.loads(gzip.decompress(base64.b64decode(packed)))
 
 
-def _pack(pictures: dict[str, dict[str, str]]) -> str:
+def _steps(place: tuple[int, ...], starts: tuple[int, ...]) -> int:
+    """How many choices differ from where they began."""
+    return sum(one != other for one, other in zip(place, starts, strict=True))
+
+
+def _pack(drawn: Mapping[tuple[int, ...], Any]) -> str:
+    pictures = {",".join(map(str, place)): _kept(each) for place, each in drawn.items()}
     text = json.dumps(pictures, ensure_ascii=False).encode()
     return base64.b64encode(gzip.compress(text, mtime=0)).decode("ascii")
 

@@ -19,13 +19,17 @@ from IPython import get_ipython
 from IPython.display import DisplayHandle, display
 from nbformat import NotebookNode
 
+from labkit.audit.recompute import recompute
 from labkit.core.errors import LabError
 from labkit.course.figures.attention import AnswerAttention, attention_map
+from labkit.course.figures.glue import recomputed_table
+from labkit.course.figures.lstm_sorter import exchange_map
 from labkit.course.figures.shared import Results, loss_curves, review_figure
 from labkit.course.figures.shuffle_probe import order_map
 from labkit.course.figures.soft_prompt import duels, length_duels, nearest_words
 from labkit.course.figures.style import CourseFigure
 from labkit.course.interact.recorded import Choice, Recorded, recording, thinned
+from labkit.lstm_sorter import PairChanges
 from labkit.shuffle_probe import Probe
 from labkit.soft_prompt import Neighbours
 
@@ -183,6 +187,70 @@ def attention_chooser(looks: Mapping[str, AnswerAttention]) -> None:
         _one_or_mean("layer", n_layers),
         _one_or_mean("head", n_heads),
     )
+
+
+def exchange_chooser(changes: PairChanges) -> None:
+    """Two lists of virtual tokens, and what exchanging the chosen two does to the loss.
+
+    Where no widget can be shown, the exchange of the first with the last stays.
+    """
+    tokens = sorted({token for pair in changes.pairs for token in pair})
+    first, second = (
+        ipywidgets.Dropdown(options=[(str(t), t) for t in tokens], value=value, description=name)
+        for name, value in (("exchange", tokens[0]), ("with", tokens[-1]))
+    )
+    _follow(lambda one, other: exchange_map(changes, one, other), first, second)
+
+
+def table_recomputer(tables: Sequence[int], sizes: Mapping[str, Mapping[str, int]]) -> None:
+    """Lists of the paper's tables and of test sets, and the table recomputed cell by cell.
+
+    Args:
+        tables: numbers of printed tables; the first one stays where no widget can be shown.
+        sizes: name → task → test examples, which scores are checked against.
+    """
+    _follow(
+        lambda table, size: recomputed_table(recompute(table, sizes[size]), f"Table {table}"),
+        ipywidgets.Dropdown(options=[(str(t), t) for t in tables], description="table"),
+        ipywidgets.Dropdown(options=list(sizes), description="scored on"),
+    )
+
+
+def token_sorter(draw: Callable[[Sequence[int]], Any], orders: Mapping[str, Sequence[int]]) -> None:
+    """Virtual tokens as tags to drag, and under them what is drawn of their order.
+
+    Args:
+        draw: an order → its picture.
+        orders: name → an order of the same tokens: the first one is where the tags begin, the
+            others can be chosen; a page without a kernel has only these.
+    """
+    names = list(orders)
+    tokens = [str(token) for token in sorted(orders[names[0]])]
+    box = ipywidgets.Dropdown(options=names, description="order")
+    tags = ipywidgets.TagsInput(
+        value=[str(token) for token in orders[names[0]]],
+        allowed_tags=tokens,
+        allow_duplicates=False,
+    )
+    message = ipywidgets.Label("Drag a token to another place.")
+    display(ipywidgets.VBox([box, tags, message]))
+    choices = [Choice("order", [(name, list(orders[name])) for name in names])]
+    first = Recorded(choices, draw) if recording() else draw(list(orders[names[0]]))
+    handle = _show(first)
+
+    def choose(change: Mapping[str, Any]) -> None:
+        tags.value = [str(token) for token in orders[change["new"]]]
+
+    def redraw(change: Mapping[str, Any]) -> None:
+        missing = [token for token in tokens if token not in change["new"]]
+        if missing:
+            message.value = f"Missing: type {' and '.join(missing)} to put it back."
+        else:
+            message.value = "Drag a token to another place."
+            _show(draw([int(token) for token in change["new"]]), handle)
+
+    box.observe(choose, names="value")
+    tags.observe(redraw, names="value")
 
 
 def figure_chooser(
