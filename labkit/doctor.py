@@ -124,8 +124,8 @@ def check_cache() -> Check:
 
 def check_disk() -> Check:
     folder = assets.cache_dir()
-    missing = [asset for asset in assets.ASSETS.values() if not assets.is_ready(asset)]
-    needed = SPARE_BYTES + UNPACKED * sum(asset.size for asset in missing)
+    missing = [asset for asset in assets.default_assets() if not assets.is_ready(asset)]
+    needed = SPARE_BYTES + UNPACKED * sum(asset.download_size for asset in missing)
     free = shutil.disk_usage(nearest_existing(folder)).free
     found = f"{free / 1e9:.1f} GB free at {folder}"
     fix = f"make room for {needed / 1e9:.1f} GB, or set LABKIT_CACHE to another disk"
@@ -134,7 +134,7 @@ def check_disk() -> Check:
 
 def check_network() -> Check:
     """Only before the first set-up; afterwards nothing needs a network."""
-    missing = [asset for asset in assets.ASSETS.values() if not assets.is_ready(asset)]
+    missing = [asset for asset in assets.default_assets() if not assets.is_ready(asset)]
     if not missing:
         return Check("network", True, "not needed: all assets are here")
     address = assets.file_url(missing[0], NETWORK_PATIENCE_S)

@@ -55,3 +55,17 @@ def wait(folder: str, name: str, tell) -> str:
     log(folder, name, tell)
     time.sleep(60)
     return name
+
+
+def keep(folder: str, tell) -> dict:
+    """Something that is kept in a folder, made by the first that comes to it."""
+    from labkit.experiments.base.kept import kept_result
+    from labkit.experiments.base.setting import Place
+
+    def make() -> dict:
+        log(folder, "log", tell)
+        time.sleep(1)
+        return {"by": os.getpid()}
+
+    out = Path(folder)
+    return kept_result(out / "kept" / "result.json", Place(out, out, "labkit run"), make)

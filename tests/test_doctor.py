@@ -231,7 +231,7 @@ def test_disk_needs_room_for_what_is_missing(
     monkeypatch.setattr(doctor.shutil, "disk_usage", lambda folder: usage(10**9, 0, 3 * 10**8))
     check = doctor.check_disk()
     assert not check.ok
-    assert "make room for 0.9 GB" in check.fix
+    assert "make room for 1.2 GB" in check.fix
     monkeypatch.setattr(assets, "is_ready", lambda asset: True)
     assert doctor.check_disk().ok
 

@@ -262,6 +262,20 @@ class Linear(Objective):
         return self.loss(vectors)
 
 
+class Indifferent(Linear):
+    """Every order is as good as every other."""
+
+    def loss(self, vectors):
+        return 0 * super().loss(vectors) + 0.5
+
+
+@pytest.mark.parametrize("method", ["random", "swap"])
+def test_of_equally_good_orders_the_given_one_stays(method):
+    found = find_order(Indifferent(), method, budget=30, seed=0)
+    assert list(found.order) == list(range(LENGTH))
+    assert len(found.history) <= 1 and found.loss == found.loss_before
+
+
 def test_promising_pairs_are_in_the_order_of_what_they_bring():
     objective = Linear()
     given = list(range(LENGTH))

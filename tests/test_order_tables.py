@@ -37,9 +37,9 @@ def tiny_everything(monkeypatch, tiny_task):
 def run(tiny_folder, tmp_path):
     """Runs a table of given settings (name → what it changes) on a tiny model."""
 
-    def start(settings, family="llama", table=2, **options):
+    def start(settings, family="llama", table=2, recipe=RECIPE, **options):
         made = [
-            OrderSetting(name, str(tiny_folder(family)), RECIPE, **{"permutations": 4, **changes})
+            OrderSetting(name, str(tiny_folder(family)), recipe, **{"permutations": 4, **changes})
             for name, changes in settings.items()
         ]
         experiment = Experiment(
@@ -49,6 +49,7 @@ def run(tiny_folder, tmp_path):
             order.order_row,
             relabel=order.relabel,
             report=order_report.as_markdown,
+            pool=order.pool,
         )
         asked = {"profile": "small", "backbone": None, "task": None, "seeds": (0,), "limit": None}
         asked |= {"resume": False, "on_progress": None, "out": tmp_path}
@@ -131,6 +132,42 @@ def test_what_does_not_learn_is_kept_once_and_not_probed(run, monkeypatch, tmp_p
     (row,) = result["rows"]
     assert row["learns"] is False and row["seed"] == 0 and "scores" not in row
     assert "does not learn" in next(tmp_path.glob("*.md")).read_text(encoding="utf-8")
+
+
+def test_several_prompts_are_pooled_over_all_that_was_drawn(run, tmp_path):
+    assert run({"single": {}})["pooled"] == []
+    result = run(
+        {"single": {}, "blocks": {"shuffle": Shuffle(unit=2)}}, seeds=(0, 1, 2), resume=True
+    )
+    for row in result["pooled"]:
+        probes = [Probe.load(tmp_path / r["matrix"]) for r in result["rows"]
+                  if r["setting"] == row["setting"]]  # fmt: skip
+        assert row["prompts"] == len(probes) == 3
+        by_hand = np.mean([probe.scores.mean() - probe.baseline for probe in probes])
+        assert row["mean_difference"][0] == pytest.approx(by_hand)
+        assert set(row["half_widths"]) == {"prompts", "orders", "sentences"}
+        ends = row["mean_difference"][1:]
+        undecided = ends[0] <= 0 <= ends[1]
+        assert ("detectable" in row["verdict"]) is undecided
+    report = next(tmp_path.glob("table2-*.md")).read_text(encoding="utf-8")
+    assert "## Over prompts" in report and "over 3 prompts" in report
+    assert report.count("would have shown") == report.count("can't tell") > 0
+
+
+def test_a_copied_row_is_pooled_with_the_others(run):
+    first = run({"single": {}}, seeds=(0, 1))
+    second = run({"again": {}}, table=3, seeds=(0, 1))
+    assert second["pooled"][0]["mean_difference"] == first["pooled"][0]["mean_difference"]
+
+
+def test_prompts_are_trained_until_validation_stops_improving(tiny_folder, run, tmp_path):
+    recipe = order_tables.recipe_for(str(tiny_folder("llama")), "small", 20)
+    assert recipe.patience and recipe.evaluate_every and recipe.schedule == "constant"
+    quick = replace(RECIPE, steps=40, evaluate_every=1, patience=2, lr=1e-9)
+    run({"still": {}}, recipe=quick)
+    (kept,) = (tmp_path / "prompts").iterdir()
+    scores = load_prompt(kept)[1].scores
+    assert scores["trained_steps"] == scores["best_step"] + 2 < 40
 
 
 @pytest.mark.parametrize(

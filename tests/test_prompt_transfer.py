@@ -273,6 +273,17 @@ def test_a_seen_pair_is_left_out():
     assert found.targets == 3 and found.value == pytest.approx((0.4 + 0.1 + 0.1) / 3)
 
 
+def test_a_seen_pair_of_another_kind_is_left_out_too():
+    values = [[9, 0.7, 0.9, 0.5], [0.7, 9, 0.5, 0.5], [0.5, 0.5, 9, 0.6], [0.5, 0.5, 0.6, 9]]
+    seen = np.zeros((4, 4), dtype=bool)
+    seen[0, 2] = True  # cr onto rte: what is left of another kind for rte is mpqa's 0.5
+    found = prompt_transfer.kind_difference(table_of([values], NAMES, NAMES, seen))
+    assert found.targets == 4 and found.value == pytest.approx((0.2 + 0.2 + 0.1 + 0.1) / 4)
+    seen[3, 2] = True  # and now rte has no source of its own kind
+    found = prompt_transfer.kind_difference(table_of([values], NAMES, NAMES, seen))
+    assert found.targets == 3 and found.value == pytest.approx((0.2 + 0.2 + 0.1) / 3)
+
+
 def test_seen_pairs_are_those_of_the_data():
     assert prompt_transfer.is_seen("cr", "amazon-valence", "smollm2")
     assert not prompt_transfer.is_seen("cr", "mpqa", "minilm")

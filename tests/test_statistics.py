@@ -13,9 +13,11 @@ from scipy import stats
 from labkit.core.errors import LabError
 from labkit.core.statistics import (
     Counts,
+    Difference,
     accuracy_interval,
     best_on_held_out,
     bootstrap_scores,
+    detectable_effect,
     difference_of_scores,
     false_discovery,
     flip_rate,
@@ -329,6 +331,19 @@ def test_noise_share_of_accuracies_is_one_over_f(rng):
     assert ours == pytest.approx(rest / between, rel=0.05)
 
 
+@pytest.mark.parametrize("orders", [2, 3, 5])
+def test_noise_share_of_a_few_orders_is_one_over_f_too(rng, orders):
+    """The mean of R rows moves with each of them: R / (R − 1), which many rows hide."""
+    predictions, targets = noisy_orders(rng, np.linspace(0.6, 0.85, orders))
+    right = (predictions == targets).astype(float)
+    by_order, by_example = right.mean(1, keepdims=True), right.mean(0, keepdims=True)
+    between = right.shape[1] * np.sum((by_order - right.mean()) ** 2) / (orders - 1)
+    around = right - by_order - by_example + right.mean()
+    rest = np.sum(around**2) / (orders - 1) / (right.shape[1] - 1)
+    ours = noise_share(predictions, targets, "accuracy", n_boot=8000)
+    assert ours == pytest.approx(rest / between, rel=0.08)
+
+
 def test_noise_share_tells_noise_from_difference(rng):
     equal, targets = noisy_orders(rng, [0.8] * 100)
     assert noise_share(equal, targets, "accuracy") > 0.7
@@ -363,6 +378,31 @@ def test_a_truly_better_order_is_better_on_the_other_half_too(rng):
     predictions, targets = noisy_orders(rng, [0.7] + [0.7] * 50 + [0.95])
     found = best_on_held_out(predictions[1:], predictions[0], targets, "accuracy")
     assert found.reported.low > 0.1
+
+
+def test_of_equally_good_orders_the_first_is_the_best():
+    """Orders come at random, so the first of a tie is as good a choice as any, and always the
+    same; one that is better where it was chosen goes before it."""
+    targets = np.ones(64, dtype=int)
+    half, other = np.array_split(np.random.default_rng(0).permutation(64), 2)
+    baseline = np.zeros(64, dtype=int)
+    good, bad = baseline.copy(), baseline.copy()
+    for row, share in ((good, 24), (bad, 8)):  # alike on one half, apart on the other
+        row[half[:16]] = 1
+        row[other[:share]] = 1
+    first = best_on_held_out([good, bad], baseline, targets, "accuracy").reported.value
+    turned = best_on_held_out([bad, good], baseline, targets, "accuracy").reported.value
+    # chosen on the first half by their place, on the second half by being better
+    assert first == pytest.approx((24 / 32 + 16 / 32) / 2)
+    assert turned == pytest.approx((8 / 32 + 16 / 32) / 2)
+
+
+def test_the_detectable_effect_is_detected_four_times_in_five(rng):
+    """A mean whose interval is as wide, drawn around that effect, leaves zero out in 80 %."""
+    ends = Difference(0.0, -0.05, 0.05)
+    effect = detectable_effect(ends)
+    drawn = rng.normal(effect, 0.05 / stats.norm.ppf(0.975), size=200_000)
+    assert np.mean(np.abs(drawn) > 0.05) == pytest.approx(0.8, abs=0.005)
 
 
 def test_prediction_matrices_are_checked(rng):

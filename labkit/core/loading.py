@@ -1,5 +1,9 @@
 """Loading: from a model's name to a backbone behind its readout.
 
+A model is refused here rather than scored wrongly later: for weights that its files lack, for files
+that hold no weights, for a tokenizer that knows no words, and for a forward pass that the readout
+can't follow (proofs.py).
+
 Usage::
 
     backbone = load_backbone("smollm2")              # a default model, from the cache
@@ -14,12 +18,13 @@ from pathlib import Path
 import torch
 import transformers
 from safetensors import SafetensorError
+from torch import nn
 from transformers.models.auto import modeling_auto
 
-from labkit.core import assets
-from labkit.core.attention import use_plain_products
+from labkit.core import assets, proofs
 from labkit.core.backbones import READOUTS, Backbone
-from labkit.core.errors import LabError
+from labkit.core.conversions import quiet_transformers
+from labkit.core.errors import LabError, first_line
 from labkit.core.readouts import CausalBackbone, EncoderBackbone, MaskedBackbone, Seq2SeqBackbone
 
 _CLASSES = {
@@ -37,6 +42,13 @@ _ARCHITECTURES = {
     "seq2seq": set(modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.values()),
     "encoder": set(modeling_auto.MODEL_MAPPING_NAMES.values()),
 }
+_ENCODERS_OF_TWO = set(modeling_auto.MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES.values())
+"""Encoders that were cut out of an encoder–decoder model, such as T5EncoderModel."""
+
+_LIMITS = ("max_position_embeddings", "max_encoder_position_embeddings", "max_seq_len")
+_WITHOUT_LIMIT = 512
+_FEWEST_ENTRIES = 10
+_LFS_POINTER = b"version https://git-lfs"
 
 
 def load_backbone(
@@ -57,22 +69,25 @@ def load_backbone(
         revision: commit or tag of a Hub model.
 
     Raises:
-        LabError: if the model cannot be had, or has none of the four readouts.
+        LabError: if the model cannot be had, has none of the four readouts, lacks weights or a
+            tokenizer, or can't be scored as its own forward pass scores.
     """
     folder = _folder(name)
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if dtype is None:
         dtype = torch.bfloat16 if has_bf16(device) and not trainable else torch.float32
+    _refuse_pointers(name, folder)
     try:
         config = transformers.AutoConfig.from_pretrained(folder, revision=revision)
         readout = _readout(name, config)
-        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, revision=revision)
-        with assets.quiet_transformers():
-            model = _AUTO[readout].from_pretrained(folder, revision=revision, dtype=dtype)
-    except (OSError, ValueError, SafetensorError) as error:
+        with quiet_transformers():
+            model, report = _auto_class(readout, config).from_pretrained(
+                folder, revision=revision, dtype=dtype, output_loading_info=True
+            )
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         raise _not_loaded(name, error) from error
-    if device.type == "cpu":
-        use_plain_products(model)
+    _refuse_gaps(name, readout, report["missing_keys"], report["unexpected_keys"])
+    tokenizer = _tokenizer(name, folder, revision)
     if name in assets.MODELS:
         exact = assets.ASSETS[name].version
     else:
@@ -83,11 +98,12 @@ def load_backbone(
         known_as,
         model,
         tokenizer,
-        max_length=_max_length(config, tokenizer),
+        max_length=_max_length(model, tokenizer),
         revision=exact,
         trainable=trainable,
-    )
-    return backbone.to(device)
+    ).to(device)
+    proofs.settle(backbone)
+    return backbone
 
 
 def config_of(name: str, revision: str | None = None) -> transformers.PretrainedConfig:
@@ -130,34 +146,104 @@ def _folder(name: str) -> str:
 
 
 def _readout(name: str, config: transformers.PretrainedConfig) -> str:
-    architecture = (getattr(config, "architectures", None) or ["none named"])[0]
-    for readout in READOUTS:
+    """The readout of a configuration.
+
+    Raises:
+        LabError: for a model of another kind, or a quantised one.
+    """
+    if getattr(config, "quantization_config", None):
+        raise LabError(
+            f"model {name!r} is quantised, and its scores would not be those of its weights; give "
+            "the checkpoint that it was made from"
+        )
+    named = getattr(config, "architectures", None) or []
+    if not named:
+        raise LabError(
+            f"model {name!r}: its config.json names no architecture, so what it can answer is "
+            'unknown; add "architectures", such as ["BertForMaskedLM"], to that file'
+        )
+    architecture = named[0]
+    if architecture in _ENCODERS_OF_TWO:
+        return "encoder"
+    for readout in ("seq2seq",) if config.is_encoder_decoder else READOUTS:
         if architecture in _ARCHITECTURES[readout]:
             return readout
+    if config.is_encoder_decoder and architecture in _ARCHITECTURES["encoder"]:
+        return "seq2seq"  # saved without its head; where that is tied, nothing is missing
     raise LabError(
         f"model {name!r} ({architecture}) has none of the four readouts; use a masked, causal or "
         "sequence-to-sequence language model, or a plain text encoder"
     )
 
 
-def _max_length(
-    config: transformers.PretrainedConfig, tokenizer: transformers.PreTrainedTokenizerBase
-) -> int:
-    limit = getattr(config, "max_position_embeddings", None)
-    if limit is not None and config.model_type in ("roberta", "xlm-roberta", "camembert"):
-        limit -= config.pad_token_id + 1  # RoBERTa counts positions from the padding id on
-    # tokenizers without a limit carry a huge number; T5's relative positions have no hard limit
-    known = [n for n in (limit, tokenizer.model_max_length) if n is not None and n < 10**9]
-    return min(known) if known else 512
+def _auto_class(readout: str, config: transformers.PretrainedConfig) -> type:
+    if config.architectures[0] in _ENCODERS_OF_TWO:
+        return transformers.AutoModelForTextEncoding
+    return _AUTO[readout]
 
 
-def _not_loaded(name: str, error: Exception) -> LabError:
+def _refuse_pointers(name: str, folder: str) -> None:
+    """A clone without Git LFS holds small text files where the weights should be."""
+    for file in sorted(Path(folder).glob("*")) if Path(folder).is_dir() else ():
+        small = file.is_file() and file.stat().st_size < 1024
+        if small and file.read_bytes().startswith(_LFS_POINTER):
+            raise LabError(
+                f"model {name!r}: {file.name} is a Git LFS pointer, not the file itself; fetch it "
+                "with `git lfs pull` in that folder"
+            )
+
+
+def _refuse_gaps(name: str, readout: str, missing: set[str], unexpected: set[str]) -> None:
+    """Weights that the files lack have been filled with random numbers."""
+    # the encoder readout pools by itself, and never reads the model's own pooler
+    gaps = sorted(key for key in missing if not (readout == "encoder" and "pooler." in key))
+    if not gaps:
+        return
+    shown = ", ".join(gaps[:3]) + (f" and {len(gaps) - 3} more" if len(gaps) > 3 else "")
+    remedy = "give the complete checkpoint"
+    if any(key.startswith("module.") for key in unexpected):
+        remedy = 'take the prefix "module." off the names in its weight file (it was saved wrapped)'
+    elif readout != "encoder":
+        remedy += ', or name the headless class under "architectures" in config.json'
+    raise LabError(f"model {name!r} lacks weights: {shown}; {remedy}")
+
+
+def _tokenizer(
+    name: str, folder: str, revision: str | None
+) -> transformers.PreTrainedTokenizerBase:
+    try:
+        tokenizer = transformers.AutoTokenizer.from_pretrained(folder, revision=revision)
+    except Exception as error:  # the tokenizers' own library raises nothing narrower
+        raise _not_loaded(name, error, "its tokenizer ") from error
+    special = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
+    if len(set(tokenizer.get_vocab()) - special) < _FEWEST_ENTRIES:
+        raise LabError(
+            f"model {name!r} comes without a tokenizer's files, and an empty one would cut every "
+            "text into nothing; save the tokenizer beside it (tokenizer.save_pretrained)"
+        )
+    return tokenizer
+
+
+def _not_loaded(name: str, error: Exception, what: str = "") -> LabError:
     return LabError(
-        f"model {name!r} cannot be loaded ({_first_line(error)}); give a folder in Hugging Face's "
-        "format, or a Hub id while the network is on "
+        f"model {name!r}: {what}cannot be loaded ({first_line(error)}); give a folder in Hugging "
+        "Face's format, or a Hub id while the network is on "
         f"(models that need neither: {', '.join(sorted(assets.MODELS))})"
     )
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+def _max_length(
+    model: transformers.PreTrainedModel, tokenizer: transformers.PreTrainedTokenizerBase
+) -> int:
+    """Positions that the model can take, virtual tokens included."""
+    configs = [model.config, getattr(model.config, "encoder", None), model.config.get_text_config()]
+    limits = [getattr(config, name, None) for config in configs for name in _LIMITS]
+    for name, table in model.named_modules():
+        offset = getattr(table, "padding_idx", None)
+        if name.endswith("position_embeddings") and isinstance(table, nn.Embedding):
+            # RoBERTa's kin count positions from the padding id on
+            limits.append(table.num_embeddings - (0 if offset is None else offset + 1))
+    # tokenizers without a limit carry a huge number; T5's relative positions have no hard limit
+    limits.append(tokenizer.model_max_length)
+    known = [n for n in limits if isinstance(n, int) and 0 < n < 10**9]
+    return min(known, default=_WITHOUT_LIMIT)

@@ -25,10 +25,10 @@ from torch import Tensor, nn
 
 from labkit.core import scoring, statistics
 from labkit.core.backbones import Backbone
-from labkit.core.encoding import ExampleEncoder, check_template, sentinel_id
+from labkit.core.encoding import ExampleEncoder, check_template
 from labkit.core.errors import LabError
-from labkit.core.scoring import Labels
-from labkit.core.sequences import Encoded, Pieces
+from labkit.core.labels import Labels, cut_labels
+from labkit.core.sequences import Encoded
 from labkit.core.tasks import Example, Task
 from labkit.core.templates import Template, Verbalizer
 
@@ -144,6 +144,12 @@ class PromptedModel(nn.Module):
                 f"template {self.template.text!r} has no place for the prompt's virtual tokens; "
                 "add {soft}"
             )
+        if self.backbone.word_scale != 1:
+            raise LabError(
+                f"{self.backbone.name} scales its words outside their embedding module, where PEFT "
+                "and Hugging Face's own inputs_embeds don't; score it with a hard prompt, or take "
+                "a model of the T5 or BART families for a soft one"
+            )
         vectors = prompt()
         if vectors.ndim != 2 or vectors.shape[1] != self.backbone.hidden_size:
             raise LabError(
@@ -184,25 +190,7 @@ class PromptedModel(nn.Module):
         return result
 
     def _cut(self, words: Iterable[Sequence[str]]) -> Labels:
-        pieces: list[Pieces] = []
-        classes: list[tuple[int, ...]] = []
-        for options in words:
-            classes.append(tuple(range(len(pieces), len(pieces) + len(options))))
-            pieces += [self._word_pieces(word) for word in options]
-        return Labels(tuple(pieces), tuple(classes))
-
-    def _word_pieces(self, word: str) -> Pieces:
-        tokenizer = self.backbone.tokenizer
-        spaced = f" {word}" if self.template.mask_follows_space else word
-        pieces = tuple(tokenizer(spaced, add_special_tokens=False)["input_ids"])
-        if not pieces or tokenizer.unk_token_id in pieces:
-            raise LabError(
-                f"the label word {word!r} is not in the vocabulary of {self.backbone.name}; choose "
-                "a word that it knows"
-            )
-        if self.backbone.readout == "seq2seq" and self.sentinel:
-            return (sentinel_id(self.backbone), *pieces)
-        return pieces
+        return cut_labels(self.backbone, self.template, words, sentinel=self.sentinel)
 
 
 @dataclass(frozen=True)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 import transformers
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from labkit.core import proofs
 from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
-from labkit.core.hooks import hooked, only_at
 from labkit.core.sequences import (
     NO_PREFIX,
     Batch,
@@ -30,39 +30,7 @@ inverse temperature of 20). It is fixed: cosines of the label texts differ by a 
 without it the softmax over the labels would be flat and the gradients small."""
 
 
-class _WithPositionTable(Backbone):
-    """Models that add a learned vector per position to the embedded words (BERT, RoBERTa)."""
-
-    def _check_removable(self) -> None:
-        self._position_table()
-
-    def _position_table(self) -> nn.Module:
-        embeddings = getattr(self.model.base_model, "embeddings", None)
-        table = getattr(embeddings, "position_embeddings", None)
-        if not isinstance(table, nn.Embedding):
-            raise LabError(
-                f"{self.name} keeps no table of positions that could be left out for virtual "
-                "tokens; models of the BERT and RoBERTa families do"
-            )
-        return table
-
-    def _positions(self, ids: Tensor) -> contextlib.AbstractContextManager:
-        """Within the block the model adds no position vectors at virtual tokens of ``ids``.
-
-        Leaving them out is exact; subtracting them from the input beforehand is so up to rounding
-        only, and in bf16 that rounding would depend on the order.
-        """
-        if self.has_positions or not (ids < 0).any():
-            return contextlib.nullcontext()
-        slots = (ids < 0)[..., None]  # (B, T, 1)
-
-        def leave_out(_module: nn.Module, _inputs: object, added: Tensor) -> Tensor:
-            return added.expand(len(ids), -1, -1).masked_fill(slots, 0.0)  # (1, T, D) → (B, T, D)
-
-        return hooked(self._position_table().register_forward_hook(leave_out))
-
-
-class MaskedBackbone(_WithPositionTable):
+class MaskedBackbone(Backbone):
     """Masked language models (BERT, RoBERTa): the label word's logit at the mask token."""
 
     readout = "mlm"
@@ -75,14 +43,27 @@ class MaskedBackbone(_WithPositionTable):
         prefix: Prefix = NO_PREFIX,
     ) -> Tensor:
         embedded = self.embed_batch(batch.ids, vectors)  # (B, T, D)
-        with self._positions(batch.ids), only_at(self.model, batch.answer[:, None]):
-            logits = self.model(inputs_embeds=embedded, attention_mask=batch.mask).logits
-        logits = logits[:, 0].float()  # (B, V)
-        return torch.stack([logits[:, list(pieces)].mean(-1) for pieces in words], dim=-1)
+        with self._positions(batch.ids):
+            logits = self._logits_at(
+                batch.answer[:, None], inputs_embeds=embedded, attention_mask=batch.mask
+            )
+        return _mean_logits(logits[:, 0], words)
+
+    def plain_scores(self, ids: Pieces, answer: int, words: Sequence[Pieces]) -> Tensor:
+        logits = self.model(input_ids=torch.tensor([ids], device=self.device)).logits
+        return _mean_logits(logits[:, answer], words)[0]
 
     def answer_attention(self, batch: Batch, vectors: Tensor | None) -> Tensor:
         with self._positions(batch.ids):
             return self._attention_at(batch, vectors)
+
+
+@dataclass
+class _PrefixLengths:
+    """Lengths of prefix that a model was seen to go on from, and not to."""
+
+    proven: int = 0
+    failed: float = math.inf
 
 
 class CausalBackbone(Backbone):
@@ -90,32 +71,55 @@ class CausalBackbone(Backbone):
 
     Position t attends to positions ≤ t only, so keys and values of a leading part that no example
     changes are the same for all examples: :meth:`read` computes them once, and :meth:`word_scores`
-    continues from them.
+    goes on from them. Families that keep something else (state spaces, convolutions, windows)
+    are noticed in :meth:`prefix_of`, which then offers no prefix.
     """
 
     readout = "causal"
 
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)
+        self._prefixes = {True: _PrefixLengths(), False: _PrefixLengths()}
+
     def prefix_of(self, sequences: Sequence[Encoded]) -> Prefix:
-        return Prefix(sequences[0].ids[: shared_length(sequences)])
+        prefix = Prefix(sequences[0].ids[: shared_length(sequences)])
+        lengths = self._prefixes[self.has_positions]
+        if lengths.proven < len(prefix) < lengths.failed:
+            longest = max(sequences, key=lambda sequence: len(sequence.ids))
+            if proofs.goes_on_from(self, prefix, longest):
+                lengths.proven = len(prefix)
+            else:
+                lengths.failed = len(prefix)
+        return prefix if len(prefix) < lengths.failed else NO_PREFIX
 
     def read(self, prefix: Prefix, vectors: Tensor | None) -> Prefix:
         """Keys and values of the prefix, per layer (1, heads, L, head size)."""
         if not prefix or prefix.keys_values is not None:
             return prefix
         ids = torch.tensor([prefix.ids], device=self.device)  # (1, L)
-        cache = self.model.base_model(
+        # a cache of our own keeps everything, where the model's might keep a window only
+        cache = transformers.DynamicCache()
+        self.model.base_model(
             inputs_embeds=self.embed_batch(ids, vectors),  # (1, L, D)
             # without a mask, position ids that stand still would be taken for packed texts
             attention_mask=torch.ones_like(ids),
-            position_ids=self._position_ids(ids, 0),
+            past_key_values=cache,
             use_cache=True,
-        ).past_key_values
-        return replace(prefix, keys_values=[(layer.keys, layer.values) for layer in cache.layers])
+            **self.position_ids(ids, 0),
+        )
+        kept = [(layer.keys, layer.values) for layer in cache.layers]
+        complete = len(kept) == self.text_config.num_hidden_layers
+        if not complete or any(part.shape[-2] != len(prefix) for pair in kept for part in pair):
+            raise ValueError(f"{self.name} does not keep keys and values of all that it has read")
+        return replace(prefix, keys_values=kept)
 
-    def _position_ids(self, ids: Tensor, before: int) -> Tensor:
-        """(B, T): counted on from ``before``; 0 at virtual tokens that have no positions."""
+    def position_ids(self, ids: Tensor, before: int) -> dict[str, Tensor]:
+        """(B, T), counted on from ``before``, 0 at virtual tokens; nothing where all tokens have
+        positions, which the model then counts by itself."""
+        if self.has_positions:
+            return {}
         counted = before + torch.arange(ids.shape[1], device=ids.device).expand(len(ids), -1)
-        return counted if self.has_positions else counted.masked_fill(ids < 0, 0)
+        return {"position_ids": counted.masked_fill(ids < 0, 0)}
 
     def word_scores(
         self,
@@ -137,8 +141,21 @@ class CausalBackbone(Backbone):
     def combine(self, word_scores: Tensor) -> Tensor:
         return word_scores.logsumexp(-1)
 
+    def plain_scores(self, ids: Pieces, answer: int, words: Sequence[Pieces]) -> Tensor:
+        def next_piece(known: Pieces) -> Tensor:
+            logits = self.model(input_ids=torch.tensor([known], device=self.device)).logits
+            return logits[0, -1].float().log_softmax(-1)  # (V,)
+
+        # piece after piece, so that a model which looks ahead is noticed
+        return torch.stack(
+            [
+                sum(next_piece((*ids, *pieces[:i]))[piece] for i, piece in enumerate(pieces))
+                for pieces in words
+            ]
+        )
+
     def answer_attention(self, batch: Batch, vectors: Tensor | None) -> Tensor:
-        return self._attention_at(batch, vectors, self._position_ids(batch.ids, 0))
+        return self._attention_at(batch, vectors, **self.position_ids(batch.ids, 0))
 
     def _continuation(
         self, batch: Batch, vectors: Tensor | None, start: Pieces, prefix: Prefix
@@ -147,26 +164,30 @@ class CausalBackbone(Backbone):
         ``start`` laid behind it: (B, len(start)+1, V)."""
         ids, mask, slots = _continued(batch, start)
         before, rows = len(prefix), len(ids)
-        full_mask = torch.cat([mask.new_ones(rows, before), mask], dim=1)  # (B, L+T)
-        with only_at(self.model, slots):
-            logits = self.model(
-                inputs_embeds=self.embed_batch(ids, vectors),
-                attention_mask=full_mask,
-                position_ids=self._position_ids(ids, before),
-                past_key_values=_expanded(prefix.keys_values, rows) if prefix else None,
-                use_cache=bool(prefix),
-            ).logits
+        logits = self._logits_at(
+            slots,
+            inputs_embeds=self.embed_batch(ids, vectors),
+            attention_mask=torch.cat([mask.new_ones(rows, before), mask], dim=1),  # (B, L+T)
+            past_key_values=_expanded(prefix.keys_values, rows) if prefix else None,
+            use_cache=bool(prefix),
+            **self.position_ids(ids, before),
+        )
         return logits.float().log_softmax(-1)
 
 
 class Seq2SeqBackbone(Backbone):
-    """Encoder–decoder models (T5): log-probability of the label text from the decoder.
+    """Encoder–decoder models (T5, BART): log-probability of the label text from the decoder.
 
-    The target of a label is its pieces and the end token, as in T5's own training (Lester et al.
-    2021, section 2); a sentinel in front, where wanted, is part of the pieces.
+    The target of a label is what the tokenizer writes for it: its pieces and the end token for T5,
+    as in T5's own training (Lester et al. 2021, section 2), a start token or a language code too
+    where the family has one; a sentinel in front, where wanted, is part of the pieces.
     """
 
     readout = "seq2seq"
+
+    @property
+    def reader(self) -> nn.Module:
+        return self.model.get_encoder()
 
     def word_scores(
         self,
@@ -175,68 +196,53 @@ class Seq2SeqBackbone(Backbone):
         words: Sequence[Pieces],
         prefix: Prefix = NO_PREFIX,
     ) -> Tensor:
-        with self._relative_bias(batch.ids):
-            encoded = self.model.get_encoder()(
+        with self._positions(batch.ids):
+            encoded = self.reader(
                 inputs_embeds=self.embed_batch(batch.ids, vectors), attention_mask=batch.mask
             )
-        end = self.tokenizer.eos_token_id
-        return torch.stack(
-            [self._target(encoded, batch.mask, (*pieces, end)) for pieces in words], dim=-1
-        )
+        scores = [
+            self._target_score(
+                pieces, len(batch.ids), encoder_outputs=encoded, attention_mask=batch.mask
+            )
+            for pieces in words
+        ]
+        return torch.stack(scores, dim=-1)
 
     def combine(self, word_scores: Tensor) -> Tensor:
         return word_scores.logsumexp(-1)
 
-    def _check_removable(self) -> None:
-        self._first_attention()
+    def plain_scores(self, ids: Pieces, answer: int, words: Sequence[Pieces]) -> Tensor:
+        source = torch.tensor([ids], device=self.device)
+        return torch.cat([self._target_score(pieces, 1, input_ids=source) for pieces in words])
 
-    def _first_attention(self) -> nn.Module:
-        """The encoder's first self-attention, whose relative bias all layers share."""
+    def target(self, pieces: Pieces) -> Pieces:
+        """The label's pieces between the special tokens that the tokenizer writes for a target.
+
+        Raises:
+            LabError: for a tokenizer that writes no target.
+        """
         try:
-            attention = self.model.get_encoder().block[0].layer[0].SelfAttention
-            attention.compute_bias  # noqa: B018, another family may lack it
-            return attention
-        except AttributeError as error:
+            bare = self.tokenizer(text_target="a", add_special_tokens=False)["input_ids"]
+            full = self.tokenizer(text_target="a")["input_ids"]
+        except (KeyError, ValueError, TypeError) as error:
             raise LabError(
-                f"{self.name} has no relative attention bias that could be left out for virtual "
-                "tokens; models of the T5 family do"
+                f"the tokenizer of {self.name} writes no target ({type(error).__name__}: {error}); "
+                "save it with its target language set (tgt_lang), or use another model"
             ) from error
+        before, after = self._around(bare, full)
+        return (*before, *pieces, *after)
 
-    @contextlib.contextmanager
-    def _relative_bias(self, ids: Tensor) -> Iterator[None]:
-        """Within the block the bias is 0 to and from virtual tokens of ``ids``."""
-        if self.has_positions:
-            yield
-            return
-        slots = ids < 0  # (B, T)
-        touched = (slots[:, :, None] | slots[:, None, :])[:, None]  # (B, 1, T, T)
-        attention = self._first_attention()
-        plain = attention.compute_bias
-
-        def leave_out(*args: object, **kwargs: object) -> Tensor:
-            return plain(*args, **kwargs).masked_fill(touched, 0.0)  # (B, heads, T, T)
-
-        attention.compute_bias = leave_out  # shadows the method for this object
-        try:
-            yield
-        finally:
-            del attention.compute_bias
-
-    def _target(self, encoded: object, mask: Tensor, target: Pieces) -> Tensor:
-        start = self.model.config.decoder_start_token_id
-        target_ids = torch.tensor(target, device=mask.device)  # (K,)
-        inputs = torch.tensor((start, *target[:-1]), device=mask.device)
-        logits = self.model(
-            encoder_outputs=encoded,
-            attention_mask=mask,
-            decoder_input_ids=inputs.expand(len(mask), -1),
-            use_cache=False,
-        ).logits  # (B, K, V)
+    def _target_score(self, pieces: Pieces, rows: int, **inputs: object) -> Tensor:
+        target = torch.tensor(self.target(pieces), device=self.device).repeat(rows, 1)  # (B, K)
+        # how a target is laid before the decoder is the family's own affair
+        shift = getattr(self.model, "prepare_decoder_input_ids_from_labels", None)
+        laid = {"labels": target} if shift is None else {"decoder_input_ids": shift(labels=target)}
+        logits = self.model(**inputs, **laid, use_cache=False).logits  # (B, K, V)
         log_probs = logits.float().log_softmax(-1)
-        return log_probs.gather(-1, target_ids.expand(len(mask), -1)[..., None]).sum((-1, -2))
+        return log_probs.gather(-1, target[..., None]).sum((-1, -2))
 
 
-class EncoderBackbone(_WithPositionTable):
+class EncoderBackbone(Backbone):
     """Text encoders without a word-predicting head (MiniLM): cosine with the label text.
 
     Text side: mean over every token that is a word or a special token; virtual tokens steer the
@@ -259,10 +265,15 @@ class EncoderBackbone(_WithPositionTable):
     ) -> Tensor:
         embedded = self.embed_batch(batch.ids, vectors)  # (B, T, D)
         with self._positions(batch.ids):
-            output = self.model(inputs_embeds=embedded, attention_mask=batch.mask)
-        hidden = output.last_hidden_state
-        pooled = mean_pooled(hidden, batch.mask * (batch.ids >= 0))  # (B, D)
+            output = self.run(inputs_embeds=embedded, attention_mask=batch.mask)
+        pooled = mean_pooled(output.last_hidden_state, batch.mask * (batch.ids >= 0))  # (B, D)
         return ENCODER_SCALE * pooled @ self.label_vectors(tuple(words)).T  # (B, W)
+
+    def plain_scores(self, ids: Pieces, answer: int, words: Sequence[Pieces]) -> Tensor:
+        source = torch.tensor([ids], device=self.device)
+        hidden = self.model(input_ids=source).last_hidden_state
+        pooled = mean_pooled(hidden, torch.ones_like(source))
+        return (ENCODER_SCALE * pooled @ self.label_vectors(tuple(words)).T)[0]
 
     def label_vectors(self, words: tuple[Pieces, ...]) -> Tensor:
         """Unit vectors of the label texts: (W, D)."""
@@ -289,6 +300,12 @@ def mean_pooled(hidden: Tensor, weights: Tensor) -> Tensor:
     weights = weights[..., None].float()  # (B, T, 1)
     mean = (hidden.float() * weights).sum(1) / weights.sum(1)
     return F.normalize(mean, dim=-1)
+
+
+def _mean_logits(logits: Tensor, words: Sequence[Pieces]) -> Tensor:
+    """A word's logit, averaged over its pieces: (B, V) → (B, W), fp32."""
+    logits = logits.float()
+    return torch.stack([logits[:, list(pieces)].mean(-1) for pieces in words], dim=-1)
 
 
 def _continued(batch: Batch, start: Pieces) -> tuple[Tensor, Tensor, Tensor]:

@@ -17,32 +17,24 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
+from labkit.core import budget
 from labkit.core.backbones import Backbone
-from labkit.core.sequences import NO_PREFIX, Batch, Encoded, Pieces, Prefix, collate
-
-CPU_BATCH_TOKENS = 512
-GPU_BATCH_TOKENS = 65_536
-"""Tokens in a batch. Measured on two cores with smollm2: 256 to 1,024 are equally fast, from 2,048
-on attention's masks and activations fall out of the cache."""
+from labkit.core.budget import Budget, budget_for, within_memory
+from labkit.core.errors import LabError
+from labkit.core.labels import Labels
+from labkit.core.sequences import NO_PREFIX, Batch, Encoded, Prefix, collate
 
 TRAINING_TOKENS = 512
-"""Tokens in a part of a training batch on the CPU: less padding, few parts."""
+"""Tokens computed in a part of a training batch on the CPU: less padding, few parts."""
 
 Progress = Callable[[int, int], None]
 """Called with (sequences done, sequences in all)."""
-
-
-class Labels(NamedTuple):
-    """Label words cut into pieces: ``words`` lists them all, ``classes`` the indices per class."""
-
-    words: tuple[Pieces, ...]
-    classes: tuple[tuple[int, ...], ...]
 
 
 def class_scores(
@@ -69,7 +61,7 @@ class Scorer:
     """Sequences laid out in batches once, to be scored under any number of prompts.
 
     Args:
-        batch_tokens: tokens in a batch; default: what suits the device.
+        batch_tokens: tokens in a batch; default: what suits the device, see budget.py.
         share: read what all sequences begin with once per prompt, where the model can; False is
             the plain path.
     """
@@ -83,30 +75,67 @@ class Scorer:
         batch_tokens: int | None = None,
         share: bool = True,
     ) -> None:
-        if batch_tokens is None:
-            batch_tokens = CPU_BATCH_TOKENS if backbone.device.type == "cpu" else GPU_BATCH_TOKENS
-        self.backbone, self.labels = backbone, labels
+        self.backbone, self.labels, self.batch_tokens = backbone, labels, batch_tokens
         self.prefix = backbone.prefix_of(sequences) if share else NO_PREFIX
-        rest = [self.prefix.rest(sequence) for sequence in sequences]
-        self.batches = [
-            (rows, collate([rest[row] for row in rows], backbone.device))
-            for rows in length_batches([len(sequence.ids) for sequence in rest], batch_tokens)
-        ]
-        self.count = len(sequences)
+        self.rest = [self.prefix.rest(sequence) for sequence in sequences]
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        self.budget = self._budget()
+        batches = length_batches(
+            [len(sequence.ids) for sequence in self.rest],
+            self.budget,
+            prefix=len(self.prefix),
+            equal=not self.backbone.pads,
+        )
+        device = self.backbone.device
+        self.batches = [(rows, collate([self.rest[r] for r in rows], device)) for rows in batches]
+
+    def _budget(self) -> Budget:
+        return budget_for(self.backbone.device, self.batch_tokens)
 
     def __call__(self, vectors: Tensor | None, progress: Progress | None = None) -> Tensor:
-        """Scores under the prompt ``vectors`` (P, D), without gradient: (N, C) fp32 on the CPU."""
-        result = torch.empty(self.count, len(self.labels.classes))
-        done = 0
+        """Scores under the prompt ``vectors`` (P, D), without gradient: (N, C) fp32 on the CPU.
+
+        Raises:
+            LabError: where the model's scores are not finite.
+        """
+        result = torch.empty(len(self.rest), len(self.labels.classes))
+        waiting = set(range(len(self.rest)))
+        within_memory(self.backbone.device, lambda: self._fill(result, waiting, vectors, progress))
+        if not torch.isfinite(result).all():
+            raise not_finite(self.backbone)
+        return result
+
+    def _fill(
+        self,
+        result: Tensor,
+        waiting: set[int],
+        vectors: Tensor | None,
+        progress: Progress | None,
+    ) -> None:
+        """Scores of the rows ``waiting``, which are taken from it as they come."""
+        if self._budget() != self.budget:
+            self._lay_out()
         with torch.inference_mode():
             prefix = self.backbone.read(self.prefix, vectors)
             for rows, batch in self.batches:
+                if waiting.isdisjoint(rows):
+                    continue
                 scores = _batch_scores(self.backbone, batch, vectors, self.labels, prefix)
                 result[rows] = scores.cpu()
-                done += len(rows)
+                waiting.difference_update(rows)
                 if progress is not None:
-                    progress(done, self.count)
-        return result
+                    progress(len(result) - len(waiting), len(result))
+
+
+def not_finite(backbone: Backbone) -> LabError:
+    """For scores that are NaN or infinite: no class can be read from them."""
+    name = str(backbone.dtype).removeprefix("torch.")
+    remedy = "its weights are damaged, or numbers overflow in it; give another checkpoint"
+    if backbone.dtype.itemsize < 4:
+        remedy = "numbers overflow in this precision; load it with dtype=torch.float32"
+    return LabError(f"{backbone.name} gives NaN or infinite scores in {name}: {remedy}")
 
 
 def score(
@@ -136,21 +165,24 @@ def training_scores(
     As :func:`class_scores`, in parts of similar length: a random batch is nearly half padding
     otherwise. The prefix is read once for all of them.
     """
-    on_cpu = backbone.device.type == "cpu"
     lengths = [len(sequence.ids) - len(prefix) for sequence in sequences]
     order: list[int] = []
     parts: list[Tensor] = []
+    limit = budget_for(backbone.device)
+    if backbone.device.type == "cpu":
+        limit = replace(limit, computed=min(limit.computed, TRAINING_TOKENS))
     prefix = backbone.read(prefix, vectors)
-    for rows in length_batches(lengths, TRAINING_TOKENS if on_cpu else GPU_BATCH_TOKENS):
+    for rows in length_batches(lengths, limit, prefix=len(prefix), equal=not backbone.pads):
         part = [sequences[row] for row in rows]
         parts.append(class_scores(backbone, part, vectors, labels, prefix))
         order += rows
-    return torch.cat(parts)[torch.tensor(order).argsort()]
+    back = torch.tensor(order).argsort().to(backbone.device)
+    return torch.cat(parts)[back]
 
 
 def matrix_rate(weight: Tensor, seconds: float = 0.5) -> float:
     """Measured rate of this device's product of a batch of tokens with ``weight``, in FLOP/s."""
-    tokens = CPU_BATCH_TOKENS if weight.device.type == "cpu" else GPU_BATCH_TOKENS
+    tokens = (budget.CPU if weight.device.type == "cpu" else budget.GPU).computed
     batch = torch.randn(tokens, weight.shape[1], device=weight.device).to(weight.dtype)
     best, until = float("inf"), time.perf_counter() + seconds
     while time.perf_counter() < until:
@@ -167,11 +199,22 @@ def synchronise() -> None:
         torch.cuda.synchronize()
 
 
-def length_batches(lengths: Sequence[int], batch_tokens: int) -> Iterator[list[int]]:
-    """Indices in batches of at most ``batch_tokens`` padded tokens, shortest first."""
+def length_batches(
+    lengths: Sequence[int], limit: Budget | int, *, prefix: int = 0, equal: bool = False
+) -> Iterator[list[int]]:
+    """Indices in batches within ``limit``, padding counted, shortest first.
+
+    Args:
+        limit: a budget, or the tokens that a batch may compute and hold.
+        prefix: tokens that each row holds beside its own.
+        equal: only sequences of one length together, for models that can't do with padding.
+    """
+    limit = Budget.of(limit) if isinstance(limit, int) else limit
     batch: list[int] = []
     for index in sorted(range(len(lengths)), key=lengths.__getitem__):
-        if batch and (len(batch) + 1) * lengths[index] > batch_tokens:
+        length, rows = lengths[index], len(batch) + 1
+        full = rows * length > limit.computed or rows * (length + prefix) > limit.held
+        if batch and (full or (equal and lengths[batch[0]] != length)):
             yield batch
             batch = []
         batch.append(index)

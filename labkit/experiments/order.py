@@ -9,10 +9,11 @@ that has learned nothing. What is trained or probed once is used by every table 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from labkit.audit.tables import printed as printed_table
@@ -28,7 +29,15 @@ from labkit.experiments.base.result_file import file_name
 from labkit.experiments.base.rows import scores_of
 from labkit.experiments.base.setting import Place, Setting
 from labkit.experiments.base.verdicts import verdict
-from labkit.shuffle_probe import NAMED, Orders, Probe, Shuffle, probe_order
+from labkit.shuffle_probe import (
+    NAMED,
+    Orders,
+    Probe,
+    Shuffle,
+    mean_effect,
+    probe_order,
+    spread_by_factor,
+)
 from labkit.soft_prompt import SoftPrompt, initialise
 
 TEST_EXAMPLES = {"small": 256, "full": 1_000_000}
@@ -93,8 +102,10 @@ def order_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dic
         row["no_positions"] = _against(plain, evaluate(without, prompt, task, "test", limit=limit))
     if setting.shuffle == ALL_FREE:
         row["noise_floor"] = _noise_floor(setting, model, prompt, task, plain)
-    probe = _probed(setting, model, prompt, task, seed, limit, place)
+    matrix = place.folder / f"{file_name(setting.name)}-seed{seed}.npz"
+    probe = _probed(setting, model, prompt, task, seed, limit, place, matrix)
     row |= probe.summary()
+    row["matrix"] = str(matrix.relative_to(place.out))
     row["available"] = _available(setting)
     row["verdict"] = _verdicts(row)
     return row
@@ -137,11 +148,11 @@ def _probed(
     seed: int,
     limit: int,
     place: Place,
+    matrix: Path,
 ) -> Probe:
     """The probe, its matrix kept beside the result; a stopped one goes on where it was."""
-    name = f"{file_name(setting.name)}-seed{seed}"
     made_of = digest_of([asdict(setting), seed, limit, place.origin])
-    work = place.folder / f"{name}-{made_of[:8]}.run"
+    work = matrix.with_name(f"{matrix.stem}-{made_of[:8]}.run")
     probe = probe_order(
         model,
         prompt,
@@ -152,7 +163,7 @@ def _probed(
         resume=True,
         progress=lambda done, total: place.tell(total + done, 2 * total, f"order {done}"),
     )
-    probe.save(place.folder / f"{name}.npz")
+    probe.save(matrix)
     shutil.rmtree(work)
     return probe
 
@@ -197,6 +208,40 @@ def _noise_floor(
         return None
     exact = model.with_changes(backbone=shared_backbone(setting.backbone, torch.float32))
     return _against(plain, evaluate(exact, prompt, task, "test", limit=plain.n))
+
+
+# ---- what rows say together ----
+
+
+def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
+    """For each setting with two prompts or more: the mean order effect over all of them.
+
+    Only seeds whose matrix is there count. ``half_widths`` says how much of the interval prompts,
+    orders and sentences alone would make.
+    """
+    pooled = []
+    for setting in dict.fromkeys(row["setting"] for row in rows):
+        of_setting = [row for row in rows if row["setting"] == setting and row.get("learns")]
+        files = [out / row["matrix"] for row in of_setting if "matrix" in row]
+        probes = [Probe.load(file) for file in files if file.is_file()]
+        if len(probes) < 2 or len({probe.targets.tobytes() for probe in probes}) > 1:
+            continue
+        effect = mean_effect(probes)
+        upwards = _paper_direction(of_setting[0]) > 0
+        claim = f"random orders score {'above' if upwards else 'below'} the trained one"
+        pooled.append(
+            {
+                "setting": setting,
+                "prompts": len(probes),
+                "orders": min(len(probe.orders) for probe in probes),
+                "n": len(probes[0].targets),
+                "baseline": float(np.mean([probe.baseline for probe in probes])),
+                "mean_difference": list(effect),
+                "half_widths": spread_by_factor(probes),
+                "verdict": verdict(f"{claim}, over {len(probes)} prompts", effect, upwards),
+            }
+        )
+    return pooled
 
 
 # ---- what a row says ----

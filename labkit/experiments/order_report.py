@@ -8,6 +8,7 @@ from labkit.audit.tables import printed as printed_table
 from labkit.experiments.base.report import cells, report_head
 from labkit.experiments.base.verdicts import signed, verdict_line
 from labkit.experiments.order import row_name
+from labkit.shuffle_probe.effect import FACTORS
 
 HEADINGS = (
     "setting", "seed", "n", "orders", "baseline [95 %]", "without positions", "worst", "best",
@@ -21,12 +22,32 @@ def as_markdown(result: Mapping) -> str:
     """The table in the paper's shape, its own rows below, and the verdicts."""
     lines = report_head(result, HEADINGS)
     lines += [_line(row) for row in result["rows"]]
+    lines += _pooled_lines(result)
     lines += _paper_lines(result)
     lines += ["", "## Verdicts", ""]
     for row in result["rows"]:
         for judged in row.get("verdict", ()):
             lines.append(f"- {row['setting']}, seed {row['seed']}: {verdict_line(judged)}")
     return "\n".join(lines) + "\n"
+
+
+def _pooled_lines(result: Mapping) -> list[str]:
+    """The mean effect over prompts, and what its interval is made of."""
+    pooled = result.get("pooled")
+    if not pooled:
+        return []
+    heads = [
+        "setting", "prompts × orders × sentences", "trained order", "random order − trained [95 %]",
+        "half-width from prompts alone", "from orders", "from sentences",
+    ]  # fmt: skip
+    lines = ["", "## Over prompts", "", cells(heads), cells(["---"] * len(heads))]
+    for row in pooled:
+        widths = [f"{row['half_widths'][factor]:.3f}" for factor in FACTORS]
+        size = f"{row['prompts']} × {row['orders']} × {row['n']}"
+        effect = signed(row["mean_difference"])
+        lines.append(cells([row["setting"], size, f"{row['baseline']:.3f}", effect, *widths]))
+    lines += ["", *(f"- {row['setting']}: {verdict_line(row['verdict'])}" for row in pooled)]
+    return lines
 
 
 def _line(row: Mapping) -> str:

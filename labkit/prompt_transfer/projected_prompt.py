@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
+from labkit.soft_prompt.vocabulary import all_word_vectors
 
 
 class ProjectedPrompt(nn.Module):
@@ -36,7 +37,6 @@ class ProjectedPrompt(nn.Module):
         self, vectors: Tensor, backbone: Backbone, width: int = 256, seed: int = 0
     ) -> None:
         super().__init__()
-        table = backbone.model.get_input_embeddings().weight
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.layers = nn.Sequential(
@@ -47,7 +47,7 @@ class ProjectedPrompt(nn.Module):
                 nn.LayerNorm(backbone.hidden_size, elementwise_affine=False),
             )
         self.register_buffer("vectors", vectors.detach().float().clone())
-        self.register_buffer("spread", table.detach().float().std())
+        self.register_buffer("spread", all_word_vectors(backbone).std())
 
     def forward(self) -> Tensor:
         return self.layers(self.vectors) * self.spread  # (P, S) → (P, D)

@@ -154,7 +154,7 @@ def _write_peft(folder: Path, vectors: Tensor, backbone: Backbone) -> None:
     from safetensors.torch import save_file
 
     task_type = {"causal": TaskType.CAUSAL_LM, "seq2seq": TaskType.SEQ_2_SEQ_LM}
-    config = backbone.model.config
+    config = backbone.text_config
     PromptTuningConfig(
         task_type=task_type.get(backbone.readout, TaskType.FEATURE_EXTRACTION),
         base_model_name_or_path=backbone.name,
@@ -162,8 +162,8 @@ def _write_peft(folder: Path, vectors: Tensor, backbone: Backbone) -> None:
         num_virtual_tokens=len(vectors),
         token_dim=vectors.shape[1],
         num_transformer_submodules=1,
-        num_attention_heads=config.num_attention_heads,
-        num_layers=config.num_hidden_layers,
+        num_attention_heads=getattr(config, "num_attention_heads", None),
+        num_layers=getattr(config, "num_hidden_layers", None),
     ).save_pretrained(str(folder))
     save_file({PEFT_KEY: vectors.contiguous()}, folder / WEIGHTS, metadata={"format": "pt"})
 

@@ -64,8 +64,8 @@ class SoftPrompt(nn.Module):
         cls, backbone: Backbone, length: int, seed: int = 0, common: int = COMMON_ENTRIES
     ) -> SoftPrompt:
         """Embeddings of entries drawn without repetition from the most common of the vocabulary."""
-        ids = common_entries(backbone, common)
-        if _positive(length) > len(ids):
+        ids = common_entries(backbone, common, at_least=_positive(length))
+        if length > len(ids):
             raise LabError(f"length={length} is more than the {len(ids)} entries to draw from")
         chosen = torch.randperm(len(ids), generator=generator(seed))[:length]
         return cls(word_vectors(backbone, torch.tensor(ids)[chosen]))

@@ -3,6 +3,7 @@ al. 2021, section 7)."""
 
 from __future__ import annotations
 
+import unicodedata
 from typing import NamedTuple
 
 import torch
@@ -15,25 +16,31 @@ from labkit.core.templates import Verbalizer
 COMMON_ENTRIES = 5000
 
 
-def common_entries(backbone: Backbone, count: int = COMMON_ENTRIES) -> list[int]:
+def common_entries(backbone: Backbone, count: int = COMMON_ENTRIES, at_least: int = 1) -> list[int]:
     """Ids of the ``count`` most common words of the vocabulary.
 
     Tokenizers don't store frequencies, but all of them list their entries with the frequent ones
     first: byte-pair merges in the order in which they were learnt, SentencePiece by probability,
     BERT's word pieces by count. So the first ``count`` entries are taken that are words or parts of
-    words of at least two letters; special, unused and single-character entries are left out.
+    words: of at least two letters, or one character of a script that writes words in one. Special
+    and unused entries are left out, and single letters are, unless the vocabulary has fewer than
+    ``at_least`` words (byT5 has none).
     """
     tokenizer = backbone.tokenizer
     special = set(tokenizer.all_special_ids)
-    size = min(len(tokenizer), vocabulary_size(backbone))
-    found: list[int] = []
-    for index, token in enumerate(tokenizer.convert_ids_to_tokens(list(range(size)))):
-        letters = token.lstrip("Ġ▁#")
-        if index not in special and len(letters) > 1 and letters.isalpha():
-            found.append(index)
-            if len(found) == count:
-                break
-    return found
+    words: list[int] = []
+    letters: list[int] = []
+    known = known_ids(backbone).tolist()
+    for index, token in zip(known, tokenizer.convert_ids_to_tokens(known), strict=True):
+        text = token.lstrip("Ġ▁#")
+        if index in special or not text.isalpha():
+            continue
+        (words if len(text) > 1 or unicodedata.east_asian_width(text) == "W" else letters).append(
+            index
+        )
+        if len(words) == count:
+            break
+    return words if len(words) >= at_least else [*words, *letters][:count]
 
 
 class Neighbours(NamedTuple):
@@ -53,10 +60,12 @@ def nearest_tokens(backbone: Backbone, vectors: Tensor, k: int = 5) -> Neighbour
     Lester et al. 2021, section 7. Read them beside those of random vectors and of the
     initialisation: every vector has nearest neighbours, trained or not.
     """
-    words = F.normalize(all_word_vectors(backbone), dim=-1)  # (V, D)
-    cosines, ids = (F.normalize(vectors.detach().float().cpu(), dim=-1) @ words.T).topk(k)
+    known = known_ids(backbone)  # (V,)
+    words = F.normalize(word_vectors(backbone, known), dim=-1)  # (V, D)
+    cosines, nearest = (F.normalize(vectors.detach().float().cpu(), dim=-1) @ words.T).topk(k)
     tokenizer = backbone.tokenizer
-    return Neighbours([[tokenizer.decode([i]) for i in row] for row in ids.tolist()], cosines)
+    ids = known[nearest].tolist()
+    return Neighbours([[tokenizer.decode([i]) for i in row] for row in ids], cosines)
 
 
 def random_vectors(backbone: Backbone, length: int, seed: int = 0) -> Tensor:
@@ -94,12 +103,16 @@ def word_vectors(backbone: Backbone, ids: Tensor) -> Tensor:
 
 def all_word_vectors(backbone: Backbone) -> Tensor:
     """The same of the whole vocabulary: (V, D)."""
-    return word_vectors(backbone, torch.arange(vocabulary_size(backbone)))
+    return word_vectors(backbone, known_ids(backbone))
 
 
-def vocabulary_size(backbone: Backbone) -> int:
-    """Rows of the word-embedding table."""
-    return len(backbone.model.get_input_embeddings().weight)
+def known_ids(backbone: Backbone) -> Tensor:
+    """Token ids that both the tokenizer and the model know: (V,).
+
+    Tables are often padded to a round number of rows; those behind the last token mean nothing.
+    """
+    ids = {number for number in backbone.tokenizer.get_vocab().values() if number < backbone.rows}
+    return torch.tensor(sorted(ids))
 
 
 def pieces(backbone: Backbone, text: str) -> Tensor:

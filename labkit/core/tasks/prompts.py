@@ -14,7 +14,10 @@ def _sentiment(what: str) -> dict[str, TaskPrompt]:
     return {
         "mlm": TaskPrompt("{text} It was {mask}.", words),
         "causal": TaskPrompt("{text} It was {mask}", words),
-        "seq2seq": TaskPrompt("{text}", {"negative": "negative", "positive": "positive"}),
+        "seq2seq": TaskPrompt(
+            f"Review: {{text}} Is this review of a {what} positive or negative?",
+            {label: label for label in SENTIMENT},
+        ),
         "encoder": TaskPrompt(
             "{text}", {"negative": f"a bad {what}", "positive": f"a good {what}"}
         ),

@@ -23,9 +23,12 @@ RECIPES = {
     "causal": Recipe(lr=5e-3, schedule="linear", warmup=10),
     "encoder": Recipe(lr=1e-2, batch_size=32, steps=266, schedule="linear", warmup=10, clip=1.0),
     "mlm": Recipe(),
-    "seq2seq": Recipe(),
+    "seq2seq": Recipe(lr=3e-2),
 }
 """The default recipe of each readout."""
+
+CONVERGED_WITHIN = 5
+"""Times the steps of the short recipe that a prompt may take until validation stops improving."""
 
 LESTER = Recipe(
     length=100,
@@ -54,4 +57,20 @@ def recipe_for(backbone: str, profile: str, length: int) -> Recipe:
     """As :func:`training_recipe`, by the protocol of Liu, Cheng and Liu 2024 for its models."""
     if profile == "full":
         return replace(LESTER if "t5" in backbone.lower() else MASKED, length=length)
-    return replace(RECIPES[readout_of(backbone)], length=length)
+    return until_validation_stops(replace(RECIPES[readout_of(backbone)], length=length))
+
+
+def until_validation_stops(recipe: Recipe) -> Recipe:
+    """The same recipe with steps to spare, ended where validation has stopped improving.
+
+    The best weights on a sample of 500 validation examples are kept; a prompt of which four
+    evaluations in a row are no better has converged.
+    """
+    return replace(
+        recipe,
+        steps=CONVERGED_WITHIN * recipe.steps,
+        schedule="constant",
+        evaluate_every=max(1, recipe.steps // 4),
+        validation_limit=500,
+        patience=4,
+    )

@@ -162,7 +162,7 @@ class _Run:
         table, result, chosen = self.table, self.result, self.chosen
         stale = {(row["setting"], row["seed"]) for row in result.get("stale", ())}
         others = sorted({seed for _, seed in stale}.difference(seeds))
-        self._name_command(seeds)
+        self._name_command((*seeds, *others))
         grid = [(setting.name, seed) for seed in (*seeds, *others) for setting in chosen]
         rank = {pair: index for index, pair in enumerate(grid)}  # rows of other seeds come first
         if result["rows"]:  # the new command and report, even where nothing is left to run

@@ -1,0 +1,92 @@
+"""Labels: the pieces of the words that answer, as the whole text would have them at its slot.
+
+    "{text} It was {mask}"  +  "great"   ──▶   " great"     one piece of GPT-2's tokenizer
+
+A word is cut behind the words that stand before the slot, because pieces depend on what stands
+beside them: a space belongs to the piece that follows it, and a tokenizer of the SentencePiece kind
+begins every text with a mark that no text holds in its middle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from labkit.core.backbones import Backbone
+from labkit.core.encoding import sentinel_id
+from labkit.core.errors import LabError
+from labkit.core.sequences import Pieces
+from labkit.core.templates import Mask, Template, Words
+
+_NEUTRAL = (".", "。", ",")
+"""What may stand before a slot that follows a text of the task: marks that melt into no word."""
+
+
+class Labels(NamedTuple):
+    """Label words cut into pieces: ``words`` lists them all, ``classes`` the indices per class."""
+
+    words: tuple[Pieces, ...]
+    classes: tuple[tuple[int, ...], ...]
+
+
+def cut_labels(
+    backbone: Backbone, template: Template, words: Iterable[Sequence[str]], *, sentinel: bool
+) -> Labels:
+    """The words of each class as pieces of the backbone's tokenizer.
+
+    Args:
+        sentinel: for seq2seq models: each word stands behind T5's first sentinel.
+
+    Raises:
+        LabError: for a word that the tokenizer does not know, or melts into what stands before it.
+    """
+    pieces: list[Pieces] = []
+    classes: list[tuple[int, ...]] = []
+    for options in words:
+        classes.append(tuple(range(len(pieces), len(pieces) + len(options))))
+        pieces += [_word_pieces(backbone, template, word, sentinel) for word in options]
+    return Labels(tuple(pieces), tuple(classes))
+
+
+def _word_pieces(backbone: Backbone, template: Template, word: str, sentinel: bool) -> Pieces:
+    tokenizer = backbone.tokenizer
+    spaced = f" {word}" if template.mask_follows_space else word
+    if backbone.readout == "encoder":  # the label text stands alone
+        pieces = tuple(tokenizer(spaced, add_special_tokens=False)["input_ids"])
+    elif backbone.readout == "seq2seq":  # and so does a target
+        pieces = tuple(tokenizer(text_target=spaced, add_special_tokens=False)["input_ids"])
+    else:
+        pieces = _behind(backbone, _words_before_mask(template), spaced)
+    if not pieces or tokenizer.unk_token_id in pieces:
+        raise LabError(
+            f"the label word {word!r} is not in the vocabulary of {backbone.name}; choose a word "
+            "that it knows"
+        )
+    if backbone.readout == "seq2seq" and sentinel:
+        return (sentinel_id(backbone), *pieces)
+    return pieces
+
+
+def _words_before_mask(template: Template) -> str:
+    """The template's words right before the slot, its own space left out."""
+    for before, part in zip(template.parts, template.parts[1:], strict=False):
+        if isinstance(part, Mask) and isinstance(before, Words):
+            return before.text.removesuffix(" ")
+    return ""
+
+
+def _behind(backbone: Backbone, context: str, word: str) -> Pieces:
+    """The pieces by which ``context`` grows when ``word`` is written behind it."""
+
+    def cut(text: str) -> list[int]:
+        return backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
+
+    for before in [context] if context.strip() else _NEUTRAL:
+        start, whole = cut(before), cut(before + word)
+        if start and whole[: len(start)] == start:
+            return tuple(whole[len(start) :])
+    raise LabError(
+        f"the label word {word.strip()!r} melts into the words before it ({context + word!r}) "
+        f"under the tokenizer of {backbone.name}, so it has no pieces of its own; put a space or a "
+        "mark before {mask}, or choose another word"
+    )

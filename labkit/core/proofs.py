@@ -1,0 +1,165 @@
+"""Proofs: what a model is seen to do, on a handful of tokens, before the fast path relies on it.
+
+There are hundreds of model families, and each does something else: heads that call another module
+than the rest, words scaled outside their embedding module, convolutions that reach into the
+padding, caches that keep a window, a state, or nothing. None of them is listed here. :func:`settle`
+holds a model that has just been loaded against its own plain forward pass, turns off whatever of
+the fast path it does not bear, and refuses a model that still scores otherwise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from labkit.core.attention import use_fused_kernel, use_plain_products
+from labkit.core.errors import LabError, first_line
+from labkit.core.sequences import Encoded, Pieces, Prefix, collate
+
+if TYPE_CHECKING:
+    from labkit.core.backbones import Backbone
+
+CLOSE = 1e-4
+CLOSE_IN_HALF_PRECISION = 0.1
+"""Largest difference between two ways to one score, as a share of the scores' spread (root mean
+squares). In bf16 rounding alone makes a few hundredths; a mistake of method makes one or more."""
+
+FAILURES = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+"""What a family's code raises where it is asked for something that it does not know."""
+
+
+def settle(backbone: Backbone) -> None:
+    """Find out on which path the backbone scores as its own plain forward pass does, and take it.
+
+    Raises:
+        LabError: for a model that scores otherwise on every path, or can't be run at all.
+    """
+    on_cpu = backbone.device.type == "cpu"
+    example = _Example(backbone)
+    with torch.no_grad():
+        theirs = _own_scores(example)
+        if on_cpu:
+            use_plain_products(backbone.model)
+        if _agrees(backbone, example.padded, theirs):
+            return
+        use_fused_kernel(backbone.model)
+        _settle_scale(example, theirs)
+        _settle_body(example, theirs)
+        backbone.pads = _agrees(backbone, example.padded, theirs)
+        if not _agrees(backbone, example.batches, theirs):
+            raise _refusal(backbone, "it scores embedded words otherwise than their token ids")
+        if on_cpu:
+            use_plain_products(backbone.model)
+            if not _agrees(backbone, example.batches, theirs):
+                use_fused_kernel(backbone.model)
+
+
+def goes_on_from(backbone: Backbone, prefix: Prefix, sequence: Encoded) -> bool:
+    """Whether ``sequence`` scores the same where its prefix has been read beforehand."""
+    words = _Example(backbone).words
+    count = max((-number for number in sequence.ids if number < 0), default=1)
+    rows = torch.tensor(backbone.ordinary_ids(count), device=backbone.device)
+    whole, rest = (collate([s] * 2, backbone.device) for s in (sequence, prefix.rest(sequence)))
+    with torch.no_grad():
+        vectors = backbone.embed(rows)  # (P, D)
+        plain = backbone.word_scores(whole, vectors, words)
+
+        def in_two_parts() -> Tensor:
+            return backbone.word_scores(rest, vectors, words, backbone.read(prefix, vectors))
+
+        return _agrees(backbone, in_two_parts, plain)
+
+
+class _Example:
+    """Two short texts of different lengths in ordinary tokens, and words to score."""
+
+    def __init__(self, backbone: Backbone) -> None:
+        self.backbone = backbone
+        ids = backbone.ordinary_ids(12)
+        self.words: list[Pieces] = [(ids[0],), (ids[1],), (ids[2],), (ids[3], ids[4])]
+        self.sequences = [self._laid(ids[5:12]), self._laid(ids[5:8])]
+
+    def _laid(self, words: Sequence[int]) -> Encoded:
+        before, after = self.backbone.special_tokens()
+        if self.backbone.readout == "causal":
+            return Encoded((*before, *words), len(before) + len(words) - 1)
+        ids = [*before, *words, *after]
+        answer = len(before) + len(words) // 2
+        if self.backbone.readout == "mlm":
+            ids[answer] = self.backbone.special_id("mask_token_id", "mask token")
+        return Encoded(tuple(ids), answer)
+
+    def plain(self) -> Tensor:
+        """(2, W), as the model itself scores the texts."""
+        rows = [self.backbone.plain_scores(s.ids, s.answer, self.words) for s in self.sequences]
+        return torch.stack(rows)
+
+    def padded(self) -> Tensor:
+        """(2, W), both texts in one batch."""
+        return self._scores(self.sequences)
+
+    def alone(self) -> Tensor:
+        """(2, W), each text in a batch of its own."""
+        return torch.cat([self._scores([sequence]) for sequence in self.sequences])
+
+    def batches(self) -> Tensor:
+        """(2, W), in batches as they will be."""
+        return self.padded() if self.backbone.pads else self.alone()
+
+    def _scores(self, sequences: Sequence[Encoded]) -> Tensor:
+        batch = collate(sequences, self.backbone.device)
+        return self.backbone.word_scores(batch, None, self.words)
+
+
+def _own_scores(example: _Example) -> Tensor:
+    backbone = example.backbone
+    try:
+        scores = example.plain()
+    except FAILURES as error:
+        raise _refusal(backbone, f"its own forward pass fails: {first_line(error)}") from error
+    if not torch.isfinite(scores).all():
+        raise _refusal(backbone, "its own forward pass gives NaN or infinite numbers")
+    return scores
+
+
+def _settle_scale(example: _Example, theirs: Tensor) -> None:
+    """Words that the model scales outside its embedding module: by which factor?"""
+    backbone, root = example.backbone, example.backbone.hidden_size**0.5
+    body, backbone.body = backbone.body, None  # one question at a time
+    for scale in (root, 1.0 / root, 1.0):
+        backbone.word_scale = scale
+        if _agrees(backbone, example.alone, theirs):
+            break
+    backbone.body = body
+
+
+def _settle_body(example: _Example, theirs: Tensor) -> None:
+    """The module whose output the head reads: the first whose narrowing changes no score."""
+    backbone = example.backbone
+    inner = [name for name, _ in backbone.model.named_modules() if name.count(".") <= 1]
+    decoders = [name for name in inner if name.rpartition(".")[2] in ("model", "decoder")]
+    for name in (backbone.body, *decoders, None):
+        backbone.body = name
+        if _agrees(backbone, example.alone, theirs):
+            return
+
+
+def _agrees(backbone: Backbone, attempt: Callable[[], Tensor], theirs: Tensor) -> bool:
+    """Whether ``attempt`` comes to the scores ``theirs`` (…, W), up to rounding."""
+    try:
+        ours = attempt()
+    except FAILURES:
+        return False
+    limit = CLOSE if backbone.dtype.itemsize >= 4 else CLOSE_IN_HALF_PRECISION
+    return bool((ours - theirs).square().mean().sqrt() <= limit * (theirs.std() + 1e-6))
+
+
+def _refusal(backbone: Backbone, reason: str) -> LabError:
+    kind = type(backbone.model).__name__
+    return LabError(
+        f"model {backbone.name!r} ({kind}) cannot be scored here: {reason}; use another model of "
+        "its kind, such as one of the BERT, GPT, Llama or T5 families"
+    )

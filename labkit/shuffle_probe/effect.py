@@ -1,0 +1,188 @@
+"""The mean order effect over prompts, orders and sentences: its interval, and where it comes from.
+
+The effect is the score of a prompt in a random order minus its score in the trained one. Another
+training would have given another prompt, another draw other orders, another test set other
+sentences; an interval that leaves one of them out is too narrow. Orders belong to their prompt (the
+same order of another prompt is another thing), sentences are the same for all.
+
+Sources: Owen 2007, "The pigeonhole bootstrap"; Searle, Casella and McCulloch 1992, "Variance
+Components", for the method of moments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import stats
+
+from labkit.core import statistics
+from labkit.core.errors import LabError
+from labkit.core.statistics import Difference
+from labkit.shuffle_probe.probe import Probe
+
+FACTORS = ("prompts", "orders", "sentences")
+
+
+# ---- what was measured ----
+
+
+def mean_effect(
+    probes: Sequence[Probe],
+    n_boot: int = 2000,
+    seed: int = 0,
+    factors: Sequence[str] = FACTORS,
+) -> Difference:
+    """Mean over prompts of (random order − trained order), prompts, orders and sentences redrawn.
+
+    Few prompts drawn with replacement spread less than other prompts would: their part of every
+    draw is widened by √(P / (P − 1)) and to Student's t of P − 1 degrees of freedom. With a single
+    prompt there is no such part, and the interval is about that prompt.
+
+    Args:
+        probes: one per prompt, on the same sentences.
+        factors: what is drawn anew; the others stay as they are.
+
+    Raises:
+        LabError: for probes of different sentences, or none.
+    """
+    _check(probes)
+    rng = np.random.default_rng(seed)
+    drawn = np.stack([_drawn(probe, n_boot, rng, seed, factors) for probe in probes])  # (P, B)
+    values = np.array([probe.scores.mean() - probe.baseline for probe in probes])  # (P,)
+    means = drawn.mean(axis=0)  # (B,)
+    count = len(probes)
+    if count > 1 and "prompts" in factors:
+        rows = rng.integers(count, size=(n_boot, count))
+        means = drawn[rows, np.arange(n_boot)[:, None]].mean(axis=1)
+        beyond = np.sqrt(count / (count - 1)) * stats.t.ppf(statistics.TAILS[1], count - 1)
+        means += (beyond / statistics.Z - 1) * (values[rows].mean(axis=1) - values.mean())
+    low, high = np.quantile(means, statistics.TAILS)
+    return Difference(float(values.mean()), float(low), float(high))
+
+
+def spread_by_factor(probes: Sequence[Probe], n_boot: int = 1000, seed: int = 0) -> dict:
+    """Half-width of the mean effect's interval if only one factor were drawn anew, for each."""
+    half_widths = {}
+    for factor in FACTORS:
+        if factor == "prompts" and len(probes) == 1:
+            continue
+        effect = mean_effect(probes, n_boot, seed, [factor])
+        half_widths[factor] = (effect.high - effect.low) / 2
+    return half_widths
+
+
+def _check(probes: Sequence[Probe]) -> None:
+    if not probes:
+        raise LabError("the order effect of no probe; give at least one")
+    first = probes[0]
+    if any(not np.array_equal(probe.targets, first.targets) for probe in probes):
+        raise LabError("the probes scored different sentences; score all on the same ones")
+
+
+def _drawn(
+    probe: Probe, n_boot: int, rng: np.random.Generator, seed: int, factors: Sequence[str]
+) -> NDArray[np.float64]:
+    """The prompt's own effect with other orders and sentences: (B,)."""
+    count = len(probe.orders)
+    if "sentences" in factors:
+        both = np.vstack([probe.trained, probe.predictions])
+        scores = statistics.bootstrap_scores(both, probe.targets, probe.metric, n_boot, seed)
+        trained, shuffled = scores[:, 0], scores[:, 1:]  # (B,), (B, R)
+    else:
+        trained, shuffled = np.full(n_boot, probe.baseline), np.tile(probe.scores, (n_boot, 1))
+    if "orders" in factors:
+        weights = rng.multinomial(count, np.full(count, 1 / count), size=n_boot) / count
+        return (shuffled * weights).sum(axis=1) - trained
+    return shuffled.mean(axis=1) - trained
+
+
+# ---- what it is made of ----
+
+
+@dataclass(frozen=True)
+class Components:
+    """Variances of the effect of one (prompt, order, sentence), by what they come from.
+
+    Attributes:
+        prompt: between prompts; None where there was only one.
+        order: between the orders of a prompt; sentence: between sentences, alike for all prompts;
+            prompt_sentence: between sentences, for one prompt and not another (0 with one prompt:
+            all of it counts as the sentences'); rest: all else.
+    """
+
+    prompt: float | None
+    order: float
+    sentence: float
+    prompt_sentence: float
+    rest: float
+
+    def variance(self, prompts: int, orders: int, sentences: int, scorings: int) -> float:
+        """Of the mean effect, without the part that lies between prompts.
+
+        Args:
+            orders, scorings: of each prompt; in a full matrix scorings = orders × sentences.
+        """
+        return (
+            self.order / (prompts * orders)
+            + self.sentence / sentences
+            + self.prompt_sentence / (prompts * sentences)
+            + self.rest / (prompts * scorings)
+        )
+
+    def half_width(self, prompts: int, orders: int, sentences: int, scorings: int) -> float:
+        """Of the 95 % interval of the mean effect; Student's t for the part between prompts."""
+        between = 0.0
+        if self.prompt is not None:
+            if prompts < 2:
+                return np.inf  # nothing shows how far prompts lie apart
+            beyond = stats.t.ppf(statistics.TAILS[1], prompts - 1)
+            between = beyond**2 * self.prompt / prompts
+        within = statistics.Z**2 * self.variance(prompts, orders, sentences, scorings)
+        return float(np.sqrt(between + within))
+
+
+def components(probes: Sequence[Probe]) -> Components:
+    """Variance components by the method of moments, from full matrices of one task.
+
+    Raises:
+        LabError: for a regression (a correlation is no mean over sentences), fewer than two orders
+            or sentences, or probes of different sentences.
+    """
+    _check(probes)
+    if any(probe.metric != "accuracy" for probe in probes):
+        raise LabError(
+            "a correlation is no mean over sentences, so that its variance has no such components; "
+            "take a task that is scored by accuracy"
+        )
+    effects = [probe.correct.astype(float) - (probe.trained == probe.targets) for probe in probes]
+    if min(min(effect.shape) for effect in effects) < 2:
+        raise LabError("variances of one order or one sentence; score at least two of each")
+    tables = np.array([_two_way(effect) for effect in effects])  # (P, 3)
+    order, sentences, rest = tables.mean(axis=0)
+    common, prompt = sentences, None
+    if len(effects) > 1:
+        columns = np.cov([effect.mean(axis=0) for effect in effects])  # (P, P)
+        common = columns[~np.eye(len(effects), dtype=bool)].mean()
+        own = np.mean(
+            [
+                order / rows + (sentences - common) / count + rest / (rows * count)
+                for rows, count in (effect.shape for effect in effects)
+            ]
+        )
+        prompt = max(0.0, float(np.var([effect.mean() for effect in effects], ddof=1) - own))
+    common = float(np.clip(common, 0, sentences))
+    return Components(prompt, float(order), common, float(sentences - common), float(rest))
+
+
+def _two_way(effect: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Variances between rows, between columns, and the rest, of an (R, N) matrix."""
+    rows, columns = effect.shape
+    by_row, by_column, mean = effect.mean(axis=1), effect.mean(axis=0), effect.mean()
+    residual = effect - by_row[:, None] - by_column + mean
+    rest = (residual**2).sum() / ((rows - 1) * (columns - 1))
+    order = max(0.0, by_row.var(ddof=1) - rest / columns)
+    sentence = max(0.0, by_column.var(ddof=1) - rest / rows)
+    return order, sentence, rest

@@ -1,0 +1,290 @@
+"""The mean order effect from a fraction of the scorings: a balanced incomplete design.
+
+In a full matrix every order is scored on every sentence, which is what counts, flips and tests of
+single orders need. The mean effect does not: here each sentence is read under a few orders of its
+own, and each order by a few sentences. Every (order, sentence) is as likely as every other, so the
+mean over those that were scored is unbiased for the mean over all, and it is spread over many more
+orders than a full matrix of the same cost.
+
+    design = incomplete_design(Shuffle(), length=20, sentences=512, seed=0)
+    probe = probe_incomplete(model, prompt, task, design)
+    probe.mean_difference()     # with its interval over orders and sentences
+
+Sources: Cochran and Cox 1957, "Experimental Designs", chapter 11; Cameron, Gelbach and Miller 2011,
+"Robust inference with multiway clustering", for the interval.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from labkit.core import scoring, statistics
+from labkit.core.errors import LabError
+from labkit.core.files import file_aside
+from labkit.core.prompted_model import PromptedModel, for_classes
+from labkit.core.sequences import Encoded
+from labkit.core.statistics import Difference
+from labkit.core.tasks import Task
+from labkit.shuffle_probe.orders import Orders, Shuffle, checked
+from labkit.shuffle_probe.probe import Probe
+
+PER_SENTENCE, PER_ORDER = 2, 8
+"""Orders of a sentence, and sentences of an order, where nothing else is asked for."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """Which sentence is read under which order.
+
+    Attributes:
+        orders: (R, P); order, sentence: (K,) index of the order and of the sentence of each of the
+            K scorings.
+        sentences: N, every one of which has the same number of scorings.
+    """
+
+    orders: Orders
+    order: NDArray[np.int64]
+    sentence: NDArray[np.int64]
+    sentences: int
+
+
+def incomplete_design(
+    shuffle: Shuffle,
+    length: int,
+    sentences: int,
+    *,
+    per_sentence: int = PER_SENTENCE,
+    per_order: int = PER_ORDER,
+    seed: int = 0,
+) -> Design:
+    """Each of N sentences under ``per_sentence`` orders, each order by about ``per_order`` of them.
+
+    Where a prompt has fewer orders than that takes, all there are are used about equally often.
+
+    Args:
+        length: P, virtual tokens of the prompt.
+    """
+    for name, value in (("per_sentence", per_sentence), ("per_order", per_order)):
+        if value < 1:
+            raise LabError(f"{name}={value}: a design has at least one")
+    available = shuffle.available(length)
+    if per_sentence > available:
+        raise LabError(
+            f"per_sentence={per_sentence}: a prompt of {length} virtual tokens has {available} "
+            "other orders"
+        )
+    groups = -(-sentences // per_order)  # of each round: every sentence is in one of them
+    orders = shuffle.draw(length, min(groups * per_sentence, available), seed)
+    pairs = _rounds(len(orders), groups, sentences, per_sentence, np.random.default_rng(seed))
+    return Design(orders, pairs[:, 0], pairs[:, 1], sentences)
+
+
+def _rounds(
+    orders: int, groups: int, sentences: int, rounds: int, random: np.random.Generator
+) -> NDArray[np.int64]:
+    """(order, sentence) of every scoring: (rounds × sentences, 2), no pair twice."""
+    seen: set[tuple[int, int]] = set()
+    pairs: list[tuple[int, int]] = []
+    queue: list[int] = []
+    for _ in range(rounds):
+        for members in np.array_split(random.permutation(sentences), groups):
+            if not queue:
+                queue = random.permutation(orders).tolist()
+            order = queue.pop()
+            for sentence in members.tolist():
+                given = order
+                while (given, sentence) in seen:  # only where orders are few
+                    given = int(random.integers(orders))
+                seen.add((given, sentence))
+                pairs.append((given, sentence))
+    return np.array(pairs)
+
+
+@dataclass(frozen=True)
+class IncompleteProbe:
+    """The answers of a design, and those in the trained order on all of its sentences.
+
+    Attributes:
+        right: (K,) whether each scoring gave the right class; trained_right: (N,).
+        seconds: of all ``scorings``, those in the trained order included.
+    """
+
+    design: Design
+    right: NDArray[np.bool_]
+    trained_right: NDArray[np.bool_]
+    seconds: float = 0.0
+
+    @property
+    def scorings(self) -> int:
+        return len(self.right) + len(self.trained_right)
+
+    @property
+    def baseline(self) -> float:
+        """Score in the trained order."""
+        return float(self.trained_right.mean())
+
+    def mean_difference(self) -> Difference:
+        """A random order's score minus the trained one's, with its interval.
+
+        The variance is the two-way cluster-robust one: scorings of the same order belong together,
+        and so do those of the same sentence.
+        """
+        effect = self.right.astype(float) - self.trained_right[self.design.sentence]
+        mean = effect.mean()
+        around = effect - mean
+        variance = (
+            _clustered(around, self.design.order)
+            + _clustered(around, self.design.sentence)
+            - _clustered(around, np.arange(len(around)))
+        )
+        at_least = max(
+            _clustered(around, self.design.order), _clustered(around, self.design.sentence)
+        )
+        half = statistics.Z * np.sqrt(max(variance, at_least))
+        return Difference(float(mean), float(mean - half), float(mean + half))
+
+    def summary(self) -> dict:
+        """The above as plain numbers."""
+        effect = self.mean_difference()
+        return {
+            "design": "incomplete",
+            "metric": "accuracy",
+            "n": self.design.sentences,
+            "permutations": len(self.design.orders),
+            "scorings": self.scorings,
+            "scorings_of_full_matrix": (len(self.design.orders) + 1) * self.design.sentences,
+            "baseline": self.baseline,
+            "mean_difference": list(effect),
+            "detectable": statistics.detectable_effect(effect),
+            "seconds": round(self.seconds, 1),
+        }
+
+    def save(self, file: str | Path) -> None:
+        """Keep the design and its answers in one compressed ``.npz`` file."""
+        with file_aside(Path(file)) as aside, aside.open("wb") as stream:
+            np.savez_compressed(
+                stream,
+                orders=self.design.orders.astype(np.int16),
+                order=self.design.order,
+                sentence=self.design.sentence,
+                right=self.right,
+                trained_right=self.trained_right,
+                seconds=np.array(self.seconds),
+            )
+
+
+def _clustered(around: NDArray[np.float64], cluster: NDArray) -> float:
+    """Variance of the mean where what is in the same cluster varies together."""
+    sums = np.bincount(cluster, weights=around)
+    clusters = len(np.unique(cluster))
+    factor = clusters / (clusters - 1) if clusters > 1 else np.inf
+    return float(factor * (sums**2).sum() / len(around) ** 2)
+
+
+def from_matrix(probe: Probe, design: Design) -> IncompleteProbe:
+    """What the design would have measured, read off a full matrix of its orders and sentences."""
+    right = probe.correct[design.order, design.sentence]
+    trained = probe.trained == probe.targets
+    return IncompleteProbe(design, right, trained[: design.sentences])
+
+
+def probe_incomplete(
+    model: PromptedModel,
+    prompt: nn.Module,
+    task: Task,
+    design: Design,
+    split: str = "test",
+    *,
+    progress: scoring.Progress | None = None,
+) -> IncompleteProbe:
+    """Score a prompt in its trained order on the design's sentences, and in its orders on a few.
+
+    A causal model reads the virtual tokens once per order and goes on from there for each of its
+    sentences; other models take sentences of different orders in one batch.
+
+    Args:
+        progress: called with (scorings done, scorings in all).
+
+    Raises:
+        LabError: for a regression (a correlation is no mean over sentences).
+    """
+    if task.kind == "regression":
+        raise LabError(
+            f"task {task.name!r} is scored by a correlation, which is no mean over sentences; "
+            "probe it with the full matrix (without --design incomplete)"
+        )
+    examples = task.take(split, design.sentences, seed=0)
+    if len(examples) < design.sentences:
+        raise LabError(
+            f"split {split!r} of task {task.name!r} has {len(examples)} examples, the design "
+            f"{design.sentences}; ask for at most that many with --limit"
+        )
+    model = for_classes(model, task)
+    vectors = model.vectors(prompt).detach()
+    orders = checked(design.orders, len(vectors))
+    sequences = model.encode(examples, vectors)
+    tell = progress or (lambda done, total: None)
+    started = time.perf_counter()
+    trained = scoring.score(model.backbone, sequences, vectors, model.labels()).argmax(-1)
+    tell(len(sequences), len(sequences) + len(design.order))
+    predicted = _predicted(model, sequences, vectors, orders, design, tell)
+    targets = np.array([example.label for example in examples])
+    return IncompleteProbe(
+        design,
+        predicted == targets[design.sentence],
+        trained.numpy() == targets,
+        time.perf_counter() - started,
+    )
+
+
+def _predicted(
+    model: PromptedModel,
+    sequences: Sequence[Encoded],
+    vectors: Tensor,
+    orders: Orders,
+    design: Design,
+    tell: scoring.Progress,
+) -> NDArray[np.int64]:
+    """The class of each scoring: (K,)."""
+    backbone, labels = model.backbone, model.labels()
+    total = len(sequences) + len(design.order)
+    prefix = backbone.prefix_of(sequences)
+    if not len(prefix):
+        reordered = [
+            _in_order(sequences[sentence], orders[order])
+            for order, sentence in zip(design.order, design.sentence, strict=True)
+        ]
+        scores = scoring.score(
+            backbone,
+            reordered,
+            vectors,
+            labels,
+            progress=lambda done, _: tell(len(sequences) + done, total),
+        )
+        return scores.argmax(-1).numpy()
+    predicted = np.empty(len(design.order), dtype=np.int64)
+    done = len(sequences)
+    for order in np.unique(design.order):
+        (rows,) = np.nonzero(design.order == order)
+        members = [sequences[sentence] for sentence in design.sentence[rows]]
+        moved = vectors[torch.from_numpy(orders[order]).to(vectors.device)]
+        with torch.inference_mode():
+            scores = scoring.class_scores(backbone, members, moved, labels, prefix)
+        predicted[rows] = scores.argmax(-1).cpu().numpy()
+        done += len(rows)
+        tell(done, total)
+    return predicted
+
+
+def _in_order(sequence: Encoded, order: NDArray[np.int64]) -> Encoded:
+    """The same sequence with another virtual token in each slot: −1−r becomes −1−order[r]."""
+    ids = tuple(-1 - int(order[-1 - token]) if token < 0 else token for token in sequence.ids)
+    return Encoded(ids, sequence.answer, sequence.shortened)

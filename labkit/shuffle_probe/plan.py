@@ -1,0 +1,140 @@
+"""How many prompts, orders and sentences it takes to know the mean order effect well enough.
+
+From the variances of a stored probe or a pilot (`components`) follows the half-width that any
+numbers of prompts, orders and sentences would reach, and from the time of one training, one order
+and one scoring what they cost. The cheapest that are good enough are the plan.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+from labkit.core.errors import LabError
+from labkit.shuffle_probe.effect import Components
+
+PROMPTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 30, 50)
+SENTENCES = (64, 128, 256, 384, 512, 768, 1024)
+ORDERS = (5, 10, 20, 50, 100, 200, 500)
+PER_SENTENCE = (1, 2, 3, 4, 6, 8, 12)
+PER_ORDER = (1, 2, 4, 8, 16, 32)
+"""Numbers that are tried; of sentences also all that the test split has."""
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Seconds of training a prompt, of reading a prompt in a new order, and of one scoring."""
+
+    prompt: float
+    order: float
+    scoring: float
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Numbers that reach a half-width, and what they cost.
+
+    Attributes:
+        design: ``full`` (every order on every sentence) or ``incomplete``.
+        orders, scorings: of each prompt; scorings include those in the trained order.
+        per_sentence: orders of a sentence; per_order: sentences of an order.
+        half_width: of the mean effect's 95 % interval, as a share.
+    """
+
+    design: str
+    prompts: int
+    orders: int
+    sentences: int
+    per_sentence: int
+    per_order: int
+    scorings: int
+    half_width: float
+    seconds: float
+
+
+def cheapest(
+    parts: Components,
+    costs: Costs,
+    half_width: float,
+    *,
+    sentences: int,
+    available: int,
+    design: str = "incomplete",
+    at_least_prompts: int = 1,
+) -> Plan:
+    """The plan of the fewest seconds that reaches the half-width.
+
+    Args:
+        sentences: that the test split has; available: orders of a prompt besides the trained one.
+
+    Raises:
+        LabError: where no numbers that were tried are enough; says how near they come.
+    """
+    plans = [
+        plan
+        for plan in _plans(parts, costs, sentences, available, design)
+        if plan.prompts >= at_least_prompts
+    ]
+    enough = [plan for plan in plans if plan.half_width <= half_width]
+    if not enough:
+        nearest = min(plans, key=lambda plan: plan.half_width)
+        raise LabError(
+            f"a half-width of {half_width:g} is out of reach: {nearest.prompts} prompts, "
+            f"{nearest.orders} orders and {nearest.sentences} sentences reach "
+            f"{nearest.half_width:.4f}; ask for a larger one with --half-width"
+        )
+    return min(enough, key=lambda plan: (plan.seconds, plan.scorings))
+
+
+def _plans(
+    parts: Components, costs: Costs, sentences: int, available: int, design: str
+) -> list[Plan]:
+    counts = sorted({n for n in SENTENCES if n <= sentences} | {sentences})
+    prompts = PROMPTS if parts.prompt is not None else (1,)
+    grids = {
+        "full": itertools.product(prompts, counts, ORDERS, (0,)),
+        "incomplete": itertools.product(prompts, counts, PER_SENTENCE, PER_ORDER),
+    }
+    make = {"full": _full, "incomplete": _incomplete}[design]
+    plans = [make(parts, costs, available, *numbers) for numbers in grids[design]]
+    return [plan for plan in plans if plan is not None]
+
+
+def _full(
+    parts: Components,
+    costs: Costs,
+    available: int,
+    prompts: int,
+    sentences: int,
+    orders: int,
+    _: int,
+) -> Plan | None:
+    if orders > available:
+        return None
+    scorings = orders * sentences
+    width = parts.half_width(prompts, orders, sentences, scorings)
+    total = scorings + sentences
+    seconds = prompts * (costs.prompt + (orders + 1) * costs.order + total * costs.scoring)
+    return Plan("full", prompts, orders, sentences, orders, sentences, total, width, seconds)
+
+
+def _incomplete(
+    parts: Components,
+    costs: Costs,
+    available: int,
+    prompts: int,
+    sentences: int,
+    per_sentence: int,
+    per_order: int,
+) -> Plan | None:
+    readings = -(-sentences // per_order) * per_sentence  # of a prompt in some order
+    orders = min(readings, available)
+    if per_sentence > available:
+        return None
+    scorings = sentences * per_sentence
+    width = parts.half_width(prompts, orders, sentences, scorings)
+    total = scorings + sentences
+    seconds = prompts * (costs.prompt + (readings + 1) * costs.order + total * costs.scoring)
+    return Plan(
+        "incomplete", prompts, orders, sentences, per_sentence, per_order, total, width, seconds
+    )

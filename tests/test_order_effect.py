@@ -1,0 +1,243 @@
+"""The mean order effect: variances that were put in come out, intervals cover, few scorings do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from labkit import experiments
+from labkit.core.errors import LabError
+from labkit.core.prompted_model import PromptedModel
+from labkit.shuffle_probe import (
+    Components,
+    Costs,
+    IncompleteProbe,
+    Probe,
+    Shuffle,
+    cheapest,
+    components,
+    from_matrix,
+    incomplete_design,
+    mean_effect,
+    probe_incomplete,
+    probe_order,
+    spread_by_factor,
+)
+from labkit.soft_prompt import SoftPrompt
+
+PUT_IN = {"prompt": 0.03, "order": 0.04, "sentence": 0.25, "prompt_sentence": 0.1}
+
+
+def worlds(seed, *, prompts=5, orders=12, sentences=80, effect=-0.05, spreads=PUT_IN):
+    """Probes whose answers are right by chance; how likely, the factors say (standard deviations).
+
+    The trained order is right wherever it is scored, so that the effect of an order on a sentence
+    is −1 where its answer is wrong: its mean is ``effect`` moved by each factor.
+    """
+    random = np.random.default_rng(seed)
+    of_sentence = random.normal(0, spreads["sentence"], sentences)
+    probes = []
+    for _ in range(prompts):
+        chance = (
+            0.5
+            + effect
+            + random.normal(0, spreads["prompt"])
+            + random.normal(0, spreads["order"], (orders, 1))
+            + of_sentence
+            + random.normal(0, spreads["prompt_sentence"], sentences)
+        )
+        right = random.random((orders, sentences)) < chance
+        trained = np.ones(sentences, dtype=int)
+        probes.append(
+            Probe(
+                orders=np.tile(np.arange(4), (orders, 1)),
+                predictions=right.astype(int),
+                trained=trained,
+                targets=np.ones(sentences, dtype=int),
+                metric="accuracy",
+            )
+        )
+    return probes
+
+
+def test_variances_that_were_put_in_come_out():
+    found = [components(worlds(seed, orders=40, sentences=200)) for seed in range(60)]
+    for name, spread in PUT_IN.items():
+        values = [getattr(parts, name) for parts in found]
+        assert np.mean(values) == pytest.approx(spread**2, rel=0.3), name
+
+
+def test_the_interval_covers_the_effect_over_prompts_orders_and_sentences():
+    """A hundred worlds of five prompts: where only sentences are drawn anew, coverage is lost."""
+    spreads = {"prompt": 0.06, "order": 0.1, "sentence": 0.1, "prompt_sentence": 0.1}
+    covered = {"all": 0, "sentences": 0}
+    for seed in range(100):
+        probes = worlds(seed, orders=10, sentences=60, spreads=spreads)
+        for name, factors in (("all", ("prompts", "orders", "sentences")), ("sentences",) * 2):
+            factors = (factors,) if isinstance(factors, str) else factors
+            low, high = mean_effect(probes, n_boot=400, factors=factors)[1:]
+            covered[name] += low <= 0.5 - 0.05 - 1 <= high
+    assert covered["all"] >= 90
+    assert covered["sentences"] <= 85
+
+
+def test_one_prompt_gives_the_interval_of_its_probe_widened_by_its_orders():
+    (probe,) = worlds(3, prompts=1)
+    ours, its = mean_effect([probe]), probe.mean_difference()
+    assert ours.value == pytest.approx(its.value)
+    assert ours.high - ours.low >= 0.95 * (its.high - its.low)
+    only = mean_effect([probe], factors=["sentences"])
+    assert (only.low, only.high) == pytest.approx((its.low, its.high), abs=0.01)
+    assert set(spread_by_factor([probe])) == {"orders", "sentences"}
+
+
+def test_the_predicted_half_width_is_the_bootstraps():
+    spreads = {**PUT_IN, "prompt": 0.0}
+    ratios = []
+    for seed in range(10):
+        probes = worlds(seed, prompts=1, orders=30, sentences=150, spreads=spreads)
+        low, high = mean_effect(probes, n_boot=1000)[1:]
+        ratios.append(components(probes).half_width(1, 30, 150, 30 * 150) / ((high - low) / 2))
+    assert np.mean(ratios) == pytest.approx(1, abs=0.08)
+
+
+def test_probes_of_other_sentences_are_not_mixed():
+    (first,), (second,) = worlds(0, prompts=1), worlds(0, prompts=1, sentences=81)
+    for measure in (mean_effect, components):
+        with pytest.raises(LabError, match="different sentences"):
+            measure([first, second])
+        with pytest.raises(LabError, match="no probe"):
+            measure([])
+
+
+# ---- incomplete designs ----
+
+
+@pytest.mark.parametrize("length", [3, 20])  # 5 other orders, or more than anybody can score
+def test_a_design_is_balanced_and_repeats_no_pair(length):
+    design = incomplete_design(Shuffle(), length, 50, per_sentence=3, per_order=8, seed=1)
+    pairs = list(zip(design.order.tolist(), design.sentence.tolist(), strict=True))
+    assert len(set(pairs)) == len(pairs) == 150
+    assert set(np.bincount(design.sentence)) == {3}
+    assert np.array_equal(np.sort(design.orders, axis=1)[0], np.arange(length))
+    assert not (design.orders == np.arange(length)).all(1).any()
+    by_order = np.bincount(design.order, minlength=len(design.orders))
+    if length == 20:
+        assert len(design.orders) == 21 and set(by_order) <= {7, 8}
+    else:
+        assert len(design.orders) == 5 and by_order.min() >= 20
+
+
+def test_more_orders_of_a_sentence_than_there_are_is_refused():
+    with pytest.raises(LabError, match="5 other orders"):
+        incomplete_design(Shuffle(), 3, 10, per_sentence=6)
+    with pytest.raises(LabError, match="per_order=0"):
+        incomplete_design(Shuffle(), 20, 10, per_order=0)
+
+
+def stored(model):
+    return Probe.load(experiments.REFERENCE / f"table1-{model}-rt-polarity" / f"{model}-seed0.npz")
+
+
+def random_cells(probe, seed, per_sentence, per_order=8):
+    """A design over the orders of a stored matrix, all of them equally likely."""
+    drawn = incomplete_design(
+        Shuffle(), 20, len(probe.targets), per_sentence=per_sentence, per_order=per_order, seed=seed
+    )
+    random = np.random.default_rng(seed)
+    rows = random.permutation(len(probe.orders))[: len(drawn.orders)]
+    assert len(rows) == len(drawn.orders)
+    return replace(drawn, orders=probe.orders, order=rows[drawn.order])
+
+
+@pytest.mark.parametrize("model", ["minilm", "smollm2"])
+def test_a_fraction_of_a_stored_matrix_is_unbiased_for_all_of_it(model):
+    probe = stored(model)
+    whole = probe.scores.mean() - probe.baseline
+    effects = [
+        from_matrix(probe, random_cells(probe, seed, per_sentence=2)).mean_difference()
+        for seed in range(300)
+    ]
+    means = np.array([effect.value for effect in effects])
+    assert means.mean() == pytest.approx(whole, abs=4 * means.std() / np.sqrt(len(means)))
+    assert means.std() < 0.02
+
+
+@pytest.mark.parametrize("model", ["minilm", "smollm2"])
+def test_equal_half_width_takes_a_tenth_of_the_scorings(model):
+    """Measured on stored matrices of 200 orders: more sentences, few orders of each."""
+    probe = stored(model)
+    orders, sentences = probe.predictions.shape
+    parts = components([probe])
+    wanted = parts.half_width(1, orders, sentences, orders * sentences)
+    plan = cheapest(parts, Costs(0, 0, 1), wanted, sentences=1060, available=10**6)
+    assert plan.half_width <= wanted
+    assert (orders + 1) * sentences / plan.scorings >= 10
+
+
+def test_the_estimate_is_unbiased_and_its_interval_covers():
+    """Four hundred worlds with another effect of every order and sentence, truth known."""
+    truth, covered, values = -0.08, 0, []
+    for seed in range(400):
+        random = np.random.default_rng(seed)
+        design = incomplete_design(Shuffle(), 20, 120, per_sentence=2, per_order=6, seed=seed)
+        of_order = random.normal(0, 0.1, len(design.orders))
+        of_sentence = random.normal(0, 0.2, 120)
+        chance = 0.6 + truth + of_order[design.order] + of_sentence[design.sentence]
+        right = random.random(len(chance)) < chance
+        probe = IncompleteProbe(design, right, random.random(120) < 0.6 + of_sentence)
+        effect = probe.mean_difference()
+        values.append(effect.value)
+        covered += effect.low <= truth <= effect.high
+    assert np.mean(values) == pytest.approx(truth, abs=4 * np.std(values) / 20)
+    assert covered >= 0.92 * 400
+
+
+@pytest.mark.parametrize("family", ["llama", "bert-encoder", "bert", "roberta", "t5"])
+def test_scorings_are_those_of_the_full_matrix(tiny_backbone, tiny_task, family):
+    model = PromptedModel.for_task(tiny_backbone(family), tiny_task)
+    prompt = SoftPrompt.from_vocab(model.backbone, length=5, seed=1)
+    count = len(tiny_task.split("test"))
+    design = incomplete_design(Shuffle(), 5, count, per_sentence=3, per_order=4, seed=0)
+    ours = probe_incomplete(model, prompt, tiny_task, design)
+    full = probe_order(model, prompt, tiny_task, design.orders, limit=count)
+    expected = from_matrix(full, design)
+    np.testing.assert_array_equal(ours.right, expected.right)
+    np.testing.assert_array_equal(ours.trained_right, expected.trained_right)
+    assert ours.scorings == count * 4
+
+
+def test_a_correlation_has_no_incomplete_design(tiny_backbone, tiny_task):
+    task = replace(tiny_task, labels=(), range=(0.0, 5.0))
+    model = PromptedModel.for_task(tiny_backbone("llama"), tiny_task)
+    design = incomplete_design(Shuffle(), 5, 8)
+    with pytest.raises(LabError, match="correlation"):
+        probe_incomplete(model, SoftPrompt.from_vocab(model.backbone, 5), task, design)
+    with pytest.raises(LabError, match="--limit"):
+        probe_incomplete(
+            model,
+            SoftPrompt.from_vocab(model.backbone, 5),
+            tiny_task,
+            incomplete_design(Shuffle(), 5, 1000),
+        )
+
+
+# ---- plans ----
+
+
+def test_the_cheapest_plan_weighs_what_things_cost():
+    parts = Components(prompt=4e-4, order=1e-3, sentence=0.1, prompt_sentence=0.05, rest=0.1)
+    asked = {"half_width": 0.03, "sentences": 1060, "available": 10**9}
+    dear = cheapest(parts, Costs(prompt=1e4, order=1, scoring=1), **asked)
+    cheap = cheapest(parts, Costs(prompt=1, order=1, scoring=1), **asked)
+    assert dear.half_width <= 0.03 and cheap.half_width <= 0.03
+    assert dear.prompts < cheap.prompts
+    assert cheap.sentences * cheap.prompts < dear.sentences * dear.prompts * 5
+    full = cheapest(parts, Costs(1, 1, 1), design="full", **asked)
+    assert full.scorings == full.sentences * (full.orders + 1) > cheap.scorings
+    narrow = cheapest(parts, Costs(1, 1, 1), **{**asked, "half_width": 0.025})
+    assert narrow.seconds > cheap.seconds
+    with pytest.raises(LabError, match="out of reach"):
+        cheapest(parts, Costs(1, 1, 1), **{**asked, "half_width": 0.001})
