@@ -194,11 +194,19 @@ def test_a_table_of_methods_trains_each_prompt_once(tiny_folder, tiny_task, tmp_
 
 def test_the_settings_cover_every_method_and_task():
     settings = EXPERIMENTS["table8"].settings("minilm", "small")
-    both = (*glue.METHODS, "hard prompt")
-    pairs = {(t, "cosine of the two texts") for t in ("rte", "mrpc", "stsb", "qnli", "qqp")}
-    assert {(s.task, s.method) for s in settings} == {(t, m) for t in GLUE for m in both} | pairs
+    assert {(s.task, s.method) for s in settings} == {(t, m) for t in GLUE for m in glue.METHODS}
     assert len({s.name for s in settings}) == len(settings)
     assert {s.recipe.length for s in EXPERIMENTS["table8"].settings(None, "full")} == {100}
+
+
+def test_controls_ask_pairs_for_their_cosine_where_a_model_pools_texts():
+    settings = EXPERIMENTS["glue-controls"].settings("minilm", "small")
+    by_method = {m: {s.task for s in settings if s.method == m} for m in glue.CONTROLS}
+    pairs = {"rte", "mrpc", "stsb", "qnli", "qqp"}
+    assert by_method == {"hard prompt": set(GLUE), "cosine of the two texts": pairs}
+    assert {s.method for s in EXPERIMENTS["glue-controls"].settings("smollm2", "small")} == {
+        "hard prompt"
+    }
 
 
 def test_the_report_gives_a_mean_only_over_all_tasks():

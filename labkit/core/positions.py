@@ -154,7 +154,7 @@ def _scores_forget_the_order(backbone: Backbone) -> bool:
         return (one - other).abs().max().item()
 
     with_positions = change(backbone.with_positions(True))
-    return 0 < with_positions and change(backbone) <= INVARIANT * with_positions
+    return with_positions > 0 and change(backbone) <= INVARIANT * with_positions
 
 
 def _layers_forget_the_order(backbone: Backbone) -> bool:

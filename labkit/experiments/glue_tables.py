@@ -152,7 +152,6 @@ def _cosine(backbone: Backbone, task: Task, limit: int) -> dict:
 def _methods(backbone: str | None, profile: str) -> list[GlueSetting]:
     names = backbone.split(",") if backbone else [_DEFAULT[profile]]
     length = 100 if profile == "full" else 20
-    asked = backbone or profile == "small"  # the full profile's own model may not be here
     return [
         GlueSetting(
             f"{short(name)}: {task}, {method}" if len(names) > 1 else f"{task}, {method}",
@@ -164,12 +163,19 @@ def _methods(backbone: str | None, profile: str) -> list[GlueSetting]:
         )
         for name in names
         for task in GLUE
-        for method in (*METHODS, *_controls(readout_of(name) if asked else "seq2seq", task))
+        for method in METHODS
     ]
 
 
-def _controls(readout: str, task: str) -> list[str]:
-    return [HARD, COSINE] if readout == "encoder" and task in PAIRS else [HARD]
+def _controls(backbone: str | None, profile: str) -> list[GlueSetting]:
+    name = backbone or "minilm"
+    pooled = readout_of(name) == "encoder"
+    return [
+        GlueSetting(f"{task}, {method}", name, Recipe(), task=task, profile=profile, method=method)
+        for task in GLUE
+        for method in CONTROLS
+        if method == HARD or (pooled and task in PAIRS)
+    ]
 
 
 _DEFAULT = {"small": "minilm", "full": "google-t5/t5-base"}
@@ -333,4 +339,11 @@ EXPERIMENTS = (
         "table7", "how many examples each task has", _data, data_row, report=data_as_markdown
     ),
     Experiment("table8", "four methods over GLUE", _methods, glue_row, report=methods_as_markdown),
+    Experiment(
+        "glue-controls",
+        "what GLUE's tasks give without a trained prompt",
+        _controls,
+        glue_row,
+        report=methods_as_markdown,
+    ),
 )

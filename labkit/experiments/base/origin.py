@@ -11,7 +11,7 @@ import functools
 import hashlib
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from importlib.metadata import version
 from pathlib import Path
 
@@ -156,7 +156,17 @@ def may_be_brought_over(row: Mapping, setting: Setting, command: str, origin: Or
         own.pop(label, None)
     if row.get("permutations") == row.get("available"):
         own.pop("permutations", None)  # all that there are
-    return all(row[name] == value for name, value in own.items() if name in row) and not any(
-        value is not None for name, value in asdict(setting.recipe).items()
-        if "steps" in row and name not in row
-    )  # fmt: skip
+    defaults = {field.name: field.default for field in fields(setting.recipe)}
+    return all(
+        row[name] == value if name in row else _is_unset(name, value, row, defaults)
+        for name, value in own.items()
+    )
+
+
+def _is_unset(name: str, value: object, row: Mapping, defaults: Mapping) -> bool:
+    """Whether a row that does not name a setting was made with it all the same.
+
+    Of the recipe, what is newer than the row stood at its default. Rows of what is not trained name
+    nothing of it.
+    """
+    return name not in defaults or "steps" not in row or value == defaults[name]
