@@ -107,6 +107,7 @@ test-versions: assets
 
 site: $(STAMP)
 	@$(PY) -c 'import latex2mathml, pdoc' 2>/dev/null || $(INSTALL) -e ".[site]"
+	@$(PY) -m labkit.course.pages.reference build/site/reference
 	@$(PY) -m labkit.course.pages.site build/site
 
 # A notebook that fails does not keep the others from being run; the masters are not written to.

@@ -300,10 +300,10 @@ def relative_scores(queries, table, sign=1, scale=1.0):
     ("wrong", "says"),
     [
         (lambda q, t: relative_scores(q, t, sign=-1), "left and right are exchanged"),
-        (lambda q, t: relative_scores(q, t, scale=3**-0.5), "no such factor"),
-        (lambda q, t: q @ t[len(q) - 1 :].T, "the same four rows"),
+        (lambda q, t: relative_scores(q, t, scale=q.shape[1] ** -0.5), "no such factor"),
+        (lambda q, t: q @ t[len(q) - 1 :].T, "the same P rows"),
         (lambda q, t: q @ t.T, "shape"),
-        (lambda q, t: 2 * relative_scores(q, t), "wrong scores"),
+        (lambda q, t: 2 * relative_scores(q, t), "2 times what is expected"),
     ],
 )
 def test_check_relative_scores(wrong, says):
@@ -319,11 +319,11 @@ def head(q, k, v, relative, scale=1.0, axis=-1):
 @pytest.mark.parametrize(
     ("wrong", "says"),
     [
-        (lambda q, k, v, r: head(q, k, v, r, scale=3**-0.5), "no such factor"),
+        (lambda q, k, v, r: head(q, k, v, r, scale=q.shape[1] ** -0.5), "no such factor"),
         (lambda q, k, v, r: head(q, k, v, r, axis=0), "over the last axis"),
         (lambda q, k, v, r: (q @ k.T + r) @ v, "not normalised"),
         (lambda q, k, v, r: head(q, k, v, torch.zeros_like(r)), "add them to"),
-        (lambda q, k, v, r: head(k, q, v, r), "wrong mixture"),
+        (lambda q, k, v, r: head(k, q, v, r), "queries and keys are exchanged"),
     ],
 )
 def test_check_head(wrong, says):
@@ -364,7 +364,7 @@ def test_check_lstm_step(wrong, says):
         (lambda e, h, w: (e @ (w @ h)).sigmoid(), "sum to"),
         (lambda e, h, w: (e @ h).softmax(0), "the weight is not used"),
         (lambda e, h, w: (e @ (h @ w)).softmax(0), "transposed"),
-        (lambda e, h, w: (e @ (w @ h) / 3**0.5).softmax(0), "wrong probabilities"),
+        (lambda e, h, w: (e @ (w @ h) / len(h) ** 0.5).softmax(0), "divided by sqrt"),
     ],
 )
 def test_check_gate(wrong, says):
@@ -409,7 +409,7 @@ def hot(order):
         (lambda order: hot(order) + (order.detach() - order), "opposite sign"),
         (lambda order: hot(order) + order - order.detach(), "nearly one-hot"),
         (lambda order: order, "going forward"),
-        (lambda order: hot(order) * order, "as if the result were Order"),
+        (lambda order: hot(order) * order, "where ones should"),
     ],
 )
 def test_check_straight_through(wrong, says):

@@ -5,7 +5,7 @@ dependencies, unpacked into a cache folder (``LABKIT_CACHE``, else the user's ca
 installed. A download that broke off goes on where it stopped; a file that is not what it should be
 is refused and fetched again; a folder stands under its final name only when it is complete.
 
-Here the environment is read, and in ``threads``; nowhere else.
+Here the user's settings are read from the environment, and in ``threads`` those of OpenMP.
 
 Usage::
 

@@ -1,127 +1,68 @@
-"""What all checks of exercises do beside checking: see :func:`exercise`.
+"""What every check of an exercise does beside checking: see :func:`exercise`.
 
-A check is a function ``check_NAME(answer, …)`` that raises ``AssertionError`` with a hint. The
-decorator adds what is the same for all of them: an answer that is still empty is told so, one that
-hands the work to `labkit` is refused, and one that passes is remembered, so that later cells can
-ask for it by name (:func:`labkit.course.exercises.stand_ins.solved`).
-
-What the refusal can't see: it reads the answer's code and that of the functions and classes it
-names, as far as they were defined in the notebook. A name put together at run time, or code copied
-out of `labkit`, goes unnoticed.
+A check is a function ``check_NAME(answer, draw, …)`` that raises
+:class:`~labkit.course.exercises.guard.CheckFailed` with a hint, or returns what it found to hold.
+The decorator calls it with the answer under guard (:mod:`labkit.course.exercises.guard`) and with
+a source of random cases, prints the one line of a check that passes, and remembers the answer, so
+that later cells can ask for it by name (:func:`labkit.course.exercises.stand_ins.solved`).
 """
 
 from __future__ import annotations
 
-import dis
 import functools
-import inspect
-import types
-from collections.abc import Callable, Collection, Iterator
+import warnings
+from collections.abc import Callable
+from typing import Any
 
-PACKAGE = __name__.partition(".")[0]
+from labkit.course.exercises.compare import Draw
+from labkit.course.exercises.guard import CheckFailed, Guarded, generators_kept
 
 passed: dict[str, Callable] = {}
 """``NAME`` of each ``check_NAME`` → the answer that passed it; a later failure takes it out."""
 
 
-def exercise(check: Callable | None = None, *, uses: Collection[str] = ()) -> Callable:
-    """Decorate ``check_NAME(answer, …)``.
+def exercise(check: Callable | None = None, *, overtime: str = "") -> Callable:
+    """Decorate ``check_NAME(answer, draw, …)``, which becomes ``check_NAME(answer, …, draw=0)``.
 
     Args:
-        uses: names of labkit's that the exercise asks the reader to use.
+        overtime: what to say to an answer that does not end.
     """
     if check is None:
-        return functools.partial(exercise, uses=uses)
+        return functools.partial(exercise, overtime=overtime)
     name = check.__name__.removeprefix("check_")
 
     @functools.wraps(check)
-    def examined(answer: Callable, *args: object, **kwargs: object) -> None:
+    def examined(answer: Any, *given: Any, draw: int = 0) -> None:
+        """Cases of another ``draw`` are the hidden ones; they print nothing."""
         passed.pop(name, None)
-        handed = sorted(set(handed_over(answer)) - set(uses))
-        assert not handed, (
-            f"{name} hands the work to labkit ({', '.join(handed)}): here it is yours to write"
-        )
         try:
-            check(answer, *args, **kwargs)
-        except NotImplementedError as error:
-            raise AssertionError(
-                f"{name} is still empty: write it in the cell above, run that, then this one"
-            ) from error
-        passed[name] = answer
+            holds = _examine(check, Guarded(answer, name, overtime), given, draw)
+        except CheckFailed as failed:
+            message = str(failed)
+        else:
+            passed[name] = answer
+            if not draw:
+                print(f"✓ {holds} (public cases)")
+            return
+        raise CheckFailed(message if not draw else f"other cases of the same kind: {message}")
 
+    def examine_library(answer: Callable, *given: Any, draw: int = 0) -> None:
+        """The same for one of labkit's own functions."""
+        _examine(check, Guarded(answer, name, may_use_labkit=True), given, draw)
+
+    examined.of_library = examine_library
     return examined
 
 
-def handed_over(answer: object) -> Iterator[str]:
-    """Names of labkit's that an answer's own code uses."""
-    seen: set[int] = set()
-    todo: list[object] = [answer]
-    while todo:
-        value = todo.pop()
-        if id(value) in seen:
-            continue
-        seen.add(id(value))
-        if isinstance(value, functools.partial):
-            todo += [value.func, *value.args, *value.keywords.values()]
-        elif inspect.ismethod(value):
-            todo += [value.__self__, value.__func__]
-        elif name := _ours(value):
-            yield name
-        elif isinstance(value, types.FunctionType):
-            yield from _imports(value.__code__)
-            todo += [v for v in _named(value) if _could_work(v, value.__globals__)]
-        elif isinstance(value, type):
-            todo += [base for base in value.__bases__ if base is not object]
-            todo += [_function(member) for member in vars(value).values()]
-
-
-def _ours(value: object) -> str | None:
-    """How labkit calls the value, if it is one of its modules, functions or classes."""
-    if isinstance(value, types.ModuleType):
-        name = value.__name__
-    elif isinstance(value, type | types.FunctionType | types.BuiltinFunctionType):
-        name = value.__module__ or ""
-    else:
-        return None
-    inside = name == PACKAGE or name.startswith(f"{PACKAGE}.")
-    return getattr(value, "__qualname__", name) if inside else None
-
-
-def _could_work(value: object, notebook: dict) -> bool:
-    """Worth looking at: something of labkit's, or of the notebook's own."""
-    own = getattr(value, "__module__", None) == notebook.get("__name__")
-    return own or _ours(value) is not None or isinstance(value, functools.partial)
-
-
-def _function(member: object) -> object:
-    """The function behind a static or class method or a property."""
-    return getattr(member, "__func__", None) or getattr(member, "fget", None) or member
-
-
-def _named(function: types.FunctionType) -> Iterator[object]:
-    """The values of the global and enclosing names in a function's code, and of its defaults."""
-    for code in _codes(function.__code__):
-        for step in dis.get_instructions(code):
-            if step.opname in ("LOAD_GLOBAL", "LOAD_NAME") and step.argval in function.__globals__:
-                yield function.__globals__[step.argval]
-    for cell in function.__closure__ or ():
-        yield cell.cell_contents
-    yield from function.__defaults__ or ()
-    yield from (function.__kwdefaults__ or {}).values()
-    if hasattr(function, "__wrapped__"):
-        yield function.__wrapped__
-
-
-def _imports(code: types.CodeType) -> Iterator[str]:
-    for inner in _codes(code):
-        for step in dis.get_instructions(inner):
-            name = str(step.argval)
-            if step.opname == "IMPORT_NAME" and name.partition(".")[0] == PACKAGE:
-                yield name
-
-
-def _codes(code: types.CodeType) -> Iterator[types.CodeType]:
-    yield code
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from _codes(constant)
+def _examine(check: Callable, answer: Guarded, given: tuple, draw: int) -> str:
+    with generators_kept(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return check(answer, Draw(draw), *given)
+        except CheckFailed:
+            raise
+        except Exception as error:  # what came back is stranger than the check foresees
+            raise CheckFailed(
+                f"what {answer.name} gives back can't be read ({type(error).__name__}: {error}): "
+                "look at its type and shape"
+            ) from error

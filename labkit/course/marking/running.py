@@ -25,7 +25,7 @@ from labkit.course.exercises.cells import (
 from labkit.course.marking.sandbox import Cell, Limits, Result, run_cells
 
 LONGEST_HINT = 500
-PLAIN = ("AssertionError", "KernelDied", "NotRun", "TimeoutError")
+PLAIN = ("AssertionError", "CheckFailed", "KernelDied", "NotRun", "TimeoutError")
 """Errors whose message speaks for itself."""
 
 ENDED = ("TimeoutError", "KernelDied")

@@ -1,4 +1,4 @@
-# hint: no gradient reaches the prompt
+# hint: no gradient reaches `prompt`
 import torch
 
 

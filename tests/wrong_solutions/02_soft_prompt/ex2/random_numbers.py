@@ -1,4 +1,4 @@
-# hint: a row of the embedding table, unchanged
+# hint: is no row of the embedding table
 import torch
 
 

@@ -1,4 +1,4 @@
-# hint: the rows are taken from the end
+# hint: for each slot the rows are taken from the end
 import torch
 
 

@@ -1,3 +1,3 @@
-# hint: no gradient reaches the embedding
+# hint: no gradient reaches `embedding`
 def encode(embedding, lstm, mlp):
     return mlp(lstm(embedding.detach())[0])

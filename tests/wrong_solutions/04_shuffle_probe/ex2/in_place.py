@@ -1,4 +1,4 @@
-# hint: shuffle a copy
+# hint: changes its argument `prompt`
 import torch
 
 

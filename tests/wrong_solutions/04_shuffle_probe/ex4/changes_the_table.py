@@ -1,4 +1,4 @@
-# hint: the model's own table was changed
+# hint: changes its argument `table`
 import torch
 
 

@@ -1,3 +1,3 @@
-# hint: no gradient reaches the prompt
+# hint: no gradient reaches `vectors`
 def undo_positions(vectors, table):
     return vectors.detach() - table[: len(vectors)]

@@ -1,3 +1,3 @@
-# hint: the same four rows
+# hint: the same P rows
 def relative_scores(queries, table):
     return queries @ table[len(queries) - 1 :].T

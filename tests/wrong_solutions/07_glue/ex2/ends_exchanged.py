@@ -1,4 +1,4 @@
-# hint: low end first
+# hint: the low end comes first
 import math
 
 

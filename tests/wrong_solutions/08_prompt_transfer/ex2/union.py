@@ -1,3 +1,3 @@
-# hint: or by the union
+# hint: divided by the union
 def overlap(a, b):
     return ((a & b).sum() / (a | b).sum()).item()
