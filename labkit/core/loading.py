@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import difflib
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -22,10 +23,12 @@ from torch import nn
 from transformers.models.auto import modeling_auto
 
 from labkit.core import assets, proofs
-from labkit.core.backbones import READOUTS, Backbone
+from labkit.core.backbones import Backbone
 from labkit.core.conversions import quiet_transformers
 from labkit.core.errors import LabError, first_line
+from labkit.core.fingerprints import weights_fingerprint
 from labkit.core.readouts import CausalBackbone, EncoderBackbone, MaskedBackbone, Seq2SeqBackbone
+from labkit.core.templates import READOUTS
 
 _CLASSES = {
     cls.readout: cls for cls in (MaskedBackbone, CausalBackbone, Seq2SeqBackbone, EncoderBackbone)
@@ -36,7 +39,7 @@ _AUTO = {
     "seq2seq": transformers.AutoModelForSeq2SeqLM,
     "encoder": transformers.AutoModel,
 }
-_ARCHITECTURES = {
+_ARCHITECTURES: dict[str, set[Any]] = {
     "mlm": set(modeling_auto.MODEL_FOR_MASKED_LM_MAPPING_NAMES.values()),
     "causal": set(modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES.values()),
     "seq2seq": set(modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.values()),
@@ -90,8 +93,10 @@ def load_backbone(
     tokenizer = _tokenizer(name, folder, revision)
     if name in assets.MODELS:
         exact = assets.ASSETS[name].version
+    elif Path(name).is_dir():
+        exact = weights_fingerprint(Path(name))
     else:
-        exact = revision or getattr(config, "_commit_hash", None) or ""
+        exact = getattr(config, "_commit_hash", None) or revision or ""
     # a local folder is known by its own name: where it lies is nobody else's business
     known_as = Path(name).resolve().name if Path(name).is_dir() else name
     backbone = _CLASSES[readout](
@@ -176,7 +181,7 @@ def _readout(name: str, config: transformers.PretrainedConfig) -> str:
     )
 
 
-def _auto_class(readout: str, config: transformers.PretrainedConfig) -> type:
+def _auto_class(readout: str, config: transformers.PretrainedConfig) -> Any:
     if config.architectures[0] in _ENCODERS_OF_TWO:
         return transformers.AutoModelForTextEncoding
     return _AUTO[readout]
