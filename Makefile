@@ -1,5 +1,5 @@
 ## make lab     set up .venv once, fetch the default models and data, open JupyterLab
-## make test    the same set-up and the tools for it, then every check: style, layers,
+## make test    the same set-up and the tools for it, then every check: style, layers, types,
 ##              unit tests, notebooks
 ## make masters  run the notebooks and store them with their outputs (after a change to them)
 ## make test-browser   JupyterLab in a headless Chromium (apt-get install chromium chromium-driver)
@@ -7,7 +7,7 @@
 ## make site    the executed course and labkit's reference as pages under build/site/, to read with
 ##              the network off
 ## make run     run every notebook without a window; pages land in build/
-## make lint    style and layers only
+## make lint    style, layers and types only
 ## make lock    take the newest allowed releases and write requirements.lock anew
 ## make clean   remove .venv, build/ and caches (fetched models and data stay)
 ##
@@ -81,6 +81,8 @@ lint: $(TOOLS)
 	@$(PY) -m ruff format --check .
 	$(call heading,'Layers: import-linter')
 	@$(VENV)/bin/lint-imports --no-logo
+	$(call heading,'Types: mypy')
+	@$(PY) -m mypy
 
 # Several processes of one thread each are faster than one of several; four fit into 8 GiB.
 SIDE_BY_SIDE := -n auto --maxprocesses 4
@@ -107,6 +109,7 @@ test-versions: assets
 
 site: $(STAMP)
 	@$(PY) -c 'import latex2mathml, pdoc' 2>/dev/null || $(INSTALL) -e ".[site]"
+	@$(PY) -m labkit.course.pages.reference build/site/reference
 	@$(PY) -m labkit.course.pages.site build/site
 
 # A notebook that fails does not keep the others from being run; the masters are not written to.

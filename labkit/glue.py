@@ -24,6 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -93,7 +94,7 @@ def sort_prompt(
     Raises:
         LabError: for another method, or a budget that is too small for a single order.
     """
-    vectors = model.vectors(prompt).detach()
+    vectors = model.fixed_vectors(prompt)
     if method == "best of N":
         order, spent = _best_of_random(model, prompt, task, budget, seed)
     elif method in SORTING:
@@ -202,20 +203,21 @@ def read_numbers(
     backbone = model.backbone
     if backbone.readout != "seq2seq":
         raise LabError(f"{backbone.name} writes no text of its own; numbers are read from T5")
-    vectors = model.vectors(prompt)
+    vectors = model.fixed_vectors(prompt)
     sequences = model.encode(examples, vectors)
-    values = []
+    writer: Any = backbone.model
+    values: list[float] = []
     with torch.inference_mode():
         for start in range(0, len(sequences), batch_size):
             batch = collate(sequences[start : start + batch_size], backbone.device)
-            written = backbone.model.generate(
+            written = writer.generate(
                 inputs_embeds=backbone.embed_batch(batch.ids, vectors),
                 attention_mask=batch.mask,
                 max_new_tokens=8,
                 do_sample=False,
             )
             values += map(number_in, backbone.tokenizer.batch_decode(written, True))
-    found = np.array(values, dtype=float)
+    found = np.array(values, dtype=np.float64)
     low, high = limits
     unread = ~((found >= low) & (found <= high))  # NaN too
     return np.where(unread, (low + high) / 2, found), float(unread.mean())

@@ -249,7 +249,7 @@ def _solved(
         elif isinstance(part, Field):
             text += shot.text if part.name == "text" else shot.fields[part.name]
         elif isinstance(part, Mask):
-            text += verbalizer.words[labels[shot.label]][0]
+            text += verbalizer.words[labels[int(shot.label)]][0]
     return text
 
 

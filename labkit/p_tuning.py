@@ -49,6 +49,8 @@ class PromptEncoder(nn.Module):
         LabError: for an unknown kind, an odd or too small width, or a start that is no matrix.
     """
 
+    offset: Tensor
+
     def __init__(
         self, start: Tensor, kind: str = "lstm", width: int = WIDTH, seed: int = 0
     ) -> None:
@@ -112,8 +114,8 @@ class PromptEncoder(nn.Module):
     def _begin_at(self, start: Tensor) -> None:
         spread, wanted = self().std(), start.std()
         if wanted > 0 and spread > 0:  # identical numbers have no spread to copy
-            self.mlp[-1].weight.mul_(wanted / spread)
-            self.mlp[-1].bias.mul_(wanted / spread)
+            for parameter in self.mlp[-1].parameters():  # weight and bias
+                parameter.mul_(wanted / spread)
         self.offset.copy_(start - self())
 
 

@@ -63,6 +63,8 @@ class PositionEnhancement(nn.Module):
         LabError: if the heads don't divide the width.
     """
 
+    places: Tensor
+
     def __init__(
         self,
         width: int,

@@ -589,6 +589,36 @@ def test_probe_tells_what_its_matrix_says(
     assert "5 orders: single virtual tokens" in lab(*probing).out
 
 
+def test_probe_measures_the_mean_effect_by_an_incomplete_design(
+    lab: Lab, probing: list, tmp_path: Path
+) -> None:
+    full = lab(*probing, "--limit", 12, "--json").json
+    options = ["--design", "incomplete", "--limit", 12]
+    all_of_it = [*options, "--per-sentence", 5, "--per-order", 2]  # all 5 orders of each sentence
+    told = lab(*probing, *all_of_it, "--out", tmp_path / "out", "--json").json
+    assert told["mean_difference"][0] == pytest.approx(full["mean_difference"][0])
+    assert (told["scorings"], told["scorings_of_full_matrix"]) == (72, 72)
+    kept = np.load(tmp_path / "out" / "incomplete.npz")
+    assert kept["right"].mean() - kept["trained_right"].mean() == pytest.approx(
+        told["mean_difference"][0]
+    )
+    outcome = lab(*probing, *options)
+    assert "36 of the full matrix's" in outcome.out and "random order minus" in outcome.out
+    low, high = lab(*probing, *options, "--json").json["mean_difference"][1:]
+    assert ("would have shown" in outcome.out) is (low <= 0 <= high)
+    assert_refused(lab(*probing, *options, "--out", tmp_path / "out"), "exists", "--out")
+    assert_refused(lab(*probing, "--design", "half"), "'half'", "full or incomplete")
+    assert_refused(lab(*probing, "--per-order", 3), "--per-order", "--design incomplete")
+    assert_refused(lab(*probing, *options, "--orders", "swaps"), "--orders")
+    assert_refused(lab(*probing, *options, "--per-sentence", 6), "5 other orders")
+
+
+def test_power_plans_from_stored_matrices(lab: Lab, tmp_path: Path, llama: str) -> None:
+    assert_refused(lab("power", "table7"), "table7", "table1")
+    assert_refused(lab("power", "table2", "--stored", tmp_path), "--stored", "pilot")
+    assert_refused(lab("power", "table1", "--backbone", llama, "--only", "nobody"), "nobody")
+
+
 def test_probe_goes_on_where_it_was_stopped(
     lab: Lab, probing: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,7 +42,7 @@ def circles(picture) -> list[dict]:
 
 def test_every_exchange_is_a_dot_in_proportion_and_the_chosen_one_has_a_ring():
     picture = exchange_map(CHANGES, 0, 2)
-    assert texts(picture)[0] == "Tokens 0 and 2 exchanged: +0.200 nats predicted, +0.100 measured"
+    assert texts(picture)[0] == "Places 0 and 2 exchanged: +0.200 nats predicted, +0.100 measured"
     pale, *blue, ring = circles(picture)
     assert pale["fill"] != BLUE and [dot["fill"] for dot in blue] == [BLUE, BLUE]
     assert (ring["cx"], ring["cy"]) == (blue[1]["cx"], blue[1]["cy"]) and ring["fill"] == "none"
@@ -51,7 +51,7 @@ def test_every_exchange_is_a_dot_in_proportion_and_the_chosen_one_has_a_ring():
     assert (y[1] - y[0]) / (y[2] - y[0]) == pytest.approx(0.3 / 0.5, abs=0.01)
 
 
-def test_the_same_token_twice_tells_how_many_of_its_exchanges_help():
+def test_the_same_place_twice_tells_how_many_of_its_exchanges_help():
     picture = exchange_map(CHANGES, 0, 0)
-    assert texts(picture)[0] == "1 of 2 exchanges of token 0 lower the loss"
+    assert texts(picture)[0] == "1 of 2 exchanges of place 0 lower the loss"
     assert len(circles(picture)) == 3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import re
@@ -13,6 +14,7 @@ import peft
 import pytest
 import safetensors.torch
 import torch
+import transformers
 from scipy.spatial.distance import cdist
 from torch.nn import functional as F
 
@@ -43,6 +45,7 @@ from tiny import FAMILIES
 pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
 
 WORDS = Verbalizer({"negative": "terrible", "positive": ("great", "marvellous")})
+SOFT = "{soft}{text} It was {mask}"
 
 
 def table(backbone) -> torch.Tensor:
@@ -357,6 +360,83 @@ def test_another_backbones_prompt_is_refused(made, tiny_backbone):
         load_for(tiny_backbone("gpt2"), folder)
 
 
+@pytest.fixture
+def two_checkpoints(tiny_folder, tmp_path):
+    """Two models of one width, in folders of one name."""
+    folders = [
+        shutil.copytree(tiny_folder(family), tmp_path / owner / "checkpoint-500")
+        for owner, family in (("a", "llama"), ("b", "gpt2"))
+    ]
+    return [load_backbone(str(f), device="cpu", dtype=torch.float32) for f in folders]
+
+
+def test_models_in_folders_of_one_name_do_not_exchange_prompts(two_checkpoints, tmp_path):
+    mine, other = two_checkpoints
+    save_prompt(tmp_path / "p", random_prompt(mine), PromptedModel(mine, SOFT, WORDS))
+    assert load_for(mine, tmp_path / "p")[1].revision == mine.revision
+    with pytest.raises(LabError, match=r"made for checkpoint-500 .* not for checkpoint-500"):
+        load_for(other, tmp_path / "p")
+    with pytest.raises(LabError, match="name that folder"):
+        load_prompt(tmp_path / "p")[1].load_backbone()
+
+
+def test_a_model_that_was_moved_keeps_its_prompts(two_checkpoints, tmp_path):
+    mine, _ = two_checkpoints
+    save_prompt(tmp_path / "p", random_prompt(mine), PromptedModel(mine, SOFT, WORDS))
+    moved = (tmp_path / "a" / "checkpoint-500").rename(tmp_path / "final")
+    backbone = load_backbone(str(moved), device="cpu", dtype=torch.float32)
+    assert torch.equal(load_for(backbone, tmp_path / "p")[0](), random_prompt(mine)())
+
+
+def test_a_prompt_of_a_tuned_model_is_not_used_with_the_hubs_of_that_name(
+    two_checkpoints, tmp_path
+):
+    mine, _ = two_checkpoints
+    save_prompt(tmp_path / "p", random_prompt(mine), PromptedModel(mine, SOFT, WORDS))
+    published = copy.copy(mine)
+    published.revision = "0" * 40  # a commit
+    with pytest.raises(LabError, match=f"made for checkpoint-500 .{mine.revision}"):
+        load_for(published, tmp_path / "p")
+
+
+def test_a_card_from_before_fingerprints_says_how_to_go_on(two_checkpoints, tmp_path):
+    mine, _ = two_checkpoints
+    save_prompt(tmp_path / "p", random_prompt(mine), PromptedModel(mine, SOFT, WORDS))
+    card = json.loads((tmp_path / "p" / CARD).read_text("utf-8"))
+    (tmp_path / "p" / CARD).write_text(json.dumps(card | {"revision": ""}))
+    with pytest.raises(LabError, match=f'write "revision": "{mine.revision}"'):
+        load_for(mine, tmp_path / "p")
+
+
+def test_words_of_a_model_that_scales_its_embeddings(tiny_backbone):
+    """Gemma's module multiplies the table's rows by √D: prompts start from what the model reads."""
+    backbone = copy.deepcopy(tiny_backbone("llama"))
+    entries = backbone.model.get_input_embeddings()
+    entries.register_forward_hook(lambda _module, _inputs, output: output * 7)
+    ids = backbone.tokenizer(" great film", add_special_tokens=False)["input_ids"]
+    expected = 7 * entries.weight[ids]
+    assert torch.equal(SoftPrompt.from_text(backbone, " great film")(), expected)
+    assert nearest_tokens(backbone, expected, k=1).tokens == [
+        [backbone.tokenizer.decode([i])] for i in ids
+    ]
+    drawn = SoftPrompt.from_vocab(backbone, 4, seed=3)()
+    assert torch.equal(drawn, 7 * SoftPrompt.from_vocab(tiny_backbone("llama"), 4, seed=3)())
+
+
+class Sampling(SoftPrompt):
+    """A prompt that adds noise while it is trained, as a sorter that samples orders does."""
+
+    def forward(self):
+        return self.weight + torch.randn_like(self.weight) if self.training else self.weight
+
+
+def test_a_sampling_prompt_is_saved_as_it_is_scored(tiny_backbone, tmp_path):
+    backbone = tiny_backbone("llama")
+    prompt = Sampling(random_prompt(backbone).weight)
+    save_prompt(tmp_path / "p", prompt, PromptedModel(backbone, SOFT, WORDS))
+    assert torch.equal(load_prompt(tmp_path / "p")[0](), prompt.weight) and prompt.training
+
+
 # ---- exchange with PEFT ----
 
 EXCHANGED = ("gpt2", "llama", "t5", "bert-encoder", "bert", "roberta")
@@ -486,6 +566,85 @@ def test_another_peft_method_is_refused(tiny_folder, tmp_path):
     model.save_pretrained(str(tmp_path))
     with pytest.raises(LabError, match="holds a PREFIX_TUNING adapter, not a soft prompt"):
         load_prompt(tmp_path)
+
+
+ADAPTERS = {
+    "lora": (lambda: peft.LoraConfig(task_type="CAUSAL_LM", r=2), "merge_and_unload"),
+    "prefix": (
+        lambda: peft.PrefixTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3),
+        "keys and values for every layer",
+    ),
+    "multitask": (
+        lambda: peft.MultitaskPromptTuningConfig(
+            task_type="CAUSAL_LM", num_virtual_tokens=3, num_tasks=2, num_ranks=1
+        ),
+        "for one task",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ADAPTERS)
+def test_other_adapters_get_the_word_that_fits(tiny_folder, tmp_path, kind):
+    config, says = ADAPTERS[kind]
+    model = peft.get_peft_model(plain.load("gpt2", tiny_folder("gpt2")), config())
+    model.save_pretrained(str(tmp_path))
+    with pytest.raises(LabError, match=says) as caught:
+        load_prompt(tmp_path)
+    assert "\n" not in str(caught.value) and "damaged" not in str(caught.value)
+
+
+def test_a_prompt_with_a_trained_head_is_refused(tiny_folder, tmp_path):
+    body = transformers.AutoModelForSequenceClassification.from_pretrained(tiny_folder("bert"))
+    config = peft.PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=3)
+    peft.get_peft_model(body, config).save_pretrained(str(tmp_path))
+    with pytest.raises(LabError, match=r"classifier.*head"):
+        load_prompt(tmp_path)
+
+
+def test_what_pefts_p_tuning_saved_scores_as_there(tiny_folder, tiny_backbone, tiny_task, tmp_path):
+    torch.manual_seed(0)
+    hf = plain.load("gpt2", tiny_folder("gpt2"))
+    config = peft.PromptEncoderConfig(
+        task_type="CAUSAL_LM", num_virtual_tokens=3, encoder_hidden_size=8
+    )
+    peft.get_peft_model(hf, config).eval().save_pretrained(str(tmp_path))
+    backbone = tiny_backbone("gpt2")
+    prompt, _ = load_for(backbone, tmp_path)
+    opened = peft.PeftModel.from_pretrained(
+        plain.load("gpt2", tiny_folder("gpt2")), str(tmp_path)
+    ).eval()
+    example = tiny_task.split("test")[0]
+    ids = backbone.tokenizer(f"{example.text} It was")["input_ids"]
+    with torch.no_grad():
+        logits = opened(input_ids=torch.tensor([ids])).logits[0, -1].log_softmax(-1)
+    (first,), (second,) = (
+        backbone.tokenizer(f" {word}", add_special_tokens=False)["input_ids"]
+        for word in ("terrible", "great")
+    )
+    words = Verbalizer({"negative": "terrible", "positive": "great"})
+    scores = PromptedModel(backbone, SOFT, words).scores(prompt, [example])[0]
+    torch.testing.assert_close(scores, logits[[first, second]], rtol=0, atol=1e-5)
+
+
+def test_a_prompt_in_torchs_own_format_opens_too(made, tiny_backbone):
+    folder, prompt, _ = made
+    torch.save({"prompt_embeddings": prompt().detach()}, folder / "adapter_model.bin")
+    (folder / WEIGHTS).unlink()
+    assert torch.equal(load_prompt(folder)[0](), prompt())
+
+
+def test_the_model_that_peft_names_is_compared(tiny_folder, tiny_backbone, tmp_path):
+    named = transformers.AutoModelForCausalLM.from_pretrained(tiny_folder("gpt2"))
+    config = peft.PromptTuningConfig(task_type="CAUSAL_LM", num_virtual_tokens=3)
+    peft.get_peft_model(named, config).save_pretrained(str(tmp_path))
+    assert len(load_for(tiny_backbone("gpt2"), tmp_path)[0]) == 3
+    with pytest.raises(LabError, match=r"gpt2.* not for llama"):
+        load_for(tiny_backbone("llama"), tmp_path)
+    about = json.loads((tmp_path / CONFIG).read_text("utf-8"))
+    elsewhere = about | {"base_model_name_or_path": "somebody/gpt2"}
+    (tmp_path / CONFIG).write_text(json.dumps(elsewhere))
+    with pytest.raises(LabError, match="base_model_name_or_path"):
+        load_for(tiny_backbone("gpt2"), tmp_path)
 
 
 def test_the_card_is_readable_json(made):

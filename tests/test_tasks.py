@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import pickle
 import random
 import re
 import shutil
@@ -36,6 +37,7 @@ from labkit.core.tasks import (
     split_examples,
     without_overlap,
 )
+from labkit.core.templates import READOUTS
 
 VALENCE = ("movie-valence", "amazon-valence", "editorials-valence", "tweets-valence")
 PUBLISHED = tuple(name for name in TASKS if name != "rt-polarity" and name not in VALENCE)
@@ -550,6 +552,186 @@ def test_broken_folder(tmp_path: Path, case: str) -> None:
     content, message = BROKEN[case]
     if content is not None:
         (tmp_path / "train.jsonl").write_bytes(content)
+    with pytest.raises(LabError, match=message) as caught:
+        load_task(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def good_rows(count: int = 60, **more: object) -> list[dict]:
+    return [
+        {"text": f"film number {i}", "label": i % 2}
+        | {name: value(i) if callable(value) else value for name, value in more.items()}
+        for i in range(count)
+    ]
+
+
+EXTRA_COLUMNS = {
+    "names of the labels": {"label_text": lambda i: ["negative", "positive"][i % 2]},
+    "a constant": {"source": "imdb"},
+    "few categories": {"genre": lambda i: ["fiction", "travel", "letters"][i % 3]},
+    "an id": {"uid": lambda i: f"row-{i}"},
+    "null at first": {"title": lambda i: None if i == 0 else f"title {i}"},
+}
+
+
+@pytest.mark.parametrize("case", EXTRA_COLUMNS)
+def test_columns_that_no_template_uses_change_nothing(tmp_path: Path, case: str) -> None:
+    write_jsonl(tmp_path / "plain" / "train.jsonl", good_rows())
+    write_jsonl(tmp_path / "more" / "train.jsonl", good_rows(**EXTRA_COLUMNS[case]))
+    plain, more = (load_task(str(tmp_path / name)) for name in ("plain", "more"))
+    assert more.splits == plain.splits and more.fields == ("text",)
+    assert [len(more.split(split)) for split in SPLITS] == [48, 6, 6]
+
+
+def test_the_templates_fields_decide_what_may_stand_on_two_sides(tmp_path: Path) -> None:
+    """Twenty films with three reviews each: a template that shows the title keeps films apart."""
+    rows = good_rows(title=lambda i: f"film {i % 20}", source="imdb")
+    write_jsonl(tmp_path / "train.jsonl", rows)
+    task = load_task(str(tmp_path))
+    shown = task.for_fields(("title", "text", "source"))
+    assert set(shown.fields) == {"title", "text", "source"}
+    titles = [{e.fields["title"] for e in shown.split(split)} for split in SPLITS]
+    assert all(titles) and not titles[0] & titles[1] and not titles[0] & titles[2]
+    of_test = {e.text for e in task.split("test")}
+    assert len({row["title"] for row in rows if row["text"] in of_test}) > 2
+    assert task.for_fields(("text",)) is task
+    assert pickle.loads(pickle.dumps(shown)) == shown  # goes to worker processes
+
+
+@pytest.mark.parametrize("name", ["dev", "valid", "val"])
+def test_other_names_of_the_validation_file(tmp_path: Path, name: str) -> None:
+    write_jsonl(tmp_path / "train.jsonl", good_rows())
+    write_jsonl(tmp_path / f"{name}.jsonl", good_rows(7))
+    assert len(load_task(str(tmp_path)).split("validation")) == 7
+    write_jsonl(tmp_path / "validation.jsonl", good_rows(7))
+    with pytest.raises(LabError, match="keep one of them"):
+        load_task(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("label", "names"),
+    [
+        (lambda i: bool(i % 2), ("false", "true")),
+        (lambda i: str(i % 2), ("0", "1")),
+        (lambda i: 1 + i % 5, ("1", "2", "3", "4", "5")),
+    ],
+)
+def test_classes_are_those_that_the_lines_have(tmp_path: Path, label, names) -> None:
+    write_jsonl(tmp_path / "train.jsonl", good_rows(label=label))
+    task = load_task(str(tmp_path))
+    assert task.labels == names
+    spoken = {f"film number {i}": json.dumps(label(i)).strip('"') for i in range(60)}
+    assert {e.text: task.labels[e.label] for e in everything(task)} == spoken
+
+
+UNCLEAR = {
+    "whole floats": ({"label": lambda i: float(i % 2)}, r"0\.0, 1\.0.*\"range\": \[0, 1\]"),
+    "null": ({"label": lambda i: None if i == 7 else 0}, "train example 7 has no label"),
+    "NaN": ({"label": lambda i: float("nan") if i == 7 else 0.5}, "train example 7 .*NaN"),
+    "a list": ({"label": lambda i: [i % 2]}, r"train example 0 has the label \[0\]"),
+    "case": ({"label": lambda i: ["Good", "good"][i % 2]}, "'Good' and 'good' differ in case"),
+    "a space": ({"label": lambda i: ["good ", "good"][i % 2]}, "or spaces only"),
+    "a text that is null": ({"text": lambda i: None if i == 3 else "a"}, "example 3.*'text'"),
+    "half a character": ({"text": "film \ud83d"}, r"train\.jsonl:1 holds half a character"),
+}
+
+
+@pytest.mark.parametrize("case", UNCLEAR)
+def test_what_is_unclear_is_refused_by_name(tmp_path: Path, case: str) -> None:
+    more, message = UNCLEAR[case]
+    write_jsonl(tmp_path / "train.jsonl", good_rows(**more))
+    with pytest.raises(LabError, match=message) as caught:
+        load_task(str(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def test_a_class_that_train_lacks_is_refused(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "train.jsonl", good_rows())
+    write_jsonl(tmp_path / "test.jsonl", good_rows(9, label=lambda i: i % 3))
+    with pytest.raises(LabError, match=r"no line of train\.jsonl has the label 2"):
+        load_task(str(tmp_path))
+    (tmp_path / "task.json").write_text('{"labels": ["bad", "good", "mixed"]}')
+    assert load_task(str(tmp_path)).labels == ("bad", "good", "mixed")
+
+
+def test_other_encodings_are_named(tmp_path: Path) -> None:
+    line = '{"text": "café", "label": 0}\n'
+    (tmp_path / "train.jsonl").write_bytes(line.encode("utf-16"))
+    with pytest.raises(LabError, match="UTF-16 text; save it as UTF-8"):
+        load_task(str(tmp_path))
+    (tmp_path / "train.jsonl").write_bytes(line.encode("latin-1"))
+    with pytest.raises(LabError, match="save the file as UTF-8"):
+        load_task(str(tmp_path))
+
+
+# ---- task.json ----
+
+SAYS = {
+    "template": "{title}: {text} It was {mask}",
+    "words": {"1": ["great", "good"], "0": "terrible"},
+    "prompts": {"encoder": {"template": "{text}", "words": {"0": "a bad film", "1": "a good"}}},
+}
+
+
+def test_a_folder_says_how_to_ask(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "train.jsonl", good_rows(title=lambda i: f"t{i}", source="imdb"))
+    (tmp_path / "task.json").write_text(json.dumps(SAYS))
+    task = load_task(str(tmp_path))
+    assert set(task.fields) == {"title", "text"} and set(task.prompts) == set(READOUTS)
+    causal, encoder = task.prompt_for("causal"), task.prompt_for("encoder")
+    assert causal.template == SAYS["template"] and encoder.template == "{text}"
+    assert causal.verbalizer == {"0": ("terrible",), "1": ("great", "good")}
+    assert tuple(causal.verbalizer) == task.labels
+
+
+def test_a_template_serves_the_readouts_that_can_take_it(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "train.jsonl", good_rows())
+    words = {"0": "terrible", "1": "great"}
+    about = {"template": "{text} It was {mask}.", "words": words}
+    (tmp_path / "task.json").write_text(json.dumps(about))
+    task = load_task(str(tmp_path))
+    assert "mlm" in task.prompts and "causal" not in task.prompts
+    with pytest.raises(LabError, match="no template for the causal readout"):
+        task.prompt_for("causal")
+
+
+def test_a_range_makes_a_regression(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "train.jsonl", good_rows(label=lambda i: float(i % 6)))
+    (tmp_path / "task.json").write_text('{"range": [0, 5]}')
+    task = load_task(str(tmp_path))
+    assert (task.kind, task.range) == ("regression", (0.0, 5.0))
+
+
+_AB = '"words": {"0": "a", "1": "b"}'
+WRONG_SETTINGS = {
+    "not JSON": ("{", "task.json is not JSON"),
+    "a list": ("[]", "not a JSON object"),
+    "an unknown entry": ('{"verbaliser": {}}', "'verbaliser' is no entry"),
+    "another kind": ('{"template": 3}', "'template' is 3; give a text"),
+    "words alone": ("{" + _AB + "}", "belong together"),
+    "a class without words": (
+        '{"template": "{text} {mask}", "words": {"0": "a", "2": "b"}}',
+        "words are given for 0, 2; the task has 0, 1",
+    ),
+    "a broken template": ('{"template": "{text {mask}", ' + _AB + "}", "task.json: "),
+    "virtual tokens": ('{"template": "{soft}{text} {mask}", ' + _AB + "}", "without {soft}"),
+    "a field that no line has": ('{"template": "{title} {mask}", ' + _AB + "}", "field 'title'"),
+    "an unknown readout": ('{"prompts": {"gpt": {}}}', "'gpt' is not one"),
+    "a template for another readout": (
+        '{"prompts": {"causal": {"template": "{text}", ' + _AB + "}}}",
+        "causal: template",
+    ),
+    "labels twice": ('{"labels": ["a", "a"]}', "not distinct names"),
+    "too few labels": ('{"labels": ["a"]}', "label 1 is none of the classes"),
+    "a range of nothing": ('{"range": [1, 1]}', "no lower and higher number"),
+}
+
+
+@pytest.mark.parametrize("case", WRONG_SETTINGS)
+def test_settings_that_can_not_be_right(tmp_path: Path, case: str) -> None:
+    content, message = WRONG_SETTINGS[case]
+    write_jsonl(tmp_path / "train.jsonl", good_rows(source="imdb"))
+    (tmp_path / "task.json").write_text(content)
     with pytest.raises(LabError, match=message) as caught:
         load_task(str(tmp_path))
     assert "\n" not in str(caught.value)

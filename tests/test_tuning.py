@@ -21,6 +21,7 @@ from labkit.core.errors import LabError
 from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.recipe import OPTIMIZERS, SCHEDULES
+from labkit.core.templates import Verbalizer
 from labkit.core.tuning import fit
 from labkit.soft_prompt import SoftPrompt
 from tiny import FAMILIES
@@ -138,6 +139,59 @@ def test_a_module_around_a_frozen_prompt_trains_its_own_parameters(tiny_backbone
     before = scaled.prompt().clone()
     fit(PromptedModel.for_task(backbone, tiny_task), scaled, tiny_task, steps=2)
     assert scaled.factor != 1 and torch.equal(scaled.prompt(), before)
+
+
+# ---- training and evaluation mode ----
+
+
+class Sampling(SoftPrompt):
+    """A prompt that adds noise while it is trained, as a sorter that samples orders does."""
+
+    def forward(self):
+        return self.weight + torch.randn_like(self.weight) if self.training else self.weight
+
+
+@pytest.mark.parametrize("mode", [True, False])
+def test_a_prompt_samples_while_it_is_trained_and_never_while_it_is_scored(
+    tiny_backbone, tiny_task, mode
+):
+    backbone = tiny_backbone("llama")
+    model = PromptedModel.for_task(backbone, tiny_task)
+    prompt = Sampling(start(backbone).weight).train(mode)
+    still = SoftPrompt(prompt.weight)
+    first = evaluate(model, prompt, tiny_task).scores
+    assert (first == evaluate(model, still, tiny_task).scores).all()
+    examples = tiny_task.split("test")
+    assert torch.equal(model.scores(prompt, examples), model.scores(still, examples))
+    settings = {"steps": 2, "batch_size": 24, "evaluate_every": 1}
+    noisy = fit(model, prompt, tiny_task, **settings)
+    quiet = fit(model, still, tiny_task, **settings)
+    assert abs(noisy.losses[0] - quiet.losses[0]) > 1e-3
+    assert prompt.training is mode
+    again = evaluate(model, prompt, tiny_task).scores
+    assert (again == evaluate(model, SoftPrompt(prompt.weight), tiny_task).scores).all()
+
+
+@pytest.mark.parametrize("trainable", [True, False])
+def test_dropout_is_on_where_weights_are_trained_and_only_there(tiny_folder, tiny_task, trainable):
+    def loaded():
+        backbone = load_backbone(str(tiny_folder("bert")), trainable=trainable, device="cpu")
+        assert any(isinstance(m, nn.Dropout) and m.p > 0 for m in backbone.modules())
+        prompt = None if trainable else start(backbone)
+        return PromptedModel.for_task(backbone, tiny_task, soft=not trainable), prompt
+
+    model, prompt = loaded()
+    examples = tiny_task.split("train")
+    scores = model.scores(prompt, examples)
+    without = F.cross_entropy(scores, torch.tensor([e.label for e in examples])).item()
+    history = fit(model, prompt, tiny_task, steps=1, batch_size=len(examples))
+    if trainable:
+        assert abs(history.losses[0] - without) > 1e-3
+    else:
+        assert history.losses[0] == pytest.approx(without, rel=1e-4)
+    model.train()  # whoever calls it: scores have no dropout
+    first, second = (evaluate(model, prompt, tiny_task).scores for _ in range(2))
+    assert (first == second).all()
 
 
 # ---- batches ----
@@ -517,6 +571,88 @@ def test_another_prompt_task_or_template_is_refused(saved, tiny_backbone, tiny_t
     assert file.read_bytes() == before
 
 
+LAYOUTS = {
+    "bos": {"bos": "first"},
+    "max_length": {"max_length": 40},
+    "positions": {"positions": False},
+    "verbalizer": {"verbalizer": Verbalizer({"negative": "bad", "positive": "good"})},
+}
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_another_layout_is_refused(saved, tiny_backbone, tiny_task, name):
+    file, go_on = saved
+    before = file.read_bytes()
+    model = PromptedModel.for_task(tiny_backbone("llama"), tiny_task)
+    with pytest.raises(LabError, match=f"was made with {name}="):
+        go_on(model=model.with_changes(**LAYOUTS[name]))
+    assert file.read_bytes() == before
+
+
+def test_another_precision_or_other_weights_are_refused(saved, tiny_folder, tiny_task, tmp_path):
+    _, go_on = saved
+    folder = str(tiny_folder("llama"))
+    halved = load_backbone(folder, device="cpu", dtype=torch.bfloat16)
+    with pytest.raises(LabError, match="was made with dtype='float32', now it is 'bfloat16'"):
+        go_on(model=PromptedModel.for_task(halved, tiny_task))
+    backbone = load_backbone(folder, device="cpu", dtype=torch.float32)
+    with torch.no_grad():
+        next(backbone.model.parameters()).mul_(2)
+    other = tmp_path / "tuned" / tiny_folder("llama").name
+    backbone.save(str(other))
+    tuned = load_backbone(str(other), device="cpu", dtype=torch.float32)
+    assert tuned.name == backbone.name
+    with pytest.raises(LabError, match="was made with revision="):
+        go_on(model=PromptedModel.for_task(tuned, tiny_task))
+
+
+def test_other_examples_are_refused(saved, tiny_task):
+    _, go_on = saved
+    flipped = [replace(e, label=1 - e.label) for e in tiny_task.split("train")]
+    with pytest.raises(LabError, match="was made with examples="):
+        go_on(task=tiny_task.with_splits(train=flipped))
+
+
+def test_another_frozen_part_of_the_prompt_is_refused(tiny_backbone, tiny_task, tmp_path):
+    class Scaled(nn.Module):
+        def __init__(self, seed):
+            super().__init__()
+            frozen = SoftPrompt.from_uniform(tiny_backbone("llama"), 3, seed=seed)
+            self.prompt = frozen.requires_grad_(False)
+            self.factor = nn.Parameter(torch.ones(()))
+
+        def forward(self):
+            return self.factor * self.prompt()
+
+    model = PromptedModel.for_task(tiny_backbone("llama"), tiny_task)
+    settings = {"steps": 2, "checkpoint": tmp_path, "resume": True}
+    fit(model, Scaled(0), tiny_task, **settings)
+    fit(model, Scaled(0), tiny_task, **settings)
+    with pytest.raises(LabError, match="was made with prompt='Scaled"):
+        fit(model, Scaled(1), tiny_task, **settings)
+
+
+def test_a_run_saved_on_a_gpu_opens_without_one(monkeypatch, tiny_backbone, tiny_task, tmp_path):
+    backbone = tiny_backbone("llama")
+    model, prompt = PromptedModel.for_task(backbone, tiny_task), start(backbone)
+    settings = {"steps": 4, "batch_size": 6, "evaluate_every": 2, "save_every": 1}
+
+    def stop(step, *_):
+        if step == 3:
+            raise Stopped
+
+    with monkeypatch.context() as on_a_gpu:  # the file then says so of every tensor in it
+        on_a_gpu.setattr(torch.serialization, "location_tag", lambda _storage: "cuda:0")
+        with pytest.raises(Stopped):
+            fit(model, prompt, tiny_task, checkpoint=tmp_path, on_step=stop, **settings)
+    with pytest.raises(RuntimeError, match="CUDA"):
+        torch.load(tmp_path / "state.pt", weights_only=True)
+    again, whole = start(backbone), start(backbone)
+    fit(model, again, tiny_task, checkpoint=tmp_path, resume=True, **settings)
+    fit(model, whole, tiny_task, **settings)
+    assert torch.equal(again(), whole())
+
+
 def test_a_full_disk_leaves_the_last_state_intact(monkeypatch, saved, tiny_backbone, tiny_task):
     file, _ = saved
     before = file.read_bytes()
@@ -553,6 +689,8 @@ def test_a_full_disk_leaves_the_last_state_intact(monkeypatch, saved, tiny_backb
         ({"seed": -1}, "seed=-1"),
         ({"limit": 0}, "limit=0"),
         ({"validation_limit": 0, "evaluate_every": 1}, "limit=0"),
+        ({"learning_rate": 0.1}, "'learning_rate' is no setting"),
+        ({"batchsize": 8}, "did you mean 'batch_size'"),
         ({"optimizer": "sgd"}, "choose one of adam, adamw, adafactor"),
         ({"schedule": "step"}, "choose one of constant, linear, cosine"),
         ({"patience": 2}, "patience needs evaluate_every"),

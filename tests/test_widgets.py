@@ -270,11 +270,11 @@ def test_two_lists_choose_an_exchange(notebook):
     changes = PairChanges([(0, 1), (0, 2), (1, 2)], [-0.1, 0.2, 0.05], [-0.2, 0.1, 0.3])
     widgets.exchange_chooser(changes)
     one, other, first = notebook
-    assert first.alt.startswith("Tokens 0 and 2 exchanged: +0.200")
+    assert first.alt.startswith("Places 0 and 2 exchanged: +0.200")
     other.value = 1
-    assert notebook[-1].alt.startswith("Tokens 0 and 1 exchanged: -0.100")
+    assert notebook[-1].alt.startswith("Places 0 and 1 exchanged: -0.100")
     one.value = 2
-    assert notebook[-1].alt.startswith("Tokens 2 and 1 exchanged: +0.050")
+    assert notebook[-1].alt.startswith("Places 2 and 1 exchanged: +0.050")
 
 
 def test_any_printed_table_is_recomputed_with_any_test_set(notebook):

@@ -43,7 +43,7 @@ def straight_through(paper: Paper) -> Violations:
         order = scores.softmax(-1).requires_grad_()
         one_hot = torch.eye(2)[order.argmax(-1)]
         parts = {"one_hot": one_hot, "detached": order.detach(), "order": order}
-        chosen = sum(float(sign) * parts[name] for name, sign in terms.items())
+        chosen = torch.stack([float(sign) * parts[name] for name, sign in terms.items()]).sum(0)
         (chosen @ prompt * weight).sum().backward()
         return order.grad
 

@@ -7,7 +7,7 @@ digit that should stand there. Scores are in percent.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from decimal import ROUND_DOWN, ROUND_HALF_UP, Decimal
 
 from labkit.core import statistics
@@ -26,7 +26,7 @@ def cut(value: Decimal, like: Decimal) -> Decimal:
 
 def rounding_slack(numbers: Iterable[Decimal]) -> Decimal:
     """How far rounding can move a sum: half a unit of each number's last digit, 0.05 for 1.5."""
-    halves = (Decimal(1).scaleb(number.as_tuple().exponent) / 2 for number in numbers)
+    halves = (Decimal((0, (5,), int(n.as_tuple().exponent) - 1)) for n in numbers)
     return sum(halves, Decimal(0))
 
 
@@ -64,7 +64,7 @@ def covers(score: Decimal, n: int, value: Decimal) -> bool:
     return low <= value <= high
 
 
-def falls(names: list, values: list[Decimal]) -> list[tuple]:
+def falls(names: Sequence, values: Sequence[Decimal]) -> list[tuple]:
     """(name, next name) wherever the next value is smaller."""
     pairs = zip(names[:-1], names[1:], values[:-1], values[1:], strict=True)
     return [(name, after) for name, after, value, following in pairs if following < value]

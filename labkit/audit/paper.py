@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import Any
 
 from labkit.audit import tables
 
@@ -35,7 +36,7 @@ class Paper:
     def cell(self, table: int, key: str | int, column: str) -> Decimal:
         return Decimal(tables.row(self.tables[table], key)[column])
 
-    def rows(self, *numbers: int) -> Iterator[tuple[int, str | int, dict]]:
+    def rows(self, *numbers: int) -> Iterator[tuple[int, Any, dict]]:
         """(table, key of the row, row)."""
         for number in numbers:
             for row in self.tables[number]["rows"]:

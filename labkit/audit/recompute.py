@@ -62,7 +62,7 @@ def _recomputed(row: Mapping, column: Mapping, setting: Mapping, examples: Mappi
     name, value = column["name"], row[column["name"]]
     if name == "mean":
         scores = [x for key, x in row.items() if isinstance(x, Decimal) and key != name]
-        return _held_against(value, rounded(sum(scores) / len(scores), value), "mean")
+        return _held_against(value, rounded(sum(scores, Decimal(0)) / len(scores), value), "mean")
     if name == "total":
         value, parts = Decimal(value), [Decimal(row[split]) for split in SPLITS]
         close = abs(sum(parts) - value) <= rounding_slack((*parts, value))

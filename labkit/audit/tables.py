@@ -9,7 +9,7 @@ Usage::
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from labkit.core.bundled import bundled
 from labkit.core.errors import LabError
@@ -54,5 +54,5 @@ def row(table: Mapping, key: str | int) -> dict:
     return rows[key]
 
 
-def _listed(names: object) -> str:
+def _listed(names: Iterable) -> str:
     return ", ".join(str(name) for name in names)

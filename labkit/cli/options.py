@@ -133,7 +133,7 @@ def model_for(
 def command_line(verb: str, options: Mapping[str, object]) -> str:
     """The command that does the same again; of a folder only its name, so that nothing of this
     machine is in it."""
-    words = ["labkit", verb]
+    words = ["labkit", *verb.split()]
     for name, value in options.items():
         if value is not None:
             is_path = isinstance(value, Path) or Path(str(value)).is_absolute()

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from labkit.cli.folders import RUN_FOLDER, check_replaceable, check_writable, run_folder, writing
+from labkit.cli.incomplete import incomplete_lines, probe_incomplete, read_design
 from labkit.cli.options import (
     BackboneName,
     Json,
@@ -221,6 +222,15 @@ def probe(
     orders: Annotated[
         str | None, typer.Option(help="instead: reversal, rotations or swaps")
     ] = None,
+    design: Annotated[
+        str, typer.Option(help="full, or incomplete: the mean effect from far fewer scorings")
+    ] = "full",
+    per_sentence: Annotated[
+        int | None, typer.Option(min=1, help="incomplete: orders of a sentence; default 2")
+    ] = None,
+    per_order: Annotated[
+        int | None, typer.Option(min=1, help="incomplete: sentences of an order; default 8")
+    ] = None,
     no_positions: Annotated[
         bool, typer.Option("--no-positions", help="virtual tokens without positions")
     ] = False,
@@ -244,32 +254,41 @@ def probe(
 
         if resume and out is None:
             raise LabError("--resume needs the --out folder of the probe to continue")
+        sizes = read_design(design, per_sentence, per_order, orders, resume)
         shuffle = shuffle_probe.Shuffle(unit, read_range(fixed))
         card = load_prompt(prompt)[1]
         if backbone is None and card is None:
             raise LabError(f"{prompt} does not say its backbone; name it with --backbone")
         data = load_task(task)
-        frozen = load_backbone(backbone or card.backbone)
+        frozen = load_backbone(backbone) if backbone else card.load_backbone()
         module, card = load_for(frozen, prompt)
         model = model_for(frozen, data, None, None, soft=True, card=card)
-        chosen = _orders(shuffle, orders, len(module()), permutations, seed)
+        about = {"backbone": frozen.name, "task": data.name, "split": split, **frozen.where()}
         bare = model.with_changes(positions=False)
-        with writing(out) if out is not None else contextlib.nullcontext():
-            result = shuffle_probe.probe_order(
-                bare if no_positions else model,
-                module,
-                data,
-                chosen,
-                split,
-                limit=limit,
-                out=out,
-                resume=resume,
-                progress=update,
+        scored = bare if no_positions else model
+        if sizes is not None:
+            told = probe_incomplete(
+                scored, module, data, shuffle, sizes, split, limit, seed, out, update
             )
-        without = prompted_model.evaluate(bare, module, data, split, limit=limit)
-    told = {**result.summary(), "no_positions": without.value}
-    about = {"backbone": frozen.name, "task": data.name, "split": split, **frozen.where()}
-    show({**told, **about}, _probe_lines(told, shuffle, orders), as_json)
+            lines = incomplete_lines(told, shuffle)
+        else:
+            chosen = _orders(shuffle, orders, len(module()), permutations, seed)
+            with writing(out) if out is not None else contextlib.nullcontext():
+                result = shuffle_probe.probe_order(
+                    scored,
+                    module,
+                    data,
+                    chosen,
+                    split,
+                    limit=limit,
+                    out=out,
+                    resume=resume,
+                    progress=update,
+                )
+            without = prompted_model.evaluate(bare, module, data, split, limit=limit)
+            told = {**result.summary(), "no_positions": without.value}
+            lines = _probe_lines(told, shuffle, orders)
+    show({**told, **about}, lines, as_json)
 
 
 def _orders(
@@ -342,14 +361,14 @@ def sort(
             raise LabError(f"--out {out} is the prompt to be sorted; choose another folder")
         check_replaceable(out)
         check_writable(out)
-        backbone = backbone or (card and card.backbone)
         task = task or (card and _trained_on(card))
-        if not backbone or not task:
+        if not (backbone or card) or not task:
             raise LabError(
                 f"{prompt} does not say its backbone and task; name them with --backbone and --task"
             )
         data = load_task(task)
-        frozen = load_backbone(backbone)
+        frozen = load_backbone(backbone) if backbone else card.load_backbone()
+        backbone = backbone or frozen.name
         module, card = load_for(frozen, prompt)
         model = model_for(frozen, data, None, None, soft=True, card=card)
         settings = {

@@ -92,6 +92,48 @@ def run(
 
 
 @app.command()
+def power(
+    name: Annotated[str, typer.Argument(help="a table of orders: table1 … table6, swaps")],
+    profile: Annotated[
+        str | None, typer.Option(help="small or full; default: LABKIT_PROFILE, else small")
+    ] = None,
+    backbone: Annotated[str | None, typer.Option(help="instead of the table's own")] = None,
+    task: Annotated[str | None, typer.Option(help="instead of the table's own")] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="a row of the table, or a pattern such as 'minilm*'; may be repeated"),
+    ] = None,
+    half_width: Annotated[
+        float, typer.Option(min=0.01, help="of the mean order effect's 95 % interval, in points")
+    ] = 1.5,
+    prompts: Annotated[int, typer.Option(min=1, help="at least that many prompts")] = 1,
+    stored: Annotated[
+        Path | None,
+        typer.Option(help="results whose matrices give the variances; default: the course's"),
+    ] = None,
+    as_json: Json = False,
+) -> None:
+    """Plan a table: the cheapest numbers of prompts, orders and sentences, and their time here."""
+    with verb(as_json), progress("measuring"):
+        from labkit import experiments
+        from labkit.core import assets
+        from labkit.experiments import planning
+
+        plan = experiments.power(
+            name,
+            profile=read_profile(profile) or assets.profile(),
+            backbone=backbone,
+            task=task,
+            only=only or (),
+            half_width=half_width / 100,
+            prompts=prompts,
+            stored=stored,
+        )
+        lines = planning.as_markdown(plan).rstrip().splitlines()
+    show(plan, lines, as_json)
+
+
+@app.command()
 def audit(as_json: Json = False) -> None:
     """Compute what in the paper's own tables, text and equations does not add up."""
     with verb(as_json):

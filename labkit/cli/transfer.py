@@ -128,8 +128,8 @@ def transfer_retrieve(
             raise LabError(f"--strategy {strategy!r} is unknown; choose best or average")
         check_replaceable(out)
         check_writable(out)
-        prompts = prompt_transfer.read_library(library)
         data, frozen = load_task(task), load_backbone(backbone)
+        prompts = prompt_transfer.read_library(library, backbone=frozen)
         model = model_for(frozen, data, None, None, soft=True)
         recipe = RECIPES[frozen.readout]
         length = len(next(iter(prompts.values())))

@@ -25,6 +25,7 @@ import contextlib
 import copy
 import inspect
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import transformers
@@ -34,8 +35,6 @@ from labkit.core import positions
 from labkit.core.errors import LabError
 from labkit.core.hooks import attending_in_plain_steps, only_at
 from labkit.core.sequences import NO_PREFIX, Batch, Encoded, Pieces, Prefix
-
-READOUTS = ("mlm", "causal", "seq2seq", "encoder")
 
 
 class Backbone(nn.Module):
@@ -59,6 +58,8 @@ class Backbone(nn.Module):
     has_positions = True
     word_scale = 1.0
     pads = True
+    hidden_size: int
+    body: str | None
 
     def __init__(
         self,
@@ -74,7 +75,8 @@ class Backbone(nn.Module):
         self.name, self.revision, self.trainable = name, revision, trainable
         self.model = model.requires_grad_(trainable)
         self.tokenizer = tokenizer
-        self.hidden_size = model.get_input_embeddings().embedding_dim
+        table: Any = model.get_input_embeddings()
+        self.hidden_size = table.embedding_dim
         self.max_length = max_length
         self.body = _name_of(model, model.base_model)
         self.removable: dict[str, bool] = {}  # one for all views, see positions.py
@@ -109,7 +111,8 @@ class Backbone(nn.Module):
     @property
     def rows(self) -> int:
         """Rows of the word-embedding table: token ids from there on mean nothing to the model."""
-        return self.model.get_input_embeddings().weight.shape[0]
+        table: Any = self.model.get_input_embeddings()
+        return table.weight.shape[0]
 
     def embed(self, ids: Tensor) -> Tensor:
         """What the model makes of token ids, positions aside: (…) ids → (…, D)."""
@@ -198,7 +201,7 @@ class Backbone(nn.Module):
         text: no embedded input, no batch, no cache, the head at every place. For comparison."""
         raise NotImplementedError
 
-    def run(self, **inputs: object) -> object:
+    def run(self, **inputs: object) -> Any:
         """The model's output for those of ``inputs`` that its family knows."""
         return self.model(**{name: given for name, given in inputs.items() if name in self._takes})
 

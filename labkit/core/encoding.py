@@ -13,13 +13,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
 from labkit.core.sequences import Encoded
 from labkit.core.tasks import Example
-from labkit.core.templates import Field, Mask, Soft, Template, Words
+from labkit.core.templates import Field, Mask, Soft, Template, Words, check_template
 
 
 @dataclass
@@ -208,33 +208,9 @@ class ExampleEncoder:
         return ids, list(itertools.pairwise(ends))
 
 
-def check_template(template: Template, readout: str) -> None:
-    """Whether a readout can take the template.
-
-    Raises:
-        LabError: naming the template, what is wrong with it, and the form to use.
-    """
-    ends_in_mask = isinstance(template.parts[-1], Mask)
-    if readout == "mlm" and not template.has_mask:
-        problem = "has no {mask}; a masked language model answers there, so put it in"
-    elif readout == "causal" and not ends_in_mask:
-        problem = (
-            "does not end in {mask}; a causal model only predicts what comes next, so put {mask} "
-            "last, or fill gaps with a masked or sequence-to-sequence model"
-        )
-    elif readout == "encoder" and template.has_mask:
-        problem = (
-            "has {mask}, but a text encoder has no answer slot; take it out (label texts are "
-            "compared with the text as a whole)"
-        )
-    else:
-        return
-    raise LabError(f"template {template.text!r} {problem}")
-
-
 def sentinel_id(backbone: Backbone) -> int:
     """Id of the first sentinel of T5's span corruption."""
-    ids = backbone.tokenizer.convert_tokens_to_ids(["<extra_id_0>"])
+    ids: Any = backbone.tokenizer.convert_tokens_to_ids(["<extra_id_0>"])
     if ids[0] in (None, backbone.tokenizer.unk_token_id):
         raise LabError(
             f"{backbone.name} has no sentinel <extra_id_0>; take {{mask}} out of the template"

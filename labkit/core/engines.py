@@ -23,7 +23,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from typing import Protocol
+from typing import Any, Protocol
 
 import psutil
 import torch
@@ -36,11 +36,11 @@ MEMORY_PER_JOB = 4 * 2**30
 RETRIES = 2
 """How often a job is started again after its worker died."""
 
-Tell = Callable[[int, int, str], None]
+Tell = Callable[[float, int, str], None]
 """Called with (part done, parts in all, what is running)."""
 
 
-def silent(done: int, total: int, what: str) -> None:
+def silent(done: float, total: int, what: str) -> None:
     """Tells nobody."""
 
 
@@ -158,7 +158,7 @@ def _run_pinned(job: Job, threads: int) -> object:
 def _part_of(tell: Tell, index: int, total: int, name: str) -> Tell:
     """A job's own progress as a fraction of all."""
 
-    def told(done: int, parts: int, what: str) -> None:
+    def told(done: float, parts: int, what: str) -> None:
         tell(index + done / max(parts, 1), total, f"{name}: {what}")
 
     return told
@@ -180,7 +180,8 @@ def _in_processes(
 ) -> Iterator[tuple[int, object]]:
     """A process per job, at most ``workers`` at once."""
     waiting, failures = deque(range(len(jobs))), [0] * len(jobs)
-    free, running, done = list(range(workers)), {}, 0
+    running: dict[Any, _Worker] = {}
+    free, done = list(range(workers)), 0
     try:
         while waiting or running:
             while waiting and free:
@@ -233,7 +234,7 @@ def _work(job: Job, threads: int, slot: int, sender: Connection) -> None:
     sender.close()
 
 
-def _outcome(worker: _Worker) -> tuple[str, object] | None:
+def _outcome(worker: _Worker) -> tuple[str, Any] | None:
     try:
         return worker.receiver.recv()
     except EOFError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
+from typing import Any
 
 import transformers
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch.utils.hooks import RemovableHandle
 
 
 @contextlib.contextmanager
-def only_at(model: transformers.PreTrainedModel, slots: Tensor) -> Iterator[None]:
+def only_at(model: Any, slots: Tensor) -> Iterator[None]:
     """Within the block, the head sees the hidden states at ``slots`` (B, k) only.
 
     The head of a language model multiplies by the whole vocabulary; at every position that would
@@ -19,7 +20,7 @@ def only_at(model: transformers.PreTrainedModel, slots: Tensor) -> Iterator[None
     head is made of.
     """
 
-    def narrow(_module: nn.Module, _inputs: object, output: object) -> object:
+    def narrow(_module: nn.Module, _inputs: object, output: Any) -> Any:
         hidden = output.last_hidden_state  # (B, T, D)
         index = slots[..., None].expand(-1, -1, hidden.shape[-1])  # (B, k, D)
         output.last_hidden_state = hidden.gather(1, index)

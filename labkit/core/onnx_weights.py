@@ -12,7 +12,7 @@ Usage::
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,12 @@ _GRAPH_NODE, _GRAPH_INITIALIZER = 1, 5
 _NODE_INPUT, _NODE_NAME, _NODE_OPERATOR = 1, 3, 4
 _TENSOR_DIMS, _TENSOR_TYPE, _TENSOR_NAME, _TENSOR_RAW = 1, 2, 8, 9
 _TENSOR_FLOATS, _TENSOR_INTEGERS = 4, 5  # where a single number stands instead of raw bytes
-_TYPES = {1: np.dtype("<f4"), 2: np.dtype("u1"), 3: np.dtype("i1"), 7: np.dtype("<i8")}
+_TYPES: dict[int, np.dtype] = {
+    1: np.dtype("<f4"),
+    2: np.dtype("u1"),
+    3: np.dtype("i1"),
+    7: np.dtype("<i8"),
+}
 _VARINT, _64_BIT, _BYTES, _32_BIT = 0, 1, 2, 5
 
 
@@ -103,7 +108,9 @@ def _node(message: memoryview) -> Node:
 
 
 def _tensor(message: memoryview) -> tuple[str, np.ndarray]:
-    name, dims, kind, raw, integers = "", [], 0, memoryview(b""), []
+    dims: list[int] = []
+    integers: list[int] = []
+    name, kind, raw = "", 0, memoryview(b"")
     for number, value in _fields(message):
         if number in (_TENSOR_DIMS, _TENSOR_INTEGERS):
             numbers = [value] if isinstance(value, int) else _packed(value)
@@ -119,7 +126,7 @@ def _tensor(message: memoryview) -> tuple[str, np.ndarray]:
     return name, np.frombuffer(raw, _TYPES[kind]).reshape(dims)
 
 
-def _fields(message: memoryview) -> Iterator[tuple[int, int | memoryview]]:
+def _fields(message: memoryview) -> Iterator[tuple[int, Any]]:
     """(field number, integer or bytes) in the order of the message."""
     at = 0
     while at < len(message):

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +29,7 @@ from labkit.core.sequences import Batch
 
 if TYPE_CHECKING:
     from labkit.core.backbones import Backbone
+    from labkit.core.readouts import CausalBackbone
 
 TABLES = ("position_embeddings", "embed_positions")
 """What the families call the module that gives a vector for each place."""
@@ -84,7 +85,7 @@ def _no_vectors(slots: Tensor):
 
 
 @contextlib.contextmanager
-def _no_bias(attention: nn.Module, slots: Tensor) -> Iterator[None]:
+def _no_bias(attention: Any, slots: Tensor) -> Iterator[None]:
     """Within the block the bias is 0 to and from ``slots``."""
     touched = (slots[:, :, None] | slots[:, None, :])[:, None]  # (B, 1, T, T)
     plain = attention.compute_bias
@@ -126,6 +127,7 @@ def check_removable(backbone: Backbone) -> None:
 
 
 def _is_removable(backbone: Backbone) -> bool:
+    look: Any
     look = _layers_forget_the_order if backbone.readout == "causal" else _scores_forget_the_order
     try:
         return look(backbone)
@@ -157,7 +159,7 @@ def _scores_forget_the_order(backbone: Backbone) -> bool:
     return with_positions > 0 and change(backbone) <= INVARIANT * with_positions
 
 
-def _layers_forget_the_order(backbone: Backbone) -> bool:
+def _layers_forget_the_order(backbone: CausalBackbone) -> bool:
     """Each layer, given the same states at the virtual tokens in two orders, writes the same at the
     word behind them; and the words' own positions are as the model counts them."""
     words = backbone.ordinary_ids(COUNT)
@@ -202,7 +204,7 @@ def _same_states(layers: list[nn.Module], turned: Tensor) -> Iterator[dict[str, 
         both = torch.stack([first, first[turned]])
         return ((both, *args[1:]), kwargs) if args else (args, kwargs | {"hidden_states": both})
 
-    def keep(_module: nn.Module, _args: tuple, output: object) -> None:
+    def keep(_module: nn.Module, _args: tuple, output: Any) -> None:
         seen["written"].append(output[0] if isinstance(output, tuple | list) else output)
 
     with contextlib.ExitStack() as stack:
@@ -220,7 +222,7 @@ def _close(one: Tensor, other: Tensor) -> bool:
 
 
 @contextlib.contextmanager
-def _in_fp32(model: nn.Module) -> Iterator[None]:
+def _in_fp32(model: Any) -> Iterator[None]:
     """Within the block the weights are fp32: rounding in half precision depends on the order too.
     There and back again every number is the same."""
     dtype = model.dtype

@@ -18,6 +18,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from labkit.core.backbones import Backbone
 from labkit.core.encoding import ExampleEncoder, check_template
 from labkit.core.errors import LabError
 from labkit.core.labels import Labels, cut_labels
+from labkit.core.modes import evaluating
 from labkit.core.sequences import Encoded
 from labkit.core.tasks import Example, Task
 from labkit.core.templates import Template, Verbalizer
@@ -86,7 +88,7 @@ class PromptedModel(nn.Module):
 
     def with_changes(self, **changes: object) -> PromptedModel:
         """The same model but for what is named: any argument of the constructor."""
-        kept = {
+        kept: dict[str, Any] = {
             "backbone": self.backbone,
             "template": self.template,
             "verbalizer": self.verbalizer,
@@ -96,6 +98,21 @@ class PromptedModel(nn.Module):
             "positions": self.positions,
         }
         return PromptedModel(**(kept | changes))
+
+    def layout(self) -> dict[str, object]:
+        """All that decides a score besides the prompt and the example: the exact model, its
+        precision, and how an example is laid out and read."""
+        return {
+            "backbone": self.backbone.name,
+            "revision": self.backbone.revision,
+            "dtype": str(self.backbone.dtype).removeprefix("torch."),
+            "template": self.template.text,
+            "verbalizer": str(self.verbalizer.words),
+            "bos": self.bos,
+            "sentinel": self.sentinel,
+            "max_length": self.max_length,
+            "positions": self.positions,
+        }
 
     def scores(
         self,
@@ -110,12 +127,13 @@ class PromptedModel(nn.Module):
             prompt: module returning (P, D), or None where the template has no virtual tokens.
             candidates: K answers per example, where the set of answers differs between examples.
         """
-        with torch.no_grad():
-            vectors = self.vectors(prompt)
-        sequences = self.encode(examples, vectors)
-        if candidates is not None:
-            return self._candidate_scores(vectors, sequences, candidates)
-        return scoring.score(self.backbone, sequences, vectors, self.labels(), progress=progress)
+        with evaluating(self):
+            vectors = self.fixed_vectors(prompt)
+            sequences = self.encode(examples, vectors)
+            if candidates is not None:
+                return self._candidate_scores(vectors, sequences, candidates)
+            labels = self.labels()
+            return scoring.score(self.backbone, sequences, vectors, labels, progress=progress)
 
     def encode(self, examples: Sequence[Example], vectors: Tensor | None) -> list[Encoded]:
         """Examples as token ids and slots, with a slot for each row of ``vectors`` (P, D)."""
@@ -162,6 +180,12 @@ class PromptedModel(nn.Module):
                 "rate, or load an undamaged file"
             )
         return vectors.to(self.backbone.device)
+
+    def fixed_vectors(self, prompt: nn.Module | None) -> Tensor | None:
+        """As :meth:`vectors`, as they are scored and saved: without gradient, and with the prompt
+        in evaluation mode, in which nothing is dropped or sampled."""
+        with torch.no_grad(), evaluating(prompt):
+            return self.vectors(prompt)
 
     def labels(self) -> Labels:
         """The verbalizer's words as pieces of this backbone's tokenizer."""
@@ -249,14 +273,17 @@ def evaluate(
     Raises:
         LabError: for an unknown split, or a verbalizer that doesn't name the task's classes.
     """
-    examples = task.split(split) if limit is None else task.take(split, limit, seed=0)
+    task = task.for_fields(model.template.fields)
     model = for_classes(model, task)
     started = time.perf_counter()
-    with torch.no_grad():
-        vectors = model.vectors(prompt)
+    vectors = model.fixed_vectors(prompt)
+    examples = _sample(task, split, limit)
     sequences = model.encode(examples, vectors)
-    scores = scoring.score(model.backbone, sequences, vectors, model.labels(), progress=progress)
-    scores = scores.numpy() - (0.0 if bias is None else np.asarray(bias, dtype=np.float32))
+    with evaluating(model):
+        scored = scoring.score(
+            model.backbone, sequences, vectors, model.labels(), progress=progress
+        )
+    scores = scored.numpy() - (0.0 if bias is None else np.asarray(bias, dtype=np.float32))
     seconds = time.perf_counter() - started
     targets = np.array([example.label for example in examples])
     if task.kind == "regression":
@@ -280,6 +307,29 @@ def evaluate(
         scores=scores,
         seconds=seconds,
     )
+
+
+def require_scorable(
+    model: PromptedModel,
+    prompt: nn.Module | None,
+    task: Task,
+    split: str = "test",
+    *,
+    limit: int | None = None,
+) -> None:
+    """Raise now what :func:`evaluate` would raise before it scores, after hours of training say.
+
+    Raises:
+        LabError: as there.
+    """
+    task = task.for_fields(model.template.fields)
+    model = for_classes(model, task)
+    model.labels()
+    model.encode(_sample(task, split, limit), model.fixed_vectors(prompt))
+
+
+def _sample(task: Task, split: str, limit: int | None) -> Sequence[Example]:
+    return task.split(split) if limit is None else task.take(split, limit, seed=0)
 
 
 def interpolate(scores: np.ndarray, limits: tuple[float, float]) -> np.ndarray:

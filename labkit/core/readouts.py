@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 import transformers
@@ -77,7 +78,7 @@ class CausalBackbone(Backbone):
 
     readout = "causal"
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._prefixes = {True: _PrefixLengths(), False: _PrefixLengths()}
 
@@ -107,7 +108,8 @@ class CausalBackbone(Backbone):
             use_cache=True,
             **self.position_ids(ids, 0),
         )
-        kept = [(layer.keys, layer.values) for layer in cache.layers]
+        layers: Any = cache.layers
+        kept = [(layer.keys, layer.values) for layer in layers]
         complete = len(kept) == self.text_config.num_hidden_layers
         if not complete or any(part.shape[-2] != len(prefix) for pair in kept for part in pair):
             raise ValueError(f"{self.name} does not keep keys and values of all that it has read")
@@ -146,13 +148,11 @@ class CausalBackbone(Backbone):
             logits = self.model(input_ids=torch.tensor([known], device=self.device)).logits
             return logits[0, -1].float().log_softmax(-1)  # (V,)
 
-        # piece after piece, so that a model which looks ahead is noticed
-        return torch.stack(
-            [
-                sum(next_piece((*ids, *pieces[:i]))[piece] for i, piece in enumerate(pieces))
-                for pieces in words
-            ]
-        )
+        def log_probability(pieces: Pieces) -> Tensor:
+            # piece after piece, so that a model which looks ahead is noticed
+            return torch.stack([next_piece((*ids, *pieces[:i]))[p] for i, p in enumerate(pieces)])
+
+        return torch.stack([log_probability(pieces).sum() for pieces in words])
 
     def answer_attention(self, batch: Batch, vectors: Tensor | None) -> Tensor:
         return self._attention_at(batch, vectors, **self.position_ids(batch.ids, 0))
@@ -252,7 +252,7 @@ class EncoderBackbone(Backbone):
 
     readout = "encoder"
 
-    def __init__(self, *args: object, **kwargs: object) -> None:
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._label_cache: dict[tuple[Pieces, ...], Tensor] = {}
 

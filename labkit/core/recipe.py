@@ -15,6 +15,7 @@ import dataclasses
 import difflib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from labkit.core.errors import LabError
 
@@ -68,7 +69,7 @@ class Recipe:
                 "patience needs evaluate_every: without evaluations nothing can stop early"
             )
 
-    def with_changes(self, changes: Mapping[str, object]) -> Recipe:
+    def with_changes(self, changes: Mapping[str, Any]) -> Recipe:
         """The same recipe but for the fields that are named.
 
         Raises:

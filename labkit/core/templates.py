@@ -22,6 +22,9 @@ from dataclasses import dataclass
 
 from labkit.core.errors import LabError
 
+READOUTS = ("mlm", "causal", "seq2seq", "encoder")
+"""What a model answers by, see `backbones`."""
+
 _TOKEN = re.compile(r"\{\{|\}\}|\{[^{}]*\}|[{}]|[^{}]+")
 _SOFT = re.compile(r"soft(?::(\d+))?$")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*$")
@@ -184,9 +187,11 @@ def _part(token: str, template: str) -> Part:
 def _merge_words(parts: Sequence[Part]) -> list[Part]:
     merged: list[Part] = []
     for part in parts:
-        if isinstance(part, Words) and merged and isinstance(merged[-1], Words):
-            part = Words(merged.pop().text + part.text)
-        merged.append(part)
+        last = merged[-1] if merged else None
+        if isinstance(part, Words) and isinstance(last, Words):
+            merged[-1] = Words(last.text + part.text)
+        else:
+            merged.append(part)
     return merged
 
 
@@ -199,6 +204,30 @@ def spell(part: Part) -> str:
     if isinstance(part, Soft):
         return "{soft}" if part.count is None else f"{{soft:{part.count}}}"
     return "{mask}"
+
+
+def check_template(template: Template, readout: str) -> None:
+    """Whether a readout can take the template.
+
+    Raises:
+        LabError: naming the template, what is wrong with it, and the form to use.
+    """
+    ends_in_mask = isinstance(template.parts[-1], Mask)
+    if readout == "mlm" and not template.has_mask:
+        problem = "has no {mask}; a masked language model answers there, so put it in"
+    elif readout == "causal" and not ends_in_mask:
+        problem = (
+            "does not end in {mask}; a causal model only predicts what comes next, so put {mask} "
+            "last, or fill gaps with a masked or sequence-to-sequence model"
+        )
+    elif readout == "encoder" and template.has_mask:
+        problem = (
+            "has {mask}, but a text encoder has no answer slot; take it out (label texts are "
+            "compared with the text as a whole)"
+        )
+    else:
+        return
+    raise LabError(f"template {template.text!r} {problem}")
 
 
 class Verbalizer:

@@ -17,12 +17,14 @@ Usage::
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -33,7 +35,8 @@ from transformers.optimization import Adafactor
 from labkit.core import scoring
 from labkit.core.errors import LabError
 from labkit.core.files import file_aside
-from labkit.core.prompted_model import PromptedModel, evaluate, for_classes
+from labkit.core.modes import modes_kept
+from labkit.core.prompted_model import PromptedModel, evaluate, for_classes, require_scorable
 from labkit.core.recipe import Recipe, require_not_negative, require_positive
 from labkit.core.sequences import Encoded
 from labkit.core.tasks import Example, Task
@@ -104,20 +107,21 @@ def fit(
     require_positive("save_every", save_every)
     if resume and checkpoint is None:
         raise LabError("resume needs the checkpoint folder of the run to continue")
-    if recipe.evaluate_every is not None:
-        task.split("validation")  # a split that is missing is noticed now, not steps later
-    examples = task.split("train") if limit is None else task.take("train", limit, seed=seed)
-    with torch.random.fork_rng(devices=[]):
+    task = task.for_fields(model.template.fields)
+    if recipe.evaluate_every is not None:  # what is missing is noticed now, not steps later
+        require_scorable(model, prompt, task, "validation", limit=recipe.validation_limit)
+    device = model.backbone.device
+    gpus = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=gpus), modes_kept(model, prompt):
         torch.manual_seed(seed)
-        run = _Run(for_classes(model, task), prompt, task, examples, recipe, seed)
-        settings = run.settings | {"limit": limit}
+        run = _Run(for_classes(model, task), prompt, task, recipe, seed, limit)
         file = None if checkpoint is None else Path(checkpoint) / "state.pt"
         if resume and file.exists():
-            run.load(file, settings)
+            run.load(file)
         while not run.finished:
             run.step(on_step)
             if file is not None and (run.finished or run.history.steps % save_every == 0):
-                run.save(file, settings)
+                run.save(file)
         run.keep_best()
     return run.history
 
@@ -130,12 +134,23 @@ class _Run:
         model: PromptedModel,
         prompt: nn.Module | None,
         task: Task,
-        examples: Sequence[Example],
         recipe: Recipe,
         seed: int,
+        limit: int | None,
     ) -> None:
         self.model, self.prompt, self.task = model, prompt, task
         self.recipe, self.seed = recipe, seed
+        examples = task.split("train") if limit is None else task.take("train", limit, seed=seed)
+        splits = ("train", "validation") if recipe.evaluate_every else ("train",)
+        self.settings = {
+            **recipe.training_fields(),
+            "seed": seed,
+            "limit": limit,
+            "task": task.name,
+            "examples": task.fingerprint(*splits),
+            **model.layout(),
+            "prompt": _untrained_part(prompt),
+        }
         self.trained = nn.ModuleList([m for m in (prompt, model) if m is not None])
         self.parameters = [p for p in self.trained.parameters() if p.requires_grad]
         if not self.parameters:
@@ -146,25 +161,11 @@ class _Run:
         self.optimizer = _optimizer(self.parameters, recipe)
         self.history = History()
         self.best: tuple[float, list[Tensor]] | None = None
-        with torch.no_grad():
-            vectors = model.vectors(prompt)
-        self.sequences = model.encode(examples, vectors)
+        self.sequences = model.encode(examples, model.fixed_vectors(prompt))
         self.targets = targets(examples, task)  # (N, C)
         self.labels = model.labels()
         self.prefix = model.backbone.prefix_of(self.sequences)
         self._epoch: tuple[int, list[list[int]]] = (-1, [])
-
-    @property
-    def settings(self) -> dict[str, object]:
-        """What a checkpoint must agree with to be continued."""
-        return {
-            **self.recipe.training_fields(),
-            "seed": self.seed,
-            "task": self.task.name,
-            "backbone": self.model.backbone.name,
-            "template": self.model.template.text,
-            "verbalizer": str(self.model.verbalizer.words),
-        }
 
     @property
     def finished(self) -> bool:
@@ -173,7 +174,7 @@ class _Run:
     def step(self, on_step: OnStep | None) -> None:
         """One optimizer step, and the evaluation that falls due after it."""
         started = time.perf_counter()
-        self.model.train()
+        self.trained.train()
         rows = self._rows(self.history.steps)
         loss = self._loss([self.sequences[row] for row in rows], self.targets[rows])
         if not math.isfinite(loss.item()):
@@ -204,10 +205,7 @@ class _Run:
         every, done = self.recipe.evaluate_every, self.history.steps
         if every is None or (done % every and done != self.recipe.steps):
             return None
-        self.model.eval()
         limit = self.recipe.validation_limit
-        if limit is not None:
-            limit = min(limit, len(self.task.split("validation")))
         value = evaluate(self.model, self.prompt, self.task, "validation", limit=limit).value
         self.history.validation.append((done, value))
         if self.best is None or value > self.best[0]:
@@ -228,7 +226,6 @@ class _Run:
 
     def keep_best(self) -> None:
         """Put the weights back that were best on validation."""
-        self.model.eval()
         if self.best is None:
             self.history.best_step = self.history.steps
             return
@@ -236,13 +233,14 @@ class _Run:
             for parameter, kept in zip(self.parameters, self.best[1], strict=True):
                 parameter.copy_(kept)
 
-    def save(self, file: Path, settings: Mapping[str, object]) -> None:
+    def save(self, file: Path) -> None:
         """Write the state aside, then move it into place: a reader sees the old or the new one."""
         state = {
-            "settings": dict(settings),
+            "settings": self.settings,
             "parameters": [p.detach() for p in self.parameters],
             "optimizer": self.optimizer.state_dict(),
             "random": torch.get_rng_state(),
+            "random on the GPU": self._gpu_random(),
             "history": asdict(self.history),
             "best": self.best,
         }
@@ -255,9 +253,9 @@ class _Run:
                 "choose another folder (the last state saved there is intact)"
             ) from error
 
-    def load(self, file: Path, settings: Mapping[str, object]) -> None:
+    def load(self, file: Path) -> None:
         state = _read_state(file)
-        _check_same(state["settings"], settings, file)
+        _check_same(state["settings"], self.settings, file)
         shapes = [tuple(saved.shape) for saved in state["parameters"]]
         if shapes != [tuple(p.shape) for p in self.parameters]:
             raise LabError(
@@ -269,8 +267,27 @@ class _Run:
                 parameter.copy_(saved)
         self.optimizer.load_state_dict(state["optimizer"])
         torch.set_rng_state(state["random"])
+        if self._gpu_random() is not None and state["random on the GPU"] is not None:
+            torch.cuda.set_rng_state(state["random on the GPU"], self.model.backbone.device)
         self.history = History(**state["history"])
         self.best = state["best"]
+
+    def _gpu_random(self) -> Tensor | None:
+        """State of the random numbers of the model's GPU, where dropout draws them."""
+        device = self.model.backbone.device
+        return torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+
+def _untrained_part(prompt: nn.Module | None) -> str:
+    """Kind of the prompt, and a digest of what training leaves alone in it (the frozen prompt that
+    a sorter stands around)."""
+    if prompt is None:
+        return "none"
+    total = hashlib.sha256()
+    for name, tensor in prompt.state_dict(keep_vars=True).items():
+        if not tensor.requires_grad:
+            total.update(name.encode() + tensor.detach().float().cpu().numpy().tobytes())
+    return f"{type(prompt).__name__} {total.hexdigest()[:16]}"
 
 
 def epoch_batches(count: int, batch_size: int, seed: int, epoch: int) -> list[list[int]]:
@@ -294,7 +311,7 @@ def targets(examples: Sequence[Example], task: Task) -> Tensor:
 
 
 def _optimizer(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
-    shared = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
+    shared: dict[str, Any] = {"lr": recipe.lr, "weight_decay": recipe.weight_decay}
     if recipe.optimizer == "adam":
         return torch.optim.Adam(parameters, **shared)
     if recipe.optimizer == "adamw":
@@ -316,7 +333,8 @@ def _read_state(file: Path) -> dict:
         with zipfile.ZipFile(file) as archive:
             if archive.testzip() is not None:  # torch.load checks no sums
                 raise ValueError("a part of the file is not what was written")
-        state = torch.load(file, weights_only=True)
+        # a run that was saved on a GPU opens without one
+        state = torch.load(file, map_location="cpu", weights_only=True)
         if "settings" not in state:
             raise ValueError("this is another file")
     except Exception as error:  # torch.load raises whatever the damaged bytes lead to

@@ -33,6 +33,7 @@ from labkit.experiments import (
     lester,
     order_tables,
     peft_rows,
+    planning,
     searches,
     soft_against_hard,
     template_family,
@@ -139,6 +140,39 @@ def estimate(
     """How long an experiment will take on this device, as a line."""
     return runner.estimate(
         _experiment(name), profile=profile, backbone=backbone, task=task, seeds=seeds
+    )
+
+
+def power(
+    name: str,
+    *,
+    profile: str = "small",
+    backbone: str | None = None,
+    task: str | None = None,
+    only: Sequence[str] = (),
+    half_width: float = planning.HALF_WIDTH,
+    prompts: int = 1,
+    stored: str | Path | None = None,
+) -> dict:
+    """The cheapest numbers of prompts, orders and sentences for a table of orders.
+
+    Args:
+        half_width: of the mean order effect's 95 % interval, as a share.
+        prompts: at least that many.
+        stored: folder of results with matrices to read the variances from; default: the course's.
+
+    Raises:
+        LabError: for a table that is not about orders, or one without stored matrices.
+    """
+    return planning.plan_table(
+        _experiment(name),
+        stored=Path(stored or REFERENCE),
+        profile=profile,
+        backbone=backbone,
+        task=task,
+        only=only,
+        half_width=half_width,
+        at_least_prompts=prompts,
     )
 
 

@@ -106,7 +106,7 @@ def order_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dic
     probe = _probed(setting, model, prompt, task, seed, limit, place, matrix)
     row |= probe.summary()
     row["matrix"] = str(matrix.relative_to(place.out))
-    row["available"] = _available(setting)
+    row["available"] = available_orders(setting)
     row["verdict"] = _verdicts(row)
     return row
 
@@ -175,7 +175,8 @@ def _drawn(setting: OrderSetting, seed: int) -> Orders:
     return setting.shuffle.draw(length, setting.permutations, seed)
 
 
-def _available(setting: OrderSetting) -> int:
+def available_orders(setting: OrderSetting) -> int:
+    """How many orders there are besides the trained one."""
     if setting.named is not None:
         return len(_drawn(setting, 0))
     return setting.shuffle.available(setting.recipe.length)

@@ -60,7 +60,7 @@ def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> d
     """Search from the given order; ``order`` in the row counts rows of the trained prompt."""
     model, prompt = _prompt(setting, task, place)
     start = _start_order(setting, len(prompt))
-    vectors = model.vectors(prompt).detach()
+    vectors = model.fixed_vectors(prompt)
     given = SoftPrompt(vectors[start])
     row = {
         "setting": setting.name,

@@ -92,9 +92,9 @@ class PromptLoss(Objective):
         seed: int = 0,
         split: str = "train",
     ) -> None:
+        task = task.for_fields(model.template.fields)
         self.model, self.task, self.seed = for_classes(model, task), task, seed
-        with torch.no_grad():
-            self.vectors = model.vectors(prompt).clone()
+        self.vectors = model.fixed_vectors(prompt).clone()
         examples = task.take(split, sentences, seed=seed)
         self.sequences = self.model.encode(examples, self.vectors)
         self.targets = targets(examples, task)

@@ -10,6 +10,8 @@ Both hold P numbers where the LSTM sorter holds millions of weights.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor, nn
 
@@ -67,8 +69,14 @@ class SoftSorter(nn.Module):
         LabError: for another relaxation, or a prompt with nothing to sort.
     """
 
+    vectors: Tensor
+
     def __init__(
-        self, prompt: nn.Module, *, relaxation: str = "softsort", temperature: float = 1.0
+        self,
+        prompt: Callable[[], Tensor],
+        *,
+        relaxation: str = "softsort",
+        temperature: float = 1.0,
     ) -> None:
         super().__init__()
         if relaxation not in RELAXATIONS:

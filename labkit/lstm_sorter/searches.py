@@ -23,7 +23,7 @@ from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
 from labkit.core.tasks import Task
 from labkit.lstm_sorter.methods import METHODS, Tuning
 from labkit.lstm_sorter.objectives import LabelFree, Objective, PromptLoss
-from labkit.lstm_sorter.sorters import Order, sortable
+from labkit.lstm_sorter.sorters import Order, require_sortable
 from labkit.lstm_sorter.trials import Found, OnProgress, Trials
 from labkit.soft_prompt import SoftPrompt
 
@@ -73,7 +73,7 @@ def find_order(
             f"budget={budget} forward passes is not enough to score the given order and another "
             f"one on {objective.size} sentences; give at least {2 * objective.size}"
         )
-    sortable(lambda: objective.vectors)
+    require_sortable(objective.vectors)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         run = Trials(objective, budget, on_progress)

@@ -21,6 +21,7 @@ The prompt is frozen: only its order is learnt. What the print leaves open, and 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
@@ -29,6 +30,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labkit.core.errors import LabError
+from labkit.core.modes import evaluating
 from labkit.position_enhancement import PositionEnhancement
 
 MODES = ("permutation", "printed")
@@ -65,9 +67,11 @@ class LSTMSorter(nn.Module):
         LabError: for an unknown mode, or a prompt with nothing to sort.
     """
 
+    vectors: Tensor
+
     def __init__(
         self,
-        prompt: nn.Module,
+        prompt: Callable[[], Tensor],
         *,
         mode: str = "permutation",
         positions: PositionEnhancement | None = None,
@@ -155,7 +159,11 @@ class SinkhornSorter(nn.Module):
         rounds: normalisations of rows and columns.
     """
 
-    def __init__(self, prompt: nn.Module, *, temperature: float = 0.5, rounds: int = 20) -> None:
+    vectors: Tensor
+
+    def __init__(
+        self, prompt: Callable[[], Tensor], *, temperature: float = 0.5, rounds: int = 20
+    ) -> None:
         super().__init__()
         self.register_buffer("vectors", sortable(prompt))
         self.scores = nn.Parameter(torch.zeros(len(self.vectors), len(self.vectors)))
@@ -195,15 +203,20 @@ def _one_hot(choices: Tensor, like: Tensor) -> Tensor:
     return F.one_hot(choices, like.shape[-1]).to(like.dtype)
 
 
-def sortable(prompt: nn.Module) -> Tensor:
+def sortable(prompt: Callable[[], Tensor]) -> Tensor:
     """The virtual tokens (P, D) of a prompt that has more than one order.
 
     Raises:
         LabError: for a single virtual token.
     """
-    vectors = prompt().detach().clone()
+    with torch.no_grad(), evaluating(prompt):
+        vectors = prompt().clone()
+    require_sortable(vectors)
+    return vectors
+
+
+def require_sortable(vectors: Tensor) -> None:
     if len(vectors) < 2:
         raise LabError(
             f"a prompt of {len(vectors)} virtual token has one order only; give at least 2"
         )
-    return vectors

@@ -32,8 +32,7 @@ def ensemble_scores(
     Raises:
         LabError: for no prompts, or prompts of several lengths.
     """
-    with torch.no_grad():
-        vectors = [model.vectors(prompt) for prompt in prompts]
+    vectors = [model.fixed_vectors(prompt) for prompt in prompts]
     lengths = {len(v) for v in vectors if v is not None}
     if len(lengths) != 1:
         raise LabError(

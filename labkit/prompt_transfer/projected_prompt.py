@@ -33,6 +33,9 @@ class ProjectedPrompt(nn.Module):
         width: H of the hidden layer; seed: of the map's first weights.
     """
 
+    vectors: Tensor
+    spread: Tensor
+
     def __init__(
         self, vectors: Tensor, backbone: Backbone, width: int = 256, seed: int = 0
     ) -> None:

@@ -16,26 +16,30 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
+from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
-from labkit.soft_prompt import PEFT_KEY, WEIGHTS, load_prompt
+from labkit.soft_prompt import CONFIG, PEFT_KEY, load_for, load_prompt
 
 _ENDINGS = (".safetensors", ".npz", ".npy", ".pt", ".pth", ".bin")
 
 
-def read_prompt(path: str | Path) -> Tensor:
+def read_prompt(path: str | Path, backbone: Backbone | None = None) -> Tensor:
     """The virtual tokens of any saved prompt: (P, D) fp32.
 
     Args:
         path: a folder as `labkit tune` and PEFT write it, or a file with one matrix in it:
             ``.safetensors``, ``.npz``, ``.npy``, or what torch saved (``.pt``, ``.pth``,
             ``.bin``; read as data only, nothing in it is executed).
+        backbone: refuse a folder's prompt that was made for another model, see
+            :func:`~labkit.soft_prompt.load_for`; a bare matrix does not say.
 
     Raises:
         LabError: for a file that is missing, damaged, of another kind, or without one clear matrix.
     """
     path = Path(path)
     if path.is_dir():
-        return _checked_prompt(path, load_prompt(path)[0].weight.detach())
+        prompt, _ = load_prompt(path) if backbone is None else load_for(backbone, path)
+        return _checked_prompt(path, prompt.weight.detach())
     if not path.is_file():
         raise LabError(f"{path} does not exist; give a prompt's folder or file")
     if path.suffix not in _ENDINGS:
@@ -95,23 +99,26 @@ def _checked_prompt(path: Path, vectors: Tensor) -> Tensor:
     return vectors
 
 
-def read_library(folder: str | Path, seed: int | None = None) -> dict[str, Tensor]:
+def read_library(
+    folder: str | Path, seed: int | None = None, backbone: Backbone | None = None
+) -> dict[str, Tensor]:
     """Every saved prompt in a folder: name → (P, D).
 
     Args:
         seed: only those of this seed, whose names end in ``-seed<seed>``; that end is left out.
+        backbone: the model that they must have been made for.
 
     Raises:
-        LabError: if there is none.
+        LabError: if there is none, or one of another model.
     """
     end = "" if seed is None else f"-seed{seed}"
     paths = {
         (path.stem if path.is_file() else path.name): path
         for path in sorted(Path(folder).glob("*"))
-        if (path / WEIGHTS).is_file() or path.suffix in _ENDINGS
+        if (path / CONFIG).is_file() or path.suffix in _ENDINGS
     }
     found = {
-        name.removesuffix(end): read_prompt(path)
+        name.removesuffix(end): read_prompt(path, backbone)
         for name, path in paths.items()
         if name.endswith(end)
     }

@@ -98,10 +98,10 @@ def fit_mixture(
     parts = []
     for task in tasks:
         model = for_classes(PromptedModel.for_task(backbone, task), task)
-        with torch.no_grad():
-            sequences = model.encode(task.split("train"), model.vectors(prompt))
+        sequences = model.encode(task.split("train"), model.fixed_vectors(prompt))
         parts.append((model, sequences, targets(task.split("train"), task)))
     losses = []
+    prompt.train()
     for step in range(steps):
         model, sequences, wanted = parts[step % len(parts)]
         turn = step // len(parts)

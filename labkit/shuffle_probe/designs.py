@@ -77,7 +77,7 @@ def mallows(length: int, share: float, count: int, seed: int = 0) -> Orders:
 
 
 def _powers(ratio: float, places: int) -> NDArray[np.float64]:
-    return ratio ** np.arange(places)
+    return np.power(ratio, np.arange(places), dtype=np.float64)
 
 
 def _ratio(length: int, share: float) -> float:

@@ -74,7 +74,8 @@ class PredictionMatrix:
         self.rows[row] = predictions
         self.seconds += seconds
         if self.notes is not None:
-            self.rows.flush()
+            if isinstance(self.rows, np.memmap):
+                self.rows.flush()
             _write_notes(self.notes, _read_notes(self.notes) | {"seconds": self.seconds})
 
 

@@ -70,11 +70,7 @@ def cheapest(
     Raises:
         LabError: where no numbers that were tried are enough; says how near they come.
     """
-    plans = [
-        plan
-        for plan in _plans(parts, costs, sentences, available, design)
-        if plan.prompts >= at_least_prompts
-    ]
+    plans = _plans(parts, costs, sentences, available, design, at_least_prompts)
     enough = [plan for plan in plans if plan.half_width <= half_width]
     if not enough:
         nearest = min(plans, key=lambda plan: plan.half_width)
@@ -87,10 +83,17 @@ def cheapest(
 
 
 def _plans(
-    parts: Components, costs: Costs, sentences: int, available: int, design: str
+    parts: Components,
+    costs: Costs,
+    sentences: int,
+    available: int,
+    design: str,
+    at_least_prompts: int,
 ) -> list[Plan]:
     counts = sorted({n for n in SENTENCES if n <= sentences} | {sentences})
-    prompts = PROMPTS if parts.prompt is not None else (1,)
+    prompts = [at_least_prompts]
+    if parts.prompt is not None:  # else nothing tells what more of them would bring
+        prompts += [count for count in PROMPTS if count > at_least_prompts]
     grids = {
         "full": itertools.product(prompts, counts, ORDERS, (0,)),
         "incomplete": itertools.product(prompts, counts, PER_SENTENCE, PER_ORDER),

@@ -196,9 +196,10 @@ def probe_order(
         LabError: for orders that are no permutations of the prompt's virtual tokens, a folder that
             holds another probe, or one that holds this probe when ``resume`` is not set.
     """
+    task = task.for_fields(model.template.fields)
     examples = task.split(split) if limit is None else task.take(split, limit, seed=0)
     model = for_classes(model, task)
-    vectors = model.vectors(prompt).detach()
+    vectors = model.fixed_vectors(prompt)
     orders = np.vstack([np.arange(len(vectors)), checked(orders, len(vectors))])  # trained first
     matrix = PredictionMatrix.open(out, resume, model, vectors, task, examples, orders)
     scorer = scoring.Scorer(model.backbone, model.encode(examples, vectors), model.labels())

@@ -12,15 +12,19 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
+from labkit.core import assets
 from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
 from labkit.core.files import folder_aside
+from labkit.core.fingerprints import LOCAL, known_revision
+from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.templates import Template, Verbalizer
 from labkit.soft_prompt.module import SoftPrompt
 
 WEIGHTS, CONFIG, CARD = "adapter_model.safetensors", "adapter_config.json", "labkit.json"
 PEFT_KEY = "prompt_embeddings"
+_WEIGHT_FILES = (WEIGHTS, "adapter_model.bin")
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,20 @@ class PromptCard:
     seed: int | None = None
     scores: dict[str, object] | None = None
     folded_from: str = ""
+
+    def load_backbone(self) -> Backbone:
+        """The model that the prompt was made for, in its exact revision.
+
+        Raises:
+            LabError: for a local model, of which the card knows no folder.
+        """
+        if self.revision.startswith(LOCAL) and not Path(self.backbone).is_dir():
+            raise LabError(
+                f"the prompt was made for a model in a folder called {self.backbone} "
+                f"({self.revision}); name that folder as its backbone"
+            )
+        of_the_hub = self.backbone not in assets.MODELS and not Path(self.backbone).is_dir()
+        return load_backbone(self.backbone, revision=self.revision or None if of_the_hub else None)
 
     def model(self, backbone: Backbone) -> PromptedModel:
         """The model as it was when the prompt was trained."""
@@ -78,8 +96,8 @@ def save_prompt(
             earlier prompt there stays as it was.
     """
     folder = Path(folder)
-    with torch.no_grad():  # as in scoring: an LSTM's last bits differ where gradients are kept
-        vectors = model.vectors(prompt).float().cpu()
+    # as in scoring: an LSTM's last bits differ where gradients are kept
+    vectors = model.fixed_vectors(prompt).float().cpu()
     card = PromptCard(
         backbone=model.backbone.name,
         revision=model.backbone.revision,
@@ -109,26 +127,31 @@ def save_prompt(
 def load_prompt(folder: str | Path) -> tuple[SoftPrompt, PromptCard | None]:
     """Open a prompt saved here or by PEFT; the card is None for one that PEFT saved.
 
+    PEFT's P-tuning is opened too: what it saves are the virtual tokens that its encoder wrote.
+
     Raises:
-        LabError: for a folder without a prompt, a damaged file, or another PEFT method.
+        LabError: for a folder without a prompt, a damaged file, or another kind of adapter.
     """
     folder = Path(folder)
-    if not (folder / WEIGHTS).is_file() or not (folder / CONFIG).is_file():
+    config = _peft_config(folder)
+    kind = str(config["peft_type"])
+    if kind not in _OPENS:
         raise LabError(
-            f"{folder} holds no saved prompt ({CONFIG} and {WEIGHTS}); give a folder written by "
-            "`labkit tune` or by PEFT's save_pretrained"
+            f"{folder} holds a {kind} adapter, not a soft prompt: {_REMEDIES.get(kind, _OTHERWISE)}"
         )
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        tensors = load_file(folder / WEIGHTS)
-        kind, length = config["peft_type"], config["num_virtual_tokens"]
+        length = config["num_virtual_tokens"]
+        tensors = _peft_tensors(folder)
         card = _read_card(folder / CARD)
-    except (SafetensorError, KeyError, ValueError, TypeError, OSError) as error:
+    except Exception as error:  # torch and safetensors raise whatever damaged bytes lead to
         raise _damaged(folder, error) from error
-    if kind != "PROMPT_TUNING" or PEFT_KEY not in tensors:
+    others = sorted(set(tensors) - {PEFT_KEY})
+    if others:
         raise LabError(
-            f"{folder} holds a {kind} adapter, not a soft prompt; only prompt tuning can be opened "
-            "here"
+            f"{folder} brings more than virtual tokens ({', '.join(others[:2])}): a part that was "
+            "trained with them, such as a classification head. Scores here come from the language "
+            "model alone, so the prompt can't be used without it; train one without a head "
+            "(task type CAUSAL_LM, SEQ_2_SEQ_LM or FEATURE_EXTRACTION)"
         )
     # PEFT gives T5 a second block for the decoder, and never uses it
     vectors = tensors[PEFT_KEY][:length]
@@ -137,15 +160,92 @@ def load_prompt(folder: str | Path) -> tuple[SoftPrompt, PromptCard | None]:
     return SoftPrompt(vectors), card
 
 
-def load_for(backbone: Backbone, folder: str | Path) -> tuple[SoftPrompt, PromptCard | None]:
-    """As :func:`load_prompt`, refusing a prompt that was made for another backbone."""
-    prompt, card = load_prompt(folder)
-    if card is not None and card.backbone != backbone.name:
+_OPENS = ("PROMPT_TUNING", "P_TUNING")
+_OTHERWISE = "train a prompt by PROMPT_TUNING or P_TUNING"
+_REMEDIES = {
+    "LORA": "it changes the model's weights and has no virtual tokens; merge it with PEFT's "
+    "merge_and_unload, save the model, and give that folder as the backbone",
+    "PREFIX_TUNING": "it holds keys and values for every layer, where a soft prompt is one row per "
+    f"virtual token at the input; {_OTHERWISE}",
+    "MULTITASK_PROMPT_TUNING": "it holds one prompt and factors for each of its tasks; "
+    f"{_OTHERWISE}, for one task",
+    "CPT": f"its rows are changes to the tokens of a context; {_OTHERWISE}",
+}
+"""What to do about adapters of PEFT that hold no soft prompt."""
+
+
+def _peft_config(folder: Path) -> dict:
+    if not (folder / CONFIG).is_file() or not any((folder / w).is_file() for w in _WEIGHT_FILES):
         raise LabError(
-            f"the prompt in {folder} was made for {card.backbone}, not for {backbone.name}; "
-            f"load the backbone {card.backbone}"
+            f"{folder} holds no saved prompt ({CONFIG} and {WEIGHTS}); give a folder written by "
+            "`labkit tune` or by PEFT's save_pretrained"
         )
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        if "peft_type" not in config:
+            raise ValueError(f"{CONFIG} names no peft_type")
+    except (ValueError, TypeError, OSError) as error:
+        raise _damaged(folder, error) from error
+    return config
+
+
+def _peft_tensors(folder: Path) -> dict[str, Tensor]:
+    if (folder / WEIGHTS).is_file():
+        tensors = load_file(folder / WEIGHTS)
+    else:  # save_pretrained(safe_serialization=False); read as data only, nothing is executed
+        tensors = torch.load(folder / _WEIGHT_FILES[1], map_location="cpu", weights_only=True)
+    if PEFT_KEY not in tensors:
+        raise KeyError(PEFT_KEY)
+    return tensors
+
+
+def load_for(backbone: Backbone, folder: str | Path) -> tuple[SoftPrompt, PromptCard | None]:
+    """As :func:`load_prompt`, refusing a prompt that was made for another model.
+
+    A default model is known by its version, a Hub model by its commit, a local one by its weights:
+    what its folder is called does not matter.
+    """
+    folder = Path(folder)
+    prompt, card = load_prompt(folder)
+    if card is not None:
+        _require_same_model(backbone, folder, card)
+    else:
+        _require_named_model(backbone, folder, _peft_config(folder))
     return prompt, card
+
+
+def _require_same_model(backbone: Backbone, folder: Path, card: PromptCard) -> None:
+    same_name, same_revision = card.backbone == backbone.name, card.revision == backbone.revision
+    if same_revision and (same_name or card.revision.startswith(LOCAL)):
+        return
+    remedy = f"load the backbone {card.backbone}"
+    if card.revision.startswith(LOCAL):
+        remedy = "give the folder of the model that it was made for"
+    elif same_name and card.revision:
+        remedy = f"load_backbone({card.backbone!r}, revision={card.revision!r}) gives its model"
+    elif same_name:
+        remedy = (
+            "it was saved before models were told apart by their weights; if this is its model, "
+            f'write "revision": "{backbone.revision}" into {folder / CARD}'
+        )
+    made_for, given = card.backbone, backbone.name
+    if same_name:
+        made_for, given = f"{made_for} ({card.revision})", f"{given} ({backbone.revision})"
+    raise LabError(f"the prompt in {folder} was made for {made_for}, not for {given}; {remedy}")
+
+
+def _require_named_model(backbone: Backbone, folder: Path, config: Mapping) -> None:
+    """The model that PEFT's file names, where it names one."""
+    named, is_local = config.get("base_model_name_or_path"), backbone.revision.startswith(LOCAL)
+    if not named or (named == backbone.name and not is_local):
+        return
+    if known_revision(named, config.get("revision")) == backbone.revision != "":
+        return
+    raise LabError(
+        f"the prompt in {folder} was made for {named}, not for {backbone.name} "
+        f"({backbone.revision or 'unknown revision'}); load that backbone, or, if the two are one "
+        f"model, write its name or folder as base_model_name_or_path into {folder / CONFIG}"
+    )
 
 
 def _write_peft(folder: Path, vectors: Tensor, backbone: Backbone) -> None:

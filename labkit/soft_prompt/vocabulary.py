@@ -65,7 +65,7 @@ def nearest_tokens(backbone: Backbone, vectors: Tensor, k: int = 5) -> Neighbour
     cosines, nearest = (F.normalize(vectors.detach().float().cpu(), dim=-1) @ words.T).topk(k)
     tokenizer = backbone.tokenizer
     ids = known[nearest].tolist()
-    return Neighbours([[tokenizer.decode([i]) for i in row] for row in ids], cosines)
+    return Neighbours([[str(tokenizer.decode([i])) for i in row] for row in ids], cosines)
 
 
 def random_vectors(backbone: Backbone, length: int, seed: int = 0) -> Tensor:

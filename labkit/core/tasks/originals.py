@@ -28,7 +28,7 @@ def rt_polarity(path: str | Path | None) -> Task:
     if path is None:
         rows = _valence_rows("movie-valence")
         examples = [
-            Example(str(row), {"text": text}, _gold_polarity(row))
+            Example(str(row), {"text": text}, _gold_polarity(int(row)))
             for row, _, text in rows
             if row not in _LEFT_OUT
         ]

@@ -58,18 +58,38 @@ def as_example(name: str, row: dict, known: Layout, split: str) -> Example:
 def read_jsonl(file: Path) -> list[dict]:
     if not file.is_file():
         raise LabError(f"{file} does not exist; put one JSON object on each of its lines")
-    rows = []
+    rows: list[dict] = []
     with file.open("rb") as lines:  # so that a line that is not UTF-8 is named too
         for number, line in enumerate(lines, start=1):
+            if number == 1 and line.startswith((b"\xff\xfe", b"\xfe\xff")):
+                raise LabError(f"{file} is UTF-16 text; save it as UTF-8")
             if not line.strip():
                 continue
             try:
                 row = json.loads(line)
             except ValueError as error:
-                raise LabError(f"{file}:{number} is not JSON ({error}); mend that line") from error
+                wrong = isinstance(error, UnicodeDecodeError)
+                remedy = "save the file as UTF-8" if wrong else "mend that line"
+                raise LabError(f"{file}:{number} is not JSON ({error}); {remedy}") from error
             if not isinstance(row, dict):
-                raise LabError(f"{file}:{number} is not a JSON object; mend that line")
+                raise LabError(
+                    f"{file}:{number} is not a JSON object; mend that line (of a list of objects, "
+                    "each stands on a line of its own)"
+                )
+            if b"\\ud" in line.lower():
+                _refuse_half_characters(f"{file}:{number}", row)
             rows.append({"idx": len(rows), **row})
     if not rows:
         raise LabError(f"{file} has no examples; put one JSON object on each of its lines")
     return rows
+
+
+def _refuse_half_characters(place: str, row: dict) -> None:
+    for name, value in row.items():
+        try:
+            str(value).encode("utf-8")
+        except UnicodeEncodeError as error:
+            raise LabError(
+                f"{place} holds half a character in {name!r} (a lone surrogate, \\ud800 … "
+                "\\udfff); write the whole one"
+            ) from error

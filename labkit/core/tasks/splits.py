@@ -41,15 +41,19 @@ def normalise(text: str) -> str:
 
 
 def split_examples(
-    examples: Sequence[Example], shares: Mapping[str, float], seed: int = SPLIT_SEED
+    examples: Sequence[Example],
+    shares: Mapping[str, float],
+    seed: int = SPLIT_SEED,
+    by: Sequence[str] | None = None,
 ) -> dict[str, tuple[Example, ...]]:
     """Cut seeded parts off; the rest is ``train``. Examples that share a text stay together.
 
     Args:
         shares: split → its share of all examples; ``validation`` has at most 1,000 of a
             published train set.
+        by: fields whose texts count; default: all.
     """
-    groups = _groups(examples)
+    groups = _groups(examples, by)
     order = np.random.default_rng(seed).permutation(len(groups))
     wanted = {name: round(share * len(examples)) for name, share in shares.items()}
     if set(shares) == {"validation"}:
@@ -64,7 +68,7 @@ def split_examples(
     return {name: tuple(parts[name]) for name in SPLITS if name in parts}
 
 
-def _groups(examples: Sequence[Example]) -> list[list[Example]]:
+def _groups(examples: Sequence[Example], by: Sequence[str] | None) -> list[list[Example]]:
     """Examples linked by a text they share, directly or through others (union–find)."""
     parent = list(range(len(examples)))
 
@@ -76,8 +80,9 @@ def _groups(examples: Sequence[Example]) -> list[list[Example]]:
 
     first_with: dict[str, int] = {}
     for index, example in enumerate(examples):
-        for text in example.fields.values():
-            parent[root(index)] = root(first_with.setdefault(normalise(text), index))
+        for name, text in example.fields.items():
+            if by is None or name in by:
+                parent[root(index)] = root(first_with.setdefault(normalise(text), index))
     groups: dict[int, list[Example]] = {}
     for index, example in enumerate(examples):
         groups.setdefault(root(index), []).append(example)

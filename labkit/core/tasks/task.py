@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,7 +23,9 @@ class Example:
 
     @property
     def text(self) -> str:
-        """The only text of the example."""
+        """The text of the example: the field of that name, or the only one."""
+        if "text" in self.fields:
+            return self.fields["text"]
         if len(self.fields) != 1:
             raise LabError(
                 f"example {self.id!r} has several texts ({', '.join(self.fields)}); name one of "
@@ -48,6 +51,7 @@ class Task:
             for a regression; range: lowest and highest value of a regression.
         source: where the data come from.
         prompts: a sensible template and label words for each readout.
+        with_texts: for a folder's task: the task with other columns as its texts.
     """
 
     name: str
@@ -57,6 +61,16 @@ class Task:
     source: str = ""
     range: tuple[float, float] | None = None
     prompts: Mapping[str, TaskPrompt] = field(default_factory=dict, repr=False)
+    with_texts: Callable[[Iterable[str]], Task | None] | None = field(
+        default=None, repr=False, compare=False
+    )
+
+    def for_fields(self, names: Iterable[str]) -> Task:
+        """The task as a template with these fields sees it. A folder may hold more texts than a
+        template uses: only the used ones decide what may stand on two sides of a cut."""
+        if self.with_texts is None or set(names) == set(self.fields):
+            return self
+        return self.with_texts(tuple(names)) or self
 
     @property
     def kind(self) -> str:
@@ -85,6 +99,15 @@ class Task:
         """The same task with other examples in the splits that are named."""
         given = {name: tuple(examples) for name, examples in splits.items()}
         return replace(self, splits={**self.splits, **given})
+
+    def fingerprint(self, *names: str) -> str:
+        """Digest of all examples in these splits: texts, labels and their order."""
+        total = hashlib.sha256()
+        for name in names:
+            for example in self.split(name):
+                fields = sorted(example.fields.items())
+                total.update(repr((name, example.id, fields, example.label)).encode())
+        return total.hexdigest()[:16]
 
     def majority(self, split: str = "test") -> float:
         """Share of the largest class: what a blind guess reaches."""

@@ -105,12 +105,12 @@ def exchange_map(changes: PairChanges, first: int, second: int) -> Drawing:
     if any(chosen):
         at = chosen.index(True)
         title = (
-            f"Tokens {first} and {second} exchanged: {predicted[at]:+.3f} nats predicted, "
+            f"Places {first} and {second} exchanged: {predicted[at]:+.3f} nats predicted, "
             f"{measured[at]:+.3f} measured"
         )
     else:
         better = int((measured[touched] < 0).sum())
-        title = f"{better} of {sum(touched)} exchanges of token {first} lower the loss"
+        title = f"{better} of {sum(touched)} exchanges of place {first} lower the loss"
     across = _scale(predicted, LEFT, PIXELS - MARGIN - 10)
     up = _scale(measured, HEADING + PLOT, HEADING + 10)
     body = [*_axes(predicted, measured, across, up)]
@@ -127,7 +127,7 @@ def exchange_map(changes: PairChanges, first: int, second: int) -> Drawing:
                 f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="9" fill="none" '
                 f'stroke="{VERMILLION}" stroke-width="3"/>'
             )
-    alt = f"{len(predicted)} exchanges; those of token {first} are marked."
+    alt = f"{len(predicted)} exchanges; those of place {first} are marked."
     return drawing(HEADING + PLOT + 46, title, body, alt)
 
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 import base64
 import contextlib
 import gzip
+import io
 import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
+
+from PIL import Image
 
 from labkit.course.figures.drawings import Drawing
 from labkit.course.figures.style import SCREEN_DPI, CourseFigure
@@ -23,7 +26,7 @@ VARIABLE = "LABKIT_RECORD"
 """Set in the environment of the kernel that executes a master."""
 
 MOST_OPTIONS, MOST_PICTURES = 60, 400
-MOST_BYTES = 400_000
+MOST_BYTES, COLOURS = 400_000, 128
 """Of packed pictures; a page has two million for everything."""
 
 
@@ -106,5 +109,7 @@ def _pack(drawn: Mapping[tuple[int, ...], Any]) -> str:
 def _kept(picture: Drawing | CourseFigure) -> dict[str, str]:
     if isinstance(picture, Drawing):
         return {"svg": picture.svg, "alt": picture.alt}
-    png = base64.b64encode(picture.png(SCREEN_DPI)).decode("ascii")
-    return {"png": png, "alt": picture.alt}
+    image = Image.open(io.BytesIO(picture.png(SCREEN_DPI))).convert("RGB").quantize(COLOURS)
+    small = io.BytesIO()
+    image.save(small, "PNG", optimize=True)
+    return {"png": base64.b64encode(small.getvalue()).decode("ascii"), "alt": picture.alt}

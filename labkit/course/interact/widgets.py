@@ -190,14 +190,14 @@ def attention_chooser(looks: Mapping[str, AnswerAttention]) -> None:
 
 
 def exchange_chooser(changes: PairChanges) -> None:
-    """Two lists of virtual tokens, and what exchanging the chosen two does to the loss.
+    """Two lists of places, and what exchanging the virtual tokens there does to the loss.
 
     Where no widget can be shown, the exchange of the first with the last stays.
     """
-    tokens = sorted({token for pair in changes.pairs for token in pair})
+    places = sorted({place for pair in changes.pairs for place in pair})
     first, second = (
-        ipywidgets.Dropdown(options=[(str(t), t) for t in tokens], value=value, description=name)
-        for name, value in (("exchange", tokens[0]), ("with", tokens[-1]))
+        ipywidgets.Dropdown(options=[(str(p), p) for p in places], value=value, description=name)
+        for name, value in (("exchange", places[0]), ("with", places[-1]))
     )
     _follow(lambda one, other: exchange_map(changes, one, other), first, second)
 

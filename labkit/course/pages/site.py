@@ -49,6 +49,8 @@ class Page(NamedTuple):
 def build(folder: Path, root: Path = ROOT) -> list[Path]:
     """Write the pages of the checkout's notebooks, its term list, the skeletons and the search.
 
+    Where the folder holds labkit's reference already, the first page leads to it.
+
     Args:
         folder: where to; it is made, and pages of an earlier call are overwritten.
         root: the checkout: its ``notebooks/``, ``assignments/`` and ``docs/``.
@@ -86,7 +88,9 @@ def build(folder: Path, root: Path = ROOT) -> list[Path]:
     glossary = (root / "docs/glossary.md").read_text("utf-8")
     others = {
         "index.html": templates.get_template("index.html").render(
-            title="Soft Prompt Lab", pages=pages
+            title="Soft Prompt Lab",
+            pages=pages,
+            reference=(folder / "reference/labkit.html").is_file(),
         ),
         "glossary.html": templates.get_template("page.html").render(
             title="Terms 术语", body=render(glossary)

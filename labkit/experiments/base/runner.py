@@ -68,20 +68,20 @@ def run_grid(
         result = result_file.start(
             file, resume, name=experiment.name, task=", ".join(table.tasks), about=table.about
         )
-        return _Run(table, result, _chosen(table.settings, only), note).through(
+        return _Run(table, result, chosen(table.settings, only), note).through(
             seeds, engine, on_progress or silent
         )
 
 
-def _chosen(settings: Sequence[Setting], patterns: Sequence[str]) -> list[Setting]:
-    """Those whose name is, or fits, one of the patterns; all where there is no pattern."""
+def chosen(settings: Sequence[Setting], patterns: Sequence[str]) -> list[Setting]:
+    """Those settings whose name is, or fits, one of the patterns; all where there is no pattern."""
     if not patterns:
         return list(settings)
-    chosen = [s for s in settings if any(fnmatch.fnmatchcase(s.name, p) for p in patterns)]
-    if not chosen:
+    fitting = [s for s in settings if any(fnmatch.fnmatchcase(s.name, p) for p in patterns)]
+    if not fitting:
         names = ", ".join(repr(setting.name) for setting in settings)
         raise LabError(f"no row is called {', '.join(patterns)}; there are {names}")
-    return chosen
+    return fitting
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,83 @@
+"""Plans: variances from stored matrices, times from this machine, numbers that are enough."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from labkit import experiments
+from labkit.core.errors import LabError
+from labkit.experiments import order_tables, planning
+from labkit.experiments.base.recipe import Recipe
+from labkit.experiments.base.setting import Experiment
+from labkit.experiments.order import OrderSetting
+from labkit.shuffle_probe import Components, Probe, components
+
+RECIPE = Recipe(length=20, steps=50, batch_size=4, evaluate_every=5, patience=2)
+
+
+@pytest.fixture
+def table(tiny_folder, monkeypatch, tiny_task):
+    """A table whose row is a tiny model's."""
+    setting = OrderSetting("minilm", str(tiny_folder("llama")), RECIPE)
+    monkeypatch.setattr(planning, "load_task", lambda name: tiny_task)
+    return Experiment("table1", "", lambda backbone, profile: [setting], None)
+
+
+def store(folder, table, probes):
+    """The probes as rows of a result, one per seed."""
+    (setting,) = table.settings(None, "small")
+    rows = []
+    for seed, probe in enumerate(probes):
+        matrix = f"table1-m/minilm-seed{seed}.npz"
+        probe.save(folder / matrix)
+        about = {"setting": "minilm", "seed": seed, "backbone": setting.backbone}
+        rows.append(about | {"matrix": matrix})
+    result = {"name": "table1", "command": "labkit run table1", "file": "table1-m", "rows": rows}
+    (folder / "table1-m.json").write_text(json.dumps(result))
+
+
+def stored(model):
+    file = f"table1-{model}-rt-polarity/{model}-seed0.npz"
+    return Probe.load(experiments.REFERENCE / file)
+
+
+def test_a_plan_reads_variances_and_reaches_the_half_width(table, tmp_path):
+    probe = stored("smollm2")
+    store(tmp_path, table, [probe])
+    plan = planning.plan_table(table, stored=tmp_path, half_width=0.3)
+    (row,) = plan["rows"]
+    assert Components(**row["variances"]) == components([probe])
+    assert all(design["half_width"] <= 0.3 for design in row["plans"].values())
+    assert row["steps"] == 2 * 2 * 5  # twice what it takes to see that validation stands still
+    assert row["seconds"]["prompt"] > 0 and row["seconds"]["scoring"] > 0
+    text = planning.as_markdown(plan)
+    assert "± 30 points" in text and "unknown" in text
+    several = planning.plan_table(table, stored=tmp_path, half_width=0.3, at_least_prompts=5)
+    assert several["rows"][0]["plans"]["incomplete"]["prompts"] == 5
+
+
+def test_several_stored_prompts_ask_for_several(table, tmp_path):
+    first, second = stored("smollm2"), stored("minilm")  # as prompts that lie far apart
+    assert np.array_equal(first.targets, second.targets)
+    store(tmp_path, table, [first, second])
+    plan = planning.plan_table(table, stored=tmp_path, half_width=0.4)
+    (row,) = plan["rows"]
+    assert row["variances"]["prompt"] > 0
+    assert row["plans"]["incomplete"]["prompts"] >= 2
+    narrow = planning.plan_table(table, stored=tmp_path, half_width=0.001)
+    assert "out of reach" in narrow["rows"][0]["plans"]["full"]["out_of_reach"]
+    assert "out of reach" in planning.as_markdown(narrow)
+
+
+def test_what_is_not_stored_cannot_be_planned_from(table, tmp_path):
+    with pytest.raises(LabError, match="pilot"):
+        planning.plan_table(table, stored=tmp_path)
+
+
+@pytest.mark.parametrize("model", ["minilm", "smollm2"])
+def test_the_courses_own_matrices_are_found(model):
+    for setting in order_tables.EXPERIMENTS[0].settings(model, "small"):
+        assert planning.stored_probes("table1", setting, "rt-polarity", experiments.REFERENCE)
