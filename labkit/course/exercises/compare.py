@@ -370,7 +370,7 @@ def _refuse_memory_of_objects(answer: Guarded, outcomes: list[_Outcome], fit: To
     for one in fine:
         for other in fine:
             args = copied(one.args)
-            if one is other or not _writable_like(args, other.args):
+            if agrees(one.expected, other.expected, fit) or not _writable_like(args, other.args):
                 continue
             answer(*args)
             for mine, new in zip(args, other.args, strict=True):
