@@ -185,7 +185,9 @@ class PromptedModel(nn.Module):
         """As :meth:`vectors`, as they are scored and saved: without gradient, and with the prompt
         in evaluation mode, in which nothing is dropped or sampled."""
         with torch.no_grad(), evaluating(prompt):
-            return self.vectors(prompt)
+            vectors = self.vectors(prompt)
+        # a soft prompt returns its parameter itself, which has its gradient in any mode
+        return None if vectors is None else vectors.detach()
 
     def labels(self) -> Labels:
         """The verbalizer's words as pieces of this backbone's tokenizer."""
