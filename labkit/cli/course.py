@@ -174,6 +174,20 @@ def assignments_check(root: CourseFolder = Path(), as_json: Json = False) -> Non
     raise typer.Exit(0 if ok else 1)
 
 
+@assignments_app.command("export")
+def assignments_export(
+    folder: Annotated[Path, typer.Argument(help="a new or empty folder")],
+    root: CourseFolder = Path(),
+    as_json: Json = False,
+) -> None:
+    """Write what students get: the skeletons, the library, a README; no solutions."""
+    with verb(as_json):
+        from labkit.course.marking import student_package
+
+        files = [str(path) for path in student_package.export(root, folder)]
+    show({"files": files}, files, as_json)
+
+
 @app.command()
 def grade(
     folder: Annotated[Path, typer.Argument(help="the submissions: a folder or a zip file")],

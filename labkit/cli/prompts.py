@@ -14,12 +14,14 @@ from labkit.cli.folders import RUN_FOLDER, check_replaceable, check_writable, ru
 from labkit.cli.incomplete import incomplete_lines, probe_incomplete, read_design
 from labkit.cli.options import (
     BackboneName,
+    BatchTokens,
     Json,
     Length,
     TaskName,
     TemplateLine,
     Words,
     command_line,
+    held_to,
     model_for,
     read_range,
     read_verbalizer,
@@ -45,10 +47,11 @@ def evaluate(
     prompt: Annotated[Path | None, typer.Option(help="folder of a saved soft prompt")] = None,
     split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
     limit: Annotated[int | None, typer.Option(min=1, help="score a sample of that many")] = None,
+    batch_tokens: BatchTokens = None,
     as_json: Json = False,
 ) -> None:
     """Score a hard prompt, or a saved soft prompt, with its 95 % interval."""
-    with verb(as_json), progress("scoring") as update:
+    with verb(as_json), held_to(batch_tokens), progress("scoring") as update:
         from labkit.core import prompted_model
         from labkit.core.loading import load_backbone
         from labkit.core.tasks import load_task
@@ -98,6 +101,7 @@ def tune(
         int | None, typer.Option(min=1, help="validations without a new best before stopping")
     ] = None,
     resume: Annotated[bool, typer.Option(help="go on with an interrupted run")] = False,
+    batch_tokens: BatchTokens = None,
     as_json: Json = False,
 ) -> None:
     """Train a soft prompt, score it on test, and save it in PEFT's format.
@@ -105,7 +109,7 @@ def tune(
     What is not given follows the recipe for the backbone's readout.
     """
     again = "stopped; the same command with --resume goes on from the last saved step"
-    with verb(as_json, again), progress("preparing") as update:
+    with verb(as_json, again), held_to(batch_tokens), progress("preparing") as update:
         from labkit.core.loading import load_backbone
         from labkit.core.tasks import load_task
         from labkit.experiments import RECIPES
@@ -239,13 +243,14 @@ def probe(
     seed: Annotated[int, typer.Option(min=0, help="of the orders")] = 0,
     out: Annotated[Path | None, typer.Option(help="folder for the prediction matrix")] = None,
     resume: Annotated[bool, typer.Option(help="go on with a stopped probe in --out")] = False,
+    batch_tokens: BatchTokens = None,
     as_json: Json = False,
 ) -> None:
     """Score a prompt in many orders of its virtual tokens."""
     again = "stopped"
     if out is not None:
         again += "; the same command with --resume keeps the orders that were scored"
-    with verb(as_json, again), progress("probing") as update:
+    with verb(as_json, again), held_to(batch_tokens), progress("probing") as update:
         from labkit import shuffle_probe
         from labkit.core import prompted_model
         from labkit.core.loading import load_backbone
@@ -264,7 +269,9 @@ def probe(
         module, card = load_for(frozen, prompt)
         model = model_for(frozen, data, None, None, soft=True, card=card)
         about = {"backbone": frozen.name, "task": data.name, "split": split, **frozen.where()}
-        bare = model.with_changes(positions=False)
+        bare, why_none = model.without_positions()
+        if no_positions and bare is None:
+            raise why_none
         scored = bare if no_positions else model
         if sizes is not None:
             told = probe_incomplete(
@@ -285,9 +292,13 @@ def probe(
                     resume=resume,
                     progress=update,
                 )
-            without = prompted_model.evaluate(bare, module, data, split, limit=limit)
-            told = {**result.summary(), "no_positions": without.value}
+            without = None
+            if bare is not None:
+                without = prompted_model.evaluate(bare, module, data, split, limit=limit).value
+            told = {**result.summary(), "no_positions": without}
             lines = _probe_lines(told, shuffle, orders)
+            if bare is None:
+                lines.append(f"no row without positions: {why_none}")
     show({**told, **about}, lines, as_json)
 
 
@@ -305,10 +316,12 @@ def _orders(
 
 def _probe_lines(told: Mapping[str, Any], shuffle: Shuffle, orders: str | None) -> list[str]:
     low, high = told["ci95"]
+    bare = told["no_positions"]
+    without = "" if bare is None else f", without positions {bare:.3f}"
     lines = [
         f"{told['permutations']} orders: {orders or shuffle}",
         f"trained order   {told['metric']} {told['baseline']:.3f} [{low:.3f}, {high:.3f}] "
-        f"(n = {told['n']}), without positions {told['no_positions']:.3f}",
+        f"(n = {told['n']}){without}",
         f"other orders    worst {told['worst']:.3f}, mean {told['mean']:.3f}, best "
         f"{told['best']:.3f}; {told['worse']} worse, {told['better']} better, "
         f"{told['equal']} equal",
