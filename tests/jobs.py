@@ -75,7 +75,7 @@ def gpus(tell) -> list[str]:
 
 def train(steps: int, tell) -> int:
     for step in range(1, steps + 1):
-        tell(step, steps, f"training {step}", loss=1 / step)
+        tell(step, steps, f"training {step}")
     return steps
 
 

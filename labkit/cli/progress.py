@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -48,11 +49,17 @@ def progress(text: str, log: Path | None = None, replaced: Path | None = None) -
             nonlocal what
             what = text or what
             values = {name: value for name, value in values.items() if value is not None}
-            write({"done": done, "total": total, "what": what, **values})
+            write({"done": done, "total": total, "what": what, **(values or _loss_in(what))})
             numbers = (f"{name} {value:.3f}" for name, value in values.items())
             show(done, total, ", ".join((what, *numbers)))
 
         yield update
+
+
+def _loss_in(what: str) -> dict[str, float]:
+    """The loss that a row of a table ends its text with."""
+    ended = re.search(r", loss (\S+)$", what)
+    return {} if ended is None else {"loss": float(ended[1])}
 
 
 @contextlib.contextmanager

@@ -72,6 +72,8 @@ def sort(
             "limit": limit,
         }
         result = lstm_sorter.search(model, module, data, **settings, on_progress=update)
+        for spent, loss in result.found.history:  # the search tells only how far it is
+            update(spent, settings["budget"], "least loss so far", loss=loss)
         scores = {
             "before": result.before.value,
             "after": result.after.value,

@@ -44,11 +44,11 @@ RETRIES = 2
 HEARTBEAT = 10.0
 """Seconds after which a cluster that has finished nothing is told of again."""
 
-Tell = Callable[..., None]
-"""Called with (part done, parts in all, what is running); a training step adds ``loss=``."""
+Tell = Callable[[float, int, str], None]
+"""Called with (part done, parts in all, what is running)."""
 
 
-def silent(done: float, total: int, what: str, **values: float) -> None:
+def silent(done: float, total: int, what: str) -> None:
     """Tells nobody."""
 
 
@@ -228,8 +228,8 @@ def _keep(file: Path, name: str, text: str) -> str:
 def _part_of(tell: Tell, index: int, total: int, name: str) -> Tell:
     """A job's own progress as a fraction of all."""
 
-    def told(done: float, parts: int, what: str, **values: float) -> None:
-        tell(index + done / max(parts, 1), total, f"{name}: {what}", **values)
+    def told(done: float, parts: int, what: str) -> None:
+        tell(index + done / max(parts, 1), total, f"{name}: {what}")
 
     return told
 
@@ -266,8 +266,7 @@ def _in_processes(
                 message = _message(worker)
                 if isinstance(message, _Told):
                     worker.part = message.done / max(message.parts, 1)
-                    what = f"{name}: {message.what}"
-                    tell(done + _parts(running), len(jobs), what, **message.values)
+                    tell(done + _parts(running), len(jobs), f"{name}: {message.what}")
                     continue
                 _end(running.pop(receiver))
                 free.append(worker.slot)
@@ -300,8 +299,8 @@ def _work(job: Job, threads: int, slot: int, sender: Connection) -> None:
     if torch.cuda.is_available():
         torch.cuda.set_device(slot % torch.cuda.device_count())
 
-    def tell(done: float, parts: int, what: str, **values: float) -> None:
-        sender.send(_Told(done, parts, what, values))
+    def tell(done: float, parts: int, what: str) -> None:
+        sender.send(_Told(done, parts, what))
 
     try:
         sender.send(_Ended(_attempt(job, threads, tell)))
@@ -316,7 +315,6 @@ class _Told(NamedTuple):
     done: float
     parts: int
     what: str
-    values: dict[str, float]
 
 
 class _Ended(NamedTuple):

@@ -83,9 +83,7 @@ def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> d
         seed=seed,
         positions=setting.enhanced,
         limit=place.limit,
-        on_progress=lambda spent, budget, **best: place.tell(
-            spent, budget, f"{spent:,} forward passes", **best
-        ),
+        on_progress=lambda spent, budget: place.tell(spent, budget, f"{spent:,} forward passes"),
     )
     best = result.found
     return {

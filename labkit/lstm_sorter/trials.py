@@ -11,8 +11,8 @@ from torch import Tensor
 from labkit.lstm_sorter.objectives import Objective
 from labkit.lstm_sorter.sorters import Order
 
-OnProgress = Callable[..., None]
-"""Called with (forward passes spent, budget); a search adds ``loss=``, that of its best order."""
+OnProgress = Callable[[int, int], None]
+"""Called with (forward passes spent, budget)."""
 
 CHECK_SHARE = 1 / 3
 """Of what a method's training has spent, the part that may go into scoring orders on the sample."""
@@ -76,7 +76,7 @@ class Trials:
             self.found.order, self.found.loss = order, self.known[order]
             self.found.history.append((self.spent, self.found.loss))
         if self.on_progress is not None:
-            self.on_progress(self.spent, self.budget, loss=self.found.loss)
+            self.on_progress(self.spent, self.budget)
 
     def check(self, order: Order) -> None:
         """Score the order that training has come to, where its turn has come.

@@ -283,7 +283,7 @@ def _row(run_row: RunRow, setting: Setting, task: str, seed: int, place: Place, 
 
 def _offset(tell: Tell, before: int, total: int) -> Tell:
     """Progress of some rows as part of the whole table's."""
-    return lambda done, _, what, **values: tell(before + done, total, what, **values)
+    return lambda done, _, what: tell(before + done, total, what)
 
 
 def estimate(

@@ -39,8 +39,8 @@ class Place:
     """Where a row belongs: ``out`` holds all results, ``folder`` what belongs to this one.
 
     ``command`` makes the whole table again; ``limit`` is a number of test examples, None the
-    experiment's own; ``tell`` takes (part done, parts in all, what is running) of the row and
-    perhaps a ``loss``; ``origin`` is a digest of the model and the data.
+    experiment's own; ``tell`` takes (part done, parts in all, what is running) of the row;
+    ``origin`` is a digest of the model and the data.
     """
 
     out: Path
@@ -52,7 +52,7 @@ class Place:
 
     def on_step(self, parts: int, what: str = "training") -> OnStep:
         """Tells of each training step, as one of that many parts of the row."""
-        return lambda step, loss, _: self.tell(step, parts, f"{what} {step}", loss=loss)
+        return lambda step, loss, _: self.tell(step, parts, f"{what} {step}, loss {loss:.4g}")
 
 
 RunRow = Callable[[Setting, Task, int, Place], dict]
