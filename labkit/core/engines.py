@@ -211,7 +211,8 @@ def _result(job: Job, outcome: object) -> object:
     if outcome.error is not None and not kept:
         outcome.error.add_note(outcome.traceback)
         raise outcome.error
-    raise LabError(f"{job.name} failed: {outcome.summary}{kept or outcome.traceback}") from None
+    where = kept or f"; {outcome.traceback}"
+    raise LabError(f"{job.name} failed: {outcome.summary}{where}") from None
 
 
 def _keep(file: Path, name: str, text: str) -> str:
