@@ -30,10 +30,12 @@ from labkit.cli.output import Update, as_row, progress, score_lines, show, verb
 from labkit.core.errors import LabError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from labkit.core.prompted_model import PromptedModel
     from labkit.core.tasks import Task
     from labkit.shuffle_probe import Orders, Shuffle
-    from labkit.soft_prompt import PromptCard, SoftPrompt
+    from labkit.soft_prompt import PromptCard
 
 app = typer.Typer()
 
@@ -111,6 +113,7 @@ def tune(
     again = "stopped; the same command with --resume goes on from the last saved step"
     with verb(as_json, again), held_to(batch_tokens), progress("preparing") as update:
         from labkit.core.loading import load_backbone
+        from labkit.core.prompted_model import require_scorable
         from labkit.core.tasks import load_task
         from labkit.experiments import RECIPES
         from labkit.p_tuning import PromptEncoder
@@ -149,9 +152,11 @@ def tune(
         prompt = initialise(init, frozen, length, model.verbalizer, seed)
         if encoder is not None:
             prompt = PromptEncoder.from_prompt(prompt, encoder, seed=seed)
+        require_scorable(model, prompt, data)
         result = _finished(out, command) if resume else None
         if result is None:
-            result = _train(model, prompt, data, settings, command, out, resume, update)
+            prompt, how = _train(model, prompt, data, settings, command, out, resume, update)
+            result = _scored(model, prompt, data, how, command, out, seed, update)
     lines = [
         frozen.describe(),
         f"template {model.template.text!r}, {length} virtual tokens",
@@ -166,18 +171,25 @@ def tune(
 
 def _train(
     model: PromptedModel,
-    prompt: SoftPrompt,
+    prompt: nn.Module,
     task: Task,
     settings: Mapping[str, Any],
     command: str,
     out: Path,
     resume: bool,
     update: Update,
-) -> dict[str, Any]:
-    """Train, score on test and save: the scores, and how the training went."""
-    from labkit.core.prompted_model import evaluate
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Train and save, or take what this command saved before it was stopped while scoring.
+
+    Returns:
+        The prompt, and how the training went.
+    """
     from labkit.core.tuning import fit
-    from labkit.soft_prompt import save_prompt
+    from labkit.soft_prompt import load_prompt, save_prompt
+
+    if resume and _is_made_by(out, command):
+        saved, card = load_prompt(out)
+        return saved, dict(card.scores)
 
     def on_step(done: int, loss: float, _validation: float | None) -> None:
         update(done, settings["steps"], f"training, loss {loss:.3f}")
@@ -186,29 +198,54 @@ def _train(
         history = fit(
             model, prompt, task, **settings, checkpoint=run, resume=resume, on_step=on_step
         )
-        update(0, None, "scoring on test")
-        result = {
-            **as_row(evaluate(model, prompt, task, "test", progress=update)),
+        how = {
             "steps": history.steps,
             "best_step": history.best_step,
             "loss": history.losses[-1],
             "seconds": round(history.seconds, 2),
         }
-        with writing(out):
-            warnings = save_prompt(
-                out, prompt, model, command=command, seed=settings["seed"], scores=result
-            )
+        with writing(out):  # before anything else can go wrong
+            save_prompt(out, prompt, model, command=command, seed=settings["seed"], scores=how)
+    return prompt, how
+
+
+def _scored(
+    model: PromptedModel,
+    prompt: nn.Module,
+    task: Task,
+    how: Mapping[str, Any],
+    command: str,
+    out: Path,
+    seed: int,
+    update: Update,
+) -> dict[str, Any]:
+    """The scores on test, saved with the prompt."""
+    from labkit.core.prompted_model import evaluate
+    from labkit.soft_prompt import save_prompt
+
+    update(0, None, "scoring on test")
+    result = {**as_row(evaluate(model, prompt, task, "test", progress=update)), **how}
+    with writing(out):
+        warnings = save_prompt(out, prompt, model, command=command, seed=seed, scores=result)
     return {**result, "warnings": warnings}
+
+
+def _is_made_by(out: Path, command: str) -> bool:
+    from labkit.soft_prompt import CARD, load_prompt
+
+    if (out / RUN_FOLDER).is_dir() or not (out / CARD).is_file():
+        return False
+    return load_prompt(out)[1].command == command
 
 
 def _finished(out: Path, command: str) -> dict[str, Any] | None:
     """What `labkit tune` reported for the prompt in ``out``, if this command has made it."""
-    from labkit.soft_prompt import CARD, load_prompt
+    from labkit.soft_prompt import load_prompt
 
-    if (out / RUN_FOLDER).is_dir() or not (out / CARD).is_file():
+    if not _is_made_by(out, command):
         return None
-    _, card = load_prompt(out)
-    return {**card.scores, "warnings": []} if card.command == command else None
+    scores = load_prompt(out)[1].scores
+    return {**scores, "warnings": []} if "value" in scores else None
 
 
 @app.command()
