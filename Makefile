@@ -17,7 +17,8 @@
 VENV  := .venv
 PY    := $(VENV)/bin/python
 STAMP := $(VENV)/installed-in
-TOOLS := $(VENV)/installed-tools
+# The masters, or in a student's package the assignments.
+BOOKS := $(firstword $(wildcard notebooks assignments) notebooks)
 INSTALL := $(PY) -m pip install --disable-pip-version-check -c requirements.lock
 
 .PHONY: help lab test test-browser test-versions site run masters lint lock clean assets
@@ -36,11 +37,6 @@ $(STAMP): pyproject.toml requirements.lock
 	@[ -x $(PY) ] && [ "$$(cat $@ 2>/dev/null)" = "$$(pwd -P)" ] || { $(call make_venv,$(VENV)); }
 	$(INSTALL) -e .
 	@pwd -P > $@
-
-# What checks the project, and a reader of the course does without: ruff, mypy, nbgrader, Ray.
-$(TOOLS): $(STAMP)
-	$(INSTALL) -e ".[dev]"
-	@touch $@
 
 # Running a candidate is the only sure test: a version manager's stand-in may lead nowhere, and
 # Debian's own Python lacks ensurepip until python3-venv is there.
@@ -70,7 +66,20 @@ lab: assets
 	@set --; \
 	[ "$$(id -u)" != 0 ] || set -- "$$@" --allow-root; \
 	[ "$$(uname)" = Darwin ] || [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || set -- "$$@" --no-browser; \
-	exec $(PY) -m jupyterlab "$$@" --LabApp.default_url=/lab/tree/notebooks/01_hard_prompt.ipynb
+	exec $(PY) -m jupyterlab "$$@" --LabApp.default_url=/lab/tree/$(BOOKS)/01_hard_prompt.ipynb
+
+clean:
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache .mypy_cache
+	find . -name __pycache__ -type d -prune -exec rm -r {} +
+
+# ---- for maintainers ----
+
+TOOLS := $(VENV)/installed-tools
+
+# What checks the project, and a reader of the course does without: ruff, mypy, nbgrader, Ray.
+$(TOOLS): $(STAMP)
+	$(INSTALL) -e ".[dev]"
+	@touch $@
 
 heading = @printf '\n== %s\n' $(1)
 
@@ -136,7 +145,3 @@ lock:
 	   | sed 's/+.*//' | grep -viE '^(nvidia|cuda|triton)'; } > build/requirements.lock
 	@mv build/requirements.lock requirements.lock && rm -r build/lock build/kept.lock
 	@echo 'requirements.lock is written: now make test, then commit it.'
-
-clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache .mypy_cache
-	find . -name __pycache__ -type d -prune -exec rm -r {} +

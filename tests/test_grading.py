@@ -1,7 +1,6 @@
 """Marks: honest submissions get theirs, and hostile ones cost nobody else anything.
 
-The course marked here is one small notebook that needs no labkit, so that a submission takes about
-as long as its kernel takes to start. What the course's own notebooks earn is in
+The course marked here is the one of little_course.py; what the course's own notebooks earn is in
 test_nbgrader_course.py.
 """
 
@@ -19,117 +18,28 @@ from nbformat import v4
 
 from labkit import cli
 from labkit.core.errors import LabError
-from labkit.course.exercises.cells import SKIPPABLE
-from labkit.course.marking import gradebook, running, sandbox, submissions
+from labkit.course.marking import gradebook, running, sandbox, skeletons, submissions
 from labkit.course.marking.sandbox import Cell, Limits, isolates, run_cells
-
-NAME = "01_little"
-LIMITS = Limits(cell_s=3, total_s=25, memory=1 << 30)
-TWICE = "def twice(x):\n    return 2 * x"
-SHOUT = "def shout(text):\n    return text.upper() + suffix"
-CHECK_TWICE = "assert twice(3) == 6, 'twice(3) should be 6'"
-HIDDEN = (
-    "### BEGIN HIDDEN TESTS\nassert twice(-4) == -8, 'twice(-4) should be -8'\n### END HIDDEN TESTS"
+from little_course import (
+    CHECK_TWICE,
+    LIMITS,
+    NAME,
+    TWICE,
+    WRONG,
+    body,
+    drop,
+    edit,
+    grade,
+    hand_in,
+    make_course,
+    master,
+    no_metadata,
+    other_kernel,
+    own_cells,
+    submission,
+    twin,
 )
 
-
-def marked(cell: nbformat.NotebookNode, name: str, points: int | None = None, **flags: bool):
-    """A cell with nbgrader's metadata and an id."""
-    flags = {"grade": False, "solution": False, "locked": False, "task": False} | flags
-    cell["metadata"]["nbgrader"] = {"schema_version": 3, "grade_id": name, **flags}
-    if points is not None:
-        cell["metadata"]["nbgrader"]["points"] = points
-    cell["id"] = name
-    return cell
-
-
-def solution(body: str) -> str:
-    head, _, rest = body.partition("\n")
-    return f"{head}\n    ### BEGIN SOLUTION\n{rest}\n    ### END SOLUTION"
-
-
-def master() -> nbformat.NotebookNode:
-    cells = [
-        v4.new_code_cell("import time\nsuffix = '!'\ntime.sleep(0)", id="given"),
-        marked(v4.new_code_cell(solution(TWICE)), "ex1-solution", solution=True),
-        marked(
-            v4.new_code_cell(f"{CHECK_TWICE}\n{HIDDEN}"), "ex1-check", 1, grade=True, locked=True
-        ),
-        v4.new_code_cell(
-            "raise RuntimeError('a given cell that no exercise needs')",
-            id="show",
-            metadata={"tags": [SKIPPABLE]},
-        ),
-        marked(v4.new_code_cell(solution(SHOUT)), "ex2-solution", solution=True),
-        marked(
-            v4.new_code_cell("assert shout('a') == 'A!', 'shout(a) should be A!'"),
-            "ex2-check",
-            2,
-            grade=True,
-            locked=True,
-        ),
-        marked(v4.new_markdown_cell("Because."), "ex3-answer", 1, grade=True, solution=True),
-    ]
-    kernel = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    return v4.new_notebook(cells=cells, metadata={"kernelspec": kernel})
-
-
-def submission(
-    twice: str = TWICE,
-    shout: str = SHOUT,
-    change: Callable[[nbformat.NotebookNode], object] = lambda notebook: None,
-) -> str:
-    """A student's file."""
-    notebook = master()
-    notebook.cells[1].source, notebook.cells[4].source = twice, shout
-    notebook.cells[2].source, notebook.cells[6].source = CHECK_TWICE, "I think so."
-    change(notebook)
-    return json.dumps(notebook)  # nbformat would mend what is wrong with it
-
-
-def body(lines: str) -> str:
-    """A ``twice`` that does something first and then gives the right answer."""
-    return "def twice(x):\n" + "\n".join(
-        f"    {line}" for line in [*lines.split("\n"), "return 2 * x"]
-    )
-
-
-def drop(*names: str) -> Callable[[nbformat.NotebookNode], None]:
-    def change(notebook: nbformat.NotebookNode) -> None:
-        notebook.cells = [cell for cell in notebook.cells if cell.id not in names]
-
-    return change
-
-
-def edit(name: str, source: str) -> Callable[[nbformat.NotebookNode], None]:
-    def change(notebook: nbformat.NotebookNode) -> None:
-        next(cell for cell in notebook.cells if cell.id == name).source = source
-
-    return change
-
-
-def twin(notebook: nbformat.NotebookNode) -> None:
-    """The solution cell copied, id and all: the first says nonsense, the second is right."""
-    notebook.cells.insert(1, notebook.cells[1].copy())
-    notebook.cells[1].source = "def twice(x):\n    return 'nonsense'"
-
-
-def other_kernel(notebook: nbformat.NotebookNode) -> None:
-    notebook.metadata.kernelspec = {"name": "ir", "display_name": "R", "language": "R"}
-
-
-def own_cells(notebook: nbformat.NotebookNode) -> None:
-    notebook.cells.insert(0, v4.new_code_cell("two = 2"))
-    notebook.cells.insert(1, v4.new_code_cell("while True:\n    pass"))
-    notebook.cells.insert(2, v4.new_code_cell("!ls\nfactor = two"))
-
-
-def no_metadata(notebook: nbformat.NotebookNode) -> None:
-    for cell in notebook.cells:
-        cell["metadata"] = {}
-
-
-WRONG = "def twice(x):\n    return x"
 FORGE = "from IPython import get_ipython\nget_ipython().displayhook(1.0)"
 SWALLOW = (
     "from IPython import get_ipython\n"
@@ -142,6 +52,56 @@ STEAL = """import json
             names = {{}}
             exec(source, names)
             return names['twice'](x)"""
+
+
+def insert(place: int, *sources: str) -> Callable[[nbformat.NotebookNode], None]:
+    """Cells of the student's own before the one at a place."""
+
+    def change(notebook: nbformat.NotebookNode) -> None:
+        notebook.cells[place:place] = [v4.new_code_cell(source) for source in sources]
+
+    return change
+
+
+def split(notebook: nbformat.NotebookNode) -> None:
+    """The answer in two cells, both with the metadata, as JupyterLab splits one."""
+    first, second = notebook.cells[1].copy(), notebook.cells[1].copy()
+    first["source"], second["source"] = (
+        "def half(x):\n    return x",
+        "def twice(x):\n    return 2 * half(x)",
+    )
+    second["id"] = "new"
+    notebook.cells[1:2] = [first, second]
+
+
+def split_off(notebook: nbformat.NotebookNode) -> None:
+    """The same, and the second part has lost its metadata."""
+    split(notebook)
+    notebook.cells[2]["metadata"] = {}
+
+
+def sketch_below(notebook: nbformat.NotebookNode) -> None:
+    """A copy of the answer below its check, half changed."""
+    copy = notebook.cells[1].copy()
+    copy["source"] = "def twice(x):\n    return None"
+    notebook.cells.insert(3, copy)
+
+
+def no_ids(notebook: nbformat.NotebookNode) -> None:
+    """As an editor leaves it that knows neither ids nor nbgrader's metadata."""
+    for cell in notebook.cells:
+        cell["metadata"] = {}
+        del cell["id"]
+
+
+def essay_in_two(notebook: nbformat.NotebookNode) -> None:
+    copy = notebook.cells[6].copy()
+    copy["source"] = "And so it is."
+    notebook.cells.append(copy)
+
+
+HEAP = "def twice(x):\n    return heap[0] * x"
+GLOBAL = "def twice(x):\n    return globals()['factors']['two'] * x"
 
 # who: (file, points of ex1 of 1, points of ex2 of 2, words of the note at ex1)
 SUBMISSIONS: dict[str, tuple[str | bytes, float, float, str]] = {
@@ -209,6 +169,56 @@ SUBMISSIONS: dict[str, tuple[str | bytes, float, float, str]] = {
     "markup": (submission(body("raise ValueError('|<b>`=1+1')")), 0, 2, "ValueError: |<b>`=1+1"),
     "strange cells": ('{"cells": [1, {}, {"source": 3, "id": [1]}]}', 0, 0, "NotImplementedError"),
     "=cmd()": (submission(), 1, 2, ""),
+    "fills a heap": (
+        submission(HEAP, change=insert(1, "import heapq\nheap = [3]", "heapq.heappush(heap, 2)")),
+        1,
+        2,
+        "",
+    ),
+    "fills a global": (
+        submission(
+            GLOBAL,
+            change=insert(
+                1,
+                "factors = {}\ndef keep(k, v):\n    factors[k] = v",
+                "keep('two', 2)\nkeep('x', 9)",
+            ),
+        ),
+        1,
+        2,
+        "",
+    ),
+    "uses a long cell's name": (
+        submission(shout="def shout(text):\n    return text.upper() + suffix * (long_run - 1)"),
+        1,
+        2,
+        "",
+    ),
+    "adds a cell to a long one": (
+        submission(
+            shout="def shout(text):\n    return text.upper() + mark",
+            change=insert(4, "mark = '!' * (long_run // 2)"),
+        ),
+        1,
+        2,
+        "",
+    ),
+    "split answer": (submission(change=split), 1, 2, ""),
+    "split and half without metadata": (submission(change=split_off), 1, 2, ""),
+    "sketch below the check": (submission(change=sketch_below), 1, 2, ""),
+    "no ids": (submission(change=no_ids), 1, 2, ""),
+    "essay in two cells": (submission(change=essay_in_two), 1, 2, ""),
+    "answer below its check": (
+        submission(change=lambda notebook: notebook.cells.insert(2, notebook.cells.pop(1))),
+        1,
+        2,
+        "",
+    ),
+    "O'Neil, José {x} [a-z]*": (submission(), 1, 2, ""),
+    "Robert'); DROP TABLE student;--": (submission(WRONG), 0, 2, "twice(3)"),
+    "王小明": (submission(), 1, 2, ""),
+    "Ann Ärger": (submission(), 1, 2, ""),
+    "n" * 200: (submission(), 1, 2, ""),
 }
 
 # who: (file, words of the reason why it can't be marked)
@@ -233,18 +243,12 @@ def vandal(root: Path) -> str:
     return submission(body(f"import shutil\nshutil.rmtree({str(root)!r}, ignore_errors=True)"))
 
 
-def grade(*paths: Path) -> gradebook.Report:
-    """On a system without doors, with what the tests themselves hand in: they are trusted."""
-    return gradebook.grade(*paths, LIMITS, not_isolated=not isolates())
-
-
 class Graded:
     """One run over all submissions."""
 
     def __init__(self, root: Path) -> None:
         self.root, self.out = root, root / "marks"
-        (root / "notebooks").mkdir(parents=True)
-        nbformat.write(master(), root / "notebooks" / f"{NAME}.ipynb")
+        make_course(root)
         folder = root / "submissions"
         files = {who: row[0] for who, row in (SUBMISSIONS | UNREADABLE).items()}
         files["steals"] = stealing(root)
@@ -253,18 +257,12 @@ class Graded:
         else:
             files = {who: each for who, each in files.items() if who not in ONLY_BEHIND_DOORS}
         for who, content in files.items():
-            self._hand_in(folder / who, content)
+            hand_in(folder / who, content)
         (folder / "nothing").mkdir()
         (folder / "linked").mkdir()
         (folder / "linked" / f"{NAME}.ipynb").symlink_to(root / "notebooks" / f"{NAME}.ipynb")
         self.report = grade(folder, root, self.out)
         self.marks = {(m.student, m.exercise): m for m in self.report.marks}
-
-    @staticmethod
-    def _hand_in(folder: Path, content: str | bytes) -> None:
-        folder.mkdir(parents=True)
-        raw = content if isinstance(content, bytes) else content.encode()
-        (folder / f"{NAME}.ipynb").write_bytes(raw)
 
 
 @pytest.fixture(scope="module")
@@ -376,7 +374,7 @@ def test_the_gradebook_can_be_used_again_and_changed_masters_are_noticed(
     graded: Graded, tmp_path: Path
 ) -> None:
     folder = tmp_path / "late"
-    Graded._hand_in(folder / "bob half", submission())
+    hand_in(folder / "bob half", submission())
     report = grade(folder, graded.root, graded.out)
     assert {m.exercise: m.points for m in report.marks} == {"ex1": 1, "ex2": 2, "ex3": None}
     other = tmp_path / "course"
@@ -394,9 +392,127 @@ def test_a_folder_that_can_not_be_marked_is_named(graded: Graded, tmp_path: Path
     (tmp_path / "empty").mkdir()
     with pytest.raises(LabError, match="holds no folders"):
         grade(tmp_path / "empty", graded.root, tmp_path / "out")
-    Graded._hand_in(tmp_path / "in" / "ann", submission())
+    hand_in(tmp_path / "in" / "ann", submission())
     with pytest.raises(LabError, match="holds other files"):
         grade(tmp_path / "in", graded.root, tmp_path)
+
+
+def test_a_given_cell_without_time_is_named_and_not_the_name_that_is_missing() -> None:
+    notebook = nbformat.from_dict(json.loads(submission("def twice(x):\n    return long_run * x")))
+    notebook.cells[2].source = CHECK_TWICE
+    notebook.cells[3].source = "import time\ntime.sleep(30)\nlong_run = 2"
+    notebook.cells.insert(1, notebook.cells.pop(3))
+    given, check = notebook.cells[1], notebook.cells[3]
+    running.execute(notebook, [], Limits(cell_s=1, total_s=4, memory=1 << 30))
+    assert "“import time” was ended: stopped after 4 s" in running.hint(check)
+    assert running.is_unmarked(check), "that is no mistake of the student's"
+    given.metadata["added"] = True
+    running.execute(notebook, [], Limits(cell_s=1, total_s=20, memory=1 << 30))
+    assert "'long_run' is not defined (the cell before" in running.hint(check)
+    assert not running.is_unmarked(check) and running.hint(notebook.cells[5]) == ""
+
+
+def test_a_given_cell_has_more_time_than_one_of_the_students() -> None:
+    slow = "import time\ntime.sleep(2)"
+    cells = [Cell(0, slow, False, given=True), Cell(1, slow, False), Cell(2, "1", False)]
+    results = run_cells(cells, Limits(cell_s=1, total_s=20, memory=1 << 30))
+    assert [results[i].error and results[i].error["ename"] for i in range(3)] == [
+        None,
+        "TimeoutError",
+        None,
+    ]
+
+
+def test_the_command_as_it_is_documented(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    """Relative paths, absolute ones, from another folder, one after another: the same marks."""
+    course = make_course(tmp_path / "the course")
+    hand_in(course / "subs" / "ann", submission())
+    hand_in(course / "subs" / "bob", submission(WRONG))
+    doors = [] if isolates() else ["--not-isolated"]
+    (tmp_path / "elsewhere").mkdir()
+    runs = (
+        (course, ["subs", "--out", "marks"]),
+        (course, ["subs", "--out", "marks"]),
+        (course, [str(course / "subs"), "--out", str(course / "marks"), "--root", str(course)]),
+        (tmp_path / "elsewhere", ["../the course/subs", "--out", "m/n", "--root", "../the course"]),
+    )
+    for place, words in runs:
+        monkeypatch.chdir(place)
+        with pytest.raises(SystemExit) as ended:
+            cli.main(["grade", *words, *doors])
+        out = capfd.readouterr().out
+        assert not ended.value.code, out
+        assert out.splitlines()[:2] == [
+            "ann: 3 of 4, 1 to mark by hand",
+            "bob: 2 of 4, 1 to mark by hand",
+        ]
+        assert Path.cwd() == place
+    left = [path.name for path in course.iterdir()]
+    assert sorted(left) == ["marks", "notebooks", "subs"]
+
+
+def test_what_could_not_be_marked_ends_in_exit_code_1(
+    graded: Graded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    hand_in(tmp_path / "in" / "ann", submission())
+    hand_in(tmp_path / "in" / "bob", "{")
+    fails = iter([RuntimeError("the database is locked")])
+    right = gradebook._Course._autograde
+
+    def autograde(course: object, student: str, stem: str) -> None:
+        if student == "ann":
+            for error in fails:
+                raise error
+        right(course, student, stem)
+
+    monkeypatch.setattr(gradebook._Course, "_autograde", autograde)
+    words = ["grade", tmp_path / "in", "--root", graded.root, "--out", tmp_path / "out"]
+    words += [] if isolates() else ["--not-isolated"]
+    for expected in (
+        ["ann: 0 of 4; could not be marked: 01_little", "bob: 0 of 4; could not be marked"],
+        ["ann: 3 of 4, 1 to mark by hand", "bob: 0 of 4; could not be marked"],
+    ):
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(word) for word in words])
+        lines = capfd.readouterr().out.splitlines()
+        assert ended.value.code == 1
+        assert all(map(str.startswith, lines, expected)), lines
+    with (tmp_path / "out" / "marks.csv").open(newline="", encoding="utf-8") as file:
+        (row,) = [row for row in csv.DictReader(file) if row["student"] == "bob"]
+    assert (row["exercise"], row["points"], row["state"]) == ("all", "", "not marked")
+    assert "JSONDecodeError" in row["note"]
+
+
+def test_a_run_that_fails_leaves_nothing_behind(
+    graded: Graded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd
+) -> None:
+    hand_in(tmp_path / "in" / "ann", submission())
+    out, right = tmp_path / "out", skeletons.nbgrader_api
+
+    def broken(course: Path, **settings: object) -> None:
+        if "release" not in {path.name for path in course.iterdir()} and course.name.startswith(
+            ".out-"
+        ):
+            raise LabError("nbgrader can't make the skeletons: full disk")
+        return right(course, **settings)
+
+    monkeypatch.setattr(skeletons, "nbgrader_api", broken)
+    with pytest.raises(LabError, match="full disk"):
+        grade(tmp_path / "in", graded.root, out)
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]
+    monkeypatch.setattr(skeletons, "nbgrader_api", right)
+    assert grade(tmp_path / "in", graded.root, out).totals() == {"ann": (3.0, 4, 1)}
+    (tmp_path / "file").write_text("")
+    for place in (tmp_path / "file", tmp_path / "file" / "out", Path("/proc/labkit/out")):
+        words = ["grade", tmp_path / "in", "--root", graded.root, "--out", place]
+        words += [] if isolates() else ["--not-isolated"]
+        with pytest.raises(SystemExit) as ended:
+            cli.main([str(word) for word in words])
+        error = capfd.readouterr().err
+        assert ended.value.code == 2 and len(error.splitlines()) == 1, error
+        assert f"--out {place} can't be written" in error
 
 
 def test_time_for_the_whole_notebook_is_bounded() -> None:
@@ -412,7 +528,7 @@ def test_time_for_the_whole_notebook_is_bounded() -> None:
 def test_nothing_is_marked_with_the_instructors_rights_unasked(
     graded: Graded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    Graded._hand_in(tmp_path / "in" / "ann", submission())
+    hand_in(tmp_path / "in" / "ann", submission())
     monkeypatch.setattr(gradebook, "isolates", lambda: False)
     with pytest.raises(LabError, match="--not-isolated for people you trust"):
         gradebook.grade(tmp_path / "in", graded.root, tmp_path / "out", LIMITS)
@@ -433,7 +549,7 @@ def test_without_a_sandbox_python_has_no_sockets(monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_command_prints_one_object(graded: Graded, tmp_path: Path, capfd) -> None:
-    Graded._hand_in(tmp_path / "in" / "bob half", submission(WRONG))
+    hand_in(tmp_path / "in" / "bob half", submission(WRONG))
     options = ["--root", graded.root, "--out", tmp_path / "out", "--cell-seconds", 5, "--json"]
     options += [] if isolates() else ["--not-isolated"]
     capfd.readouterr()

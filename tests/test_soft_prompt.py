@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import peft
@@ -97,6 +98,25 @@ def test_common_entries_are_the_first_words_of_the_vocabulary(tiny_backbone, fam
         token = tokenizer.convert_ids_to_tokens(index)
         is_word = re.fullmatch(r"(##|Ġ|▁)?[A-Za-z]{2,}", token) is not None
         assert (index in found) == (is_word and index not in tokenizer.all_special_ids), token
+
+
+def vocabulary_of(*entries: str) -> SimpleNamespace:
+    """As much of a backbone as its vocabulary is."""
+    tokenizer = SimpleNamespace(
+        all_special_ids=[0],
+        get_vocab=lambda: {entry: index for index, entry in enumerate(entries)},
+        convert_ids_to_tokens=lambda ids: [entries[index] for index in ids],
+    )
+    return SimpleNamespace(tokenizer=tokenizer, rows=len(entries))
+
+
+def test_single_characters_are_words_only_where_the_vocabulary_is_made_of_them():
+    english = vocabulary_of("[PAD]", "a", "中", "国", "the", "##ing", "film")
+    assert common_entries(english) == [4, 5, 6]  # as BERT's: its characters come before its words
+    chinese = vocabulary_of("[PAD]", "a", "中", "##国", "好", "film")
+    assert common_entries(chinese) == [2, 3, 4, 5]
+    assert common_entries(chinese, 2) == [2, 3]
+    assert common_entries(vocabulary_of("[PAD]", "a", "film", "b"), at_least=3) == [2, 1, 3]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from labkit.cli.options import Json
+from labkit.cli.options import Json, command_line
 from labkit.cli.output import progress, show, verb
+from labkit.core.errors import LabError
 
 app = typer.Typer()
 assets_app = typer.Typer(help="The default models and data, fetched once.")
@@ -17,7 +18,7 @@ assignments_app = typer.Typer(help="The students' skeletons, made from notebooks
 app.add_typer(assets_app, name="assets")
 app.add_typer(assignments_app, name="assignments")
 
-Names = Annotated[list[str] | None, typer.Argument(help="default: all of them")]
+Names = Annotated[list[str] | None, typer.Argument(help="default: all that are not optional")]
 CourseFolder = Annotated[Path, typer.Option("--root", help="the course's folder")]
 
 
@@ -35,15 +36,72 @@ def doctor(as_json: Json = False) -> None:
 
 
 @assets_app.command("fetch")
-def assets_fetch(names: Names = None, as_json: Json = False) -> None:
+def assets_fetch(
+    names: Names = None,
+    accept_terms: Annotated[
+        bool, typer.Option("--accept-terms", help="I have read and accept a model's terms of use")
+    ] = False,
+    as_json: Json = False,
+) -> None:
     """Bring what is missing or damaged; an interrupted download goes on where it stopped."""
     again = "stopped; `labkit assets fetch` goes on from there"
     with verb(as_json, again), progress("fetching") as update:
         from labkit.core import assets
 
-        assets.fetch(names, lambda what, done, total: update(done, total, what))
+        assets.fetch(
+            names,
+            lambda what, done, total: update(done, total, what),
+            terms_accepted=accept_terms,
+        )
         states = assets.verify(names)
     _show_assets(states, as_json)
+
+
+@assets_app.command("make")
+def assets_make(
+    name: Annotated[str, typer.Argument(help="minilm-mlm, the only one that is made here")],
+    out: Annotated[Path, typer.Option(help="folder for the model")],
+    tasks: Annotated[
+        str | None,
+        typer.Option(help="whose training texts are used, as sst2,qnli. Default: the default data"),
+    ] = None,
+    text: Annotated[
+        Path | None, typer.Option(help="folder of .txt files, one text a line, used besides")
+    ] = None,
+    steps: Annotated[int, typer.Option(min=1)] = 1500,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="go on from the last checkpoint")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Train what MiniLM lacks to predict words: low-rank changes and a head (20 minutes of a core).
+
+    Texts that any task at hand is validated or tested with are left out.
+    """
+    again = "stopped; the same command with --resume goes on from the last checkpoint"
+    with verb(as_json, again), progress("reading texts") as update:
+        if name != "minilm-mlm":
+            raise LabError(f"{name!r} is not made here; give minilm-mlm")
+        from labkit.core.masked_head.texts import DEFAULT_TASKS, gather_texts
+        from labkit.core.masked_head.training import MaskedRecipe, train_masked_head
+
+        options = {"tasks": tasks, "text": text, "steps": steps, "seed": seed, "out": out}
+        card = train_masked_head(
+            out,
+            gather_texts([n.strip() for n in tasks.split(",")] if tasks else DEFAULT_TASKS, text),
+            MaskedRecipe(steps=steps, seed=seed),
+            command=command_line(f"assets make {name}", options),
+            resume=resume,
+            on_step=lambda done, total, loss: update(done, total, f"loss {loss:.2f}"),
+        )
+    held = card["held_out"]
+    low, high = held["ci95"]
+    line = (
+        f"{out}: masked accuracy {held['masked_accuracy']:.3f} [{low:.3f}, {high:.3f}], perplexity "
+        f"{held['perplexity']:.0f} on {held['texts']} texts held out"
+    )
+    show(card, [line], as_json)
 
 
 @assets_app.command("verify")
@@ -64,7 +122,10 @@ def assets_list(as_json: Json = False) -> None:
         from labkit.core import assets
 
         known = assets.ASSETS.values()
-        states = {a.name: "fetched" if assets.is_ready(a) else "missing" for a in known}
+        states = {
+            a.name: "fetched" if assets.is_ready(a) else "optional" if a.optional else "missing"
+            for a in known
+        }
     _show_assets(states, as_json)
 
 
@@ -111,6 +172,20 @@ def assignments_check(root: CourseFolder = Path(), as_json: Json = False) -> Non
     lines = [line for finding in found for line in finding.lines()]
     show({"ok": ok, "findings": [finding._asdict() for finding in found]}, lines, as_json)
     raise typer.Exit(0 if ok else 1)
+
+
+@assignments_app.command("export")
+def assignments_export(
+    folder: Annotated[Path, typer.Argument(help="a new or empty folder")],
+    root: CourseFolder = Path(),
+    as_json: Json = False,
+) -> None:
+    """Write what students get: the skeletons, the library, a README; no solutions."""
+    with verb(as_json):
+        from labkit.course.marking import student_package
+
+        files = [str(path) for path in student_package.export(root, folder)]
+    show({"files": files}, files, as_json)
 
 
 @app.command()

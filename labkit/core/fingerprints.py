@@ -12,7 +12,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from labkit.core import assets
+from labkit.core import assets, masked_head
 from labkit.core.files import write_text
 
 LOCAL = "weights-"
@@ -45,8 +45,9 @@ def known_revision(name: str, revision: str | None = None) -> str:
     """
     if name in assets.MODELS:
         return assets.ASSETS[name].version
-    if (Path(name) / "config.json").is_file():
-        return weights_fingerprint(Path(name))
+    folder = masked_head.BUNDLED.get(name, Path(name))
+    if (folder / "config.json").is_file():
+        return weights_fingerprint(folder)
     return _cached_commit(name, revision)
 
 

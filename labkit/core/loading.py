@@ -22,7 +22,7 @@ from safetensors import SafetensorError
 from torch import nn
 from transformers.models.auto import modeling_auto
 
-from labkit.core import assets, proofs
+from labkit.core import assets, masked_head, proofs
 from labkit.core.backbones import Backbone
 from labkit.core.conversions import quiet_transformers
 from labkit.core.errors import LabError, first_line
@@ -48,6 +48,9 @@ _ARCHITECTURES: dict[str, set[Any]] = {
 _ENCODERS_OF_TWO = set(modeling_auto.MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES.values())
 """Encoders that were cut out of an encoder–decoder model, such as T5EncoderModel."""
 
+NAMED = (*assets.MODELS, *masked_head.BUNDLED)
+"""Models that are known by a name of ours and need no network once they are fetched."""
+
 _LIMITS = ("max_position_embeddings", "max_encoder_position_embeddings", "max_seq_len")
 _WITHOUT_LIMIT = 512
 _FEWEST_ENTRIES = 10
@@ -65,7 +68,7 @@ def load_backbone(
     """Load a language model behind its readout, frozen unless ``trainable``.
 
     Args:
-        name: ``smollm2``, ``minilm``, a Hub id, or a folder in Hugging Face's format.
+        name: one of :data:`NAMED`, a Hub id, or a folder in Hugging Face's format.
         trainable: for the fine-tuning baseline; the weights are then kept in fp32.
         device: default: the GPU if there is one, else the CPU.
         dtype: default: bf16 where the machine multiplies it natively, else fp32.
@@ -84,19 +87,11 @@ def load_backbone(
         config = transformers.AutoConfig.from_pretrained(folder, revision=revision)
         readout = _readout(name, config)
         with quiet_transformers():
-            model, report = _auto_class(readout, config).from_pretrained(
-                folder, revision=revision, dtype=dtype, output_loading_info=True
-            )
+            model, report = _model(folder, readout, config, dtype, revision)
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         raise _not_loaded(name, error) from error
     _refuse_gaps(name, readout, report["missing_keys"], report["unexpected_keys"])
-    tokenizer = _tokenizer(name, folder, revision)
-    if name in assets.MODELS:
-        exact = assets.ASSETS[name].version
-    elif Path(name).is_dir():
-        exact = weights_fingerprint(Path(name))
-    else:
-        exact = getattr(config, "_commit_hash", None) or revision or ""
+    tokenizer = _tokenizer(name, _with_tokenizer(folder), revision)
     # a local folder is known by its own name: where it lies is nobody else's business
     known_as = Path(name).resolve().name if Path(name).is_dir() else name
     backbone = _CLASSES[readout](
@@ -104,11 +99,27 @@ def load_backbone(
         model,
         tokenizer,
         max_length=_max_length(model, tokenizer),
-        revision=exact,
+        revision=_exactly(name, folder, config, revision),
         trainable=trainable,
     ).to(device)
     proofs.settle(backbone)
     return backbone
+
+
+def _model(
+    folder: str,
+    readout: str,
+    config: transformers.PretrainedConfig,
+    dtype: torch.dtype,
+    revision: str | None,
+) -> tuple[transformers.PreTrainedModel, dict]:
+    """The model, and transformers' report of names that its files lack or have besides."""
+    if masked_head.holds_masked_head(Path(folder)):
+        whole = {"missing_keys": set(), "unexpected_keys": set()}
+        return masked_head.load_masked_lm(Path(folder), dtype), whole
+    return _auto_class(readout, config).from_pretrained(
+        folder, revision=revision, dtype=dtype, output_loading_info=True
+    )
 
 
 def config_of(name: str, revision: str | None = None) -> transformers.PretrainedConfig:
@@ -144,7 +155,9 @@ def _folder(name: str) -> str:
     """Where to load ``name`` from; a slip in a default model's name fails before any request."""
     if name in assets.MODELS:
         return str(assets.locate(name))
-    close = difflib.get_close_matches(name, assets.MODELS, n=1)
+    if name in masked_head.BUNDLED:
+        return str(masked_head.BUNDLED[name])
+    close = difflib.get_close_matches(name, NAMED, n=1)
     if close and not Path(name).is_dir():
         raise LabError(f"there is no model {name!r}; did you mean {close[0]!r}?")
     return name
@@ -213,27 +226,58 @@ def _refuse_gaps(name: str, readout: str, missing: set[str], unexpected: set[str
     raise LabError(f"model {name!r} lacks weights: {shown}; {remedy}")
 
 
+def _with_tokenizer(folder: str) -> str:
+    """The folder that holds a model's tokenizer."""
+    if masked_head.holds_masked_head(Path(folder)):
+        return str(masked_head.body_folder(Path(folder)))
+    return folder
+
+
+def _exactly(
+    name: str, folder: str, config: transformers.PretrainedConfig, revision: str | None
+) -> str:
+    """Which exact weights, as far as that is known."""
+    if name in assets.MODELS:
+        return assets.ASSETS[name].version
+    if Path(folder).is_dir():
+        return weights_fingerprint(Path(folder))
+    return getattr(config, "_commit_hash", None) or revision or ""
+
+
 def _tokenizer(
     name: str, folder: str, revision: str | None
 ) -> transformers.PreTrainedTokenizerBase:
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, revision=revision)
     except Exception as error:  # the tokenizers' own library raises nothing narrower
-        raise _not_loaded(name, error, "its tokenizer ") from error
+        if _has_tokenizer_files(folder):
+            raise _not_loaded(name, error, "its tokenizer ") from error
+        raise _without_tokenizer(name) from error
     special = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
     if len(set(tokenizer.get_vocab()) - special) < _FEWEST_ENTRIES:
-        raise LabError(
-            f"model {name!r} comes without a tokenizer's files, and an empty one would cut every "
-            "text into nothing; save the tokenizer beside it (tokenizer.save_pretrained)"
-        )
+        raise _without_tokenizer(name)
     return tokenizer
+
+
+def _has_tokenizer_files(folder: str) -> bool:
+    if not Path(folder).is_dir():
+        return True  # on the Hub, where an error says what is missing
+    patterns = ("*token*", "*vocab*", "*.model", "*.spm", "merges.txt")
+    return any(any(Path(folder).glob(pattern)) for pattern in patterns)
+
+
+def _without_tokenizer(name: str) -> LabError:
+    return LabError(
+        f"model {name!r} comes without a tokenizer's files, and an empty one would cut every text "
+        "into nothing; save the tokenizer beside it (tokenizer.save_pretrained)"
+    )
 
 
 def _not_loaded(name: str, error: Exception, what: str = "") -> LabError:
     return LabError(
         f"model {name!r}: {what}cannot be loaded ({first_line(error)}); give a folder in Hugging "
         "Face's format, or a Hub id while the network is on "
-        f"(models that need neither: {', '.join(sorted(assets.MODELS))})"
+        f"(models that need neither: {', '.join(sorted(NAMED))})"
     )
 
 

@@ -74,7 +74,9 @@ _SUBJECTS = (
     domain_shift,
     cross_model,
 )
-EXPERIMENTS = {each.name: each for subject in _SUBJECTS for each in subject.EXPERIMENTS}
+EXPERIMENTS = {
+    experiment.name: experiment for subject in _SUBJECTS for experiment in subject.EXPERIMENTS
+}
 
 
 def names() -> list[str]:

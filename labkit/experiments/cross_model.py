@@ -24,6 +24,7 @@ from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.report import cells, report_head
 from labkit.experiments.base.rows import from_digits, scores_of
 from labkit.experiments.base.setting import Experiment, Place, Setting
+from labkit.experiments.base.verdicts import signed
 from labkit.experiments.transfer import (
     TEST_EXAMPLES,
     fit_apart,
@@ -66,11 +67,11 @@ def cross_row(setting: CrossSetting, task: Task, seed: int, place: Place) -> dic
     targets = {name: load_task(name) for name in setting.targets if name in library}
     model = PromptedModel.for_task(backbone, task)
     prompt = ProjectedPrompt(_of(library, task.name, place), backbone, seed=seed)
-    made = fit_apart(model, prompt, task, [task, *targets.values()], recipe, seed, place)
+    training = fit_apart(model, prompt, task, [task, *targets.values()], recipe, seed, place)
     drawn = SoftPrompt.from_vocab(
         shared_backbone(setting.source_model), len(library[task.name]), seed=seed
     )
-    found = {}
+    by_target = {}
     for index, (name, target) in enumerate(targets.items()):
         place.tell(index, len(targets), f"scoring on {name}")
         inputs = (library[name], library[task.name], drawn().detach())
@@ -79,7 +80,7 @@ def cross_row(setting: CrossSetting, task: Task, seed: int, place: Place) -> dic
             kind: scores_of(evaluate(there, prompt.on(vectors), target, "test", limit=limit))
             for kind, vectors in zip(INPUTS, inputs, strict=True)
         }
-        found[name] = {"scores": scores, "seen": is_seen(task.name, name, setting.backbone)}
+        by_target[name] = {"scores": scores, "seen": is_seen(task.name, name, setting.backbone)}
     return {
         "setting": setting.name,
         "seed": seed,
@@ -87,11 +88,11 @@ def cross_row(setting: CrossSetting, task: Task, seed: int, place: Place) -> dic
         "source_model": setting.source_model,
         "task": task.name,
         "method": "projected prompt",
-        **made,
+        **training,
         **asdict(recipe),
         **backbone.where(),
-        "targets": found,
-        **found[task.name]["scores"][OWN],
+        "targets": by_target,
+        **by_target[task.name]["scores"][OWN],
     }
 
 
@@ -107,33 +108,35 @@ def _of(library: Mapping[str, Tensor], task: str, place: Place) -> Tensor:
 def mean_scores(result: Mapping) -> dict[Pair, dict[str, float]]:
     """(trained on, target) → input → accuracy, mean over seeds; the map's own task stands first."""
     return {
-        pair: {kind: float(np.mean([each[kind]["value"] for each in scores])) for kind in INPUTS}
+        pair: {
+            kind: float(np.mean([inputs[kind]["value"] for inputs in scores])) for kind in INPUTS
+        }
         for pair, scores in _by_pair(result).items()
     }
 
 
 def gains_of_own(result: Mapping, over: str) -> dict[Pair, Difference]:
     """(trained on, target) → own prompt minus another input: paired, over all seeds."""
-    found = {}
+    gains = {}
     for (trained_on, target), scores in _by_pair(result).items():
         if target == trained_on:
             continue
         right = [
-            np.stack([from_digits(each[kind]["correct"]) for each in scores])
+            np.stack([from_digits(inputs[kind]["correct"]) for inputs in scores])
             for kind in (OWN, over)
         ]
-        found[trained_on, target] = paired_difference(*right)
-    return found
+        gains[trained_on, target] = paired_difference(*right)
+    return gains
 
 
 def _by_pair(result: Mapping) -> dict[Pair, list[Mapping]]:
     """(trained on, target) → the scores of each seed."""
-    found: dict[Pair, list[Mapping]] = {}
+    by_pair: dict[Pair, list[Mapping]] = {}
     for row in result["rows"]:
         for target in sorted(row["targets"], key=lambda name: name != row["task"]):
             scores = row["targets"][target]["scores"]
-            found.setdefault((row["task"], target), []).append(scores)
-    return found
+            by_pair.setdefault((row["task"], target), []).append(scores)
+    return by_pair
 
 
 def seen_pairs(result: Mapping) -> set[Pair]:
@@ -141,8 +144,8 @@ def seen_pairs(result: Mapping) -> set[Pair]:
     return {
         (row["task"], target)
         for row in result["rows"]
-        for target, each in row["targets"].items()
-        if each["seen"]
+        for target, scored in row["targets"].items()
+        if scored["seen"]
     }
 
 
@@ -160,13 +163,13 @@ def as_markdown(result: Mapping) -> str:
     over = [gains_of_own(result, kind) for kind in (OTHER, UNTRAINED)]
     seen = seen_pairs(result)
     majority = {
-        target: each["scores"][OWN]["majority"]
+        target: scored["scores"][OWN]["majority"]
         for row in result["rows"]
-        for target, each in row["targets"].items()
+        for target, scored in row["targets"].items()
     }
     for pair, means in mean_scores(result).items():
         trained_on, target = pair
-        told = [gains[pair] for gains in over if pair in gains]
+        differences = [gains[pair] for gains in over if pair in gains]
         lines.append(
             cells(
                 [
@@ -174,8 +177,8 @@ def as_markdown(result: Mapping) -> str:
                     f"({target})" if pair in seen else target,
                     *(f"{mean:.3f}" for mean in means.values()),
                     f"{majority[target]:.3f}",
-                    *(f"{d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}]" for d in told),
-                    *("–" for _ in over[len(told) :]),
+                    *map(signed, differences),
+                    *("–" for _ in over[len(differences) :]),
                 ]
             )
         )

@@ -22,6 +22,7 @@ from labkit.experiments.base.report import cells, report_head
 from labkit.experiments.base.result_file import file_name
 from labkit.experiments.base.rows import from_digits, scores_of
 from labkit.experiments.base.setting import Experiment, Place
+from labkit.experiments.base.verdicts import signed
 from labkit.experiments.training import TrainingSetting, trained
 from labkit.experiments.transfer import here
 from labkit.prompt_transfer import is_seen
@@ -41,13 +42,13 @@ def shift_row(setting: TrainingSetting, task: Task, seed: int, place: Place) -> 
     fair = without_overlap(task.split("train"), tested)
     home = task.with_splits(train=fair)
     checkpoint = place.folder / f"{file_name(setting.name)}-seed{seed}.run"
-    model, prompt, result, made = trained(setting, home, seed, limit, checkpoint)
+    model, prompt, result, training = trained(setting, home, seed, limit, checkpoint)
     targets = {task.name: scores_of(result) | {"seen": False}}
     for index, (name, domain) in enumerate(domains.items()):
         place.tell(index, len(domains), f"scoring on {name}")
         there = PromptedModel.for_task(model.backbone, domain, soft=prompt is not None)
-        found = scores_of(evaluate(there, prompt, domain, "test", limit=limit))
-        targets[name] = found | {"seen": is_seen(task.name, name, setting.backbone)}
+        scores = scores_of(evaluate(there, prompt, domain, "test", limit=limit))
+        targets[name] = scores | {"seen": is_seen(task.name, name, setting.backbone)}
     shutil.rmtree(checkpoint, ignore_errors=True)
     return {
         "setting": setting.name,
@@ -56,7 +57,7 @@ def shift_row(setting: TrainingSetting, task: Task, seed: int, place: Place) -> 
         "task": task.name,
         "method": setting.method,
         "train_n": len(fair),
-        **made,
+        **training,
         "targets": targets,
         **scores_of(result),
     }
@@ -84,14 +85,15 @@ def shift_as_markdown(result: Mapping) -> str:
     targets = list(result["rows"][0]["targets"])
     lines = report_head(result, ["trained", *targets])
     for method in METHODS:
-        own = [row["targets"] for row in result["rows"] if row["method"] == method]
-        if own:
-            means = [np.mean([scores[target]["value"] for scores in own]) for target in targets]
-            lines.append(cells([f"{method}, {len(own)} seeds", *(f"{m:.3f}" for m in means)]))
-    found = shifts(result)
-    if found:
-        told = [f"{d.value:+.3f} [{d.low:+.3f}, {d.high:+.3f}]" for d in found.values()]
-        lines.append(cells(["prompt − fine-tuning [95 %]", *told]))
+        of_method = [row["targets"] for row in result["rows"] if row["method"] == method]
+        if of_method:
+            means = [
+                np.mean([scores[target]["value"] for scores in of_method]) for target in targets
+            ]
+            lines.append(cells([f"{method}, {len(of_method)} seeds", *(f"{m:.3f}" for m in means)]))
+    differences = shifts(result)
+    if differences:
+        lines.append(cells(["prompt − fine-tuning [95 %]", *map(signed, differences.values())]))
     return "\n".join(lines) + "\n"
 
 

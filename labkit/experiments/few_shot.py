@@ -129,20 +129,20 @@ def _pretrained(setting: FewShotSetting, backbone: Backbone, place: Place) -> So
 
 def table(result: Mapping) -> dict[str, dict[int, list[float]]]:
     """Method → training examples → the score of every draw."""
-    found: dict[str, dict[int, list[float]]] = {}
+    by_method: dict[str, dict[int, list[float]]] = {}
     for row in result["rows"]:
-        found.setdefault(row["method"], {}).setdefault(row["examples"], []).append(row["value"])
-    return {method: dict(sorted(sizes.items())) for method, sizes in found.items()}
+        by_method.setdefault(row["method"], {}).setdefault(row["examples"], []).append(row["value"])
+    return {method: dict(sorted(sizes.items())) for method, sizes in by_method.items()}
 
 
 def gains(result: Mapping, better: str, worse: str) -> dict[int, Difference]:
     """Training examples → ``better`` minus ``worse``, paired over draws and test examples."""
-    found = {}
+    differences = {}
     for size in sorted({row["examples"] for row in result["rows"]}):
         pairs = paired_answers(result["rows"], _named(better, size), _named(worse, size))
         if pairs is not None:
-            found[size] = paired_difference(*pairs)
-    return found
+            differences[size] = paired_difference(*pairs)
+    return differences
 
 
 def _named(method: str, size: int) -> str:
@@ -154,8 +154,8 @@ def few_shot_as_markdown(result: Mapping) -> str:
     sizes = sorted({row["examples"] for row in result["rows"]})
     spread = ", mean over draws ± their standard deviation"
     lines = report_head(result, ["training examples", *sizes], spread)
-    for method, found in table(result).items():
-        lines.append(cells([method, *(_mean_and_spread(found.get(size, [])) for size in sizes)]))
+    for method, by_size in table(result).items():
+        lines.append(cells([method, *(_mean_and_spread(by_size.get(size, [])) for size in sizes)]))
     return "\n".join(lines) + "\n"
 
 

@@ -175,14 +175,14 @@ def measure_costs(setting: OrderSetting, task: Task) -> tuple[Costs, int]:
         steps = min(steps, 2 * recipe.patience * recipe.evaluate_every)
     few, many = (_seconds_to_score(model, prompt, task, count) for count in (FEW, MANY))
     scoring_s = max(many - few, 0.0) / (MANY - FEW) or many / MANY
-    vectors = model.vectors(prompt).detach()
+    vectors = model.fixed_vectors(prompt)
     has_prefix = len(backbone.prefix_of(model.encode(task.take("test", FEW), vectors))) > 0
     order_s = max(0.0, few - FEW * scoring_s) if has_prefix else 0.0
     return Costs(trained.seconds / TRIAL_STEPS * steps, order_s, scoring_s), steps
 
 
 def _seconds_to_score(model: PromptedModel, prompt, task: Task, count: int) -> float:
-    vectors = model.vectors(prompt).detach()
+    vectors = model.fixed_vectors(prompt)
     sequences = model.encode(task.take("test", count), vectors)
     scorer = scoring.Scorer(model.backbone, sequences, model.labels())
     times = []

@@ -85,17 +85,17 @@ def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> d
         limit=place.limit,
         on_progress=lambda spent, budget: place.tell(spent, budget, f"{spent:,} forward passes"),
     )
-    found = result.found
+    best = result.found
     return {
         **row,
         "budget": setting.budget,
-        "forward_passes": found.forward_passes,
-        "order": [start[i] for i in found.order],
-        "is_permutation": found.is_permutation,
-        "distinct": len(set(found.order)),
-        "loss_before": found.loss_before,
-        "loss": found.loss,
-        "history": [list(point) for point in found.history],
+        "forward_passes": best.forward_passes,
+        "order": [start[i] for i in best.order],
+        "is_permutation": best.is_permutation,
+        "distinct": len(set(best.order)),
+        "loss_before": best.loss_before,
+        "loss": best.loss,
+        "history": [list(point) for point in best.history],
         "before": result.before.value,
         "seconds": round(result.seconds, 1),
         **scores_of(result.after),
@@ -153,8 +153,8 @@ def _settings(backbone: str | None, profile: str) -> list[SearchSetting]:
     budget = BUDGET if profile == "full" else BUDGETS.get(readout_of(name))
 
     def line(label: str, method: str | None, **more: object) -> SearchSetting:
-        own = {"budget": budget or BUDGET, **more}
-        return SearchSetting(label, name, recipe, profile=profile, method=method, **own)
+        options = {"budget": budget or BUDGET, **more}
+        return SearchSetting(label, name, recipe, profile=profile, method=method, **options)
 
     return [
         line(TRAINED, None, start=TRAINED),

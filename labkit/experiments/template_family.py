@@ -115,7 +115,7 @@ def family_row(setting: FamilySetting, task: Task, seed: int, place: Place) -> d
     )
     result = evaluate(model, prompt, task, limit=limit)
     shutil.rmtree(checkpoint, ignore_errors=True)
-    made = {
+    training = {
         **asdict(setting.recipe),
         "template": model.template.text,
         "trained": sum(p.numel() for p in prompt.parameters() if p.requires_grad),
@@ -123,7 +123,7 @@ def family_row(setting: FamilySetting, task: Task, seed: int, place: Place) -> d
         "seconds": round(history.seconds, 1),
         **model.backbone.where(),
     }
-    return row | made | scores_of(result)
+    return row | training | scores_of(result)
 
 
 def _settings(backbone: str | None, profile: str) -> list[FamilySetting]:
@@ -253,9 +253,11 @@ def family_as_markdown(result: Mapping) -> str:
     headings = ["member", "hard", "free vectors", "encoder", "seeds"]
     lines = report_head(result, headings, about)
     for member in dict.fromkeys(row["member"] for row in result["rows"]):
-        own = [[v for (m, x, _), v in values.items() if (m, x) == (y, member)] for y in METHODS]
-        means = [f"{np.mean(v):.3f}" if v else "–" for v in own]
-        lines.append(cells([member, *means, len(own[1])]))
+        by_method = [
+            [v for (m, x, _), v in values.items() if (m, x) == (y, member)] for y in METHODS
+        ]
+        means = [f"{np.mean(v):.3f}" if v else "–" for v in by_method]
+        lines.append(cells([member, *means, len(by_method[1])]))
     family = Family.of(result)
     if len(family.members) < 2 or not family.seeds:
         return "\n".join(lines) + "\n"
@@ -273,11 +275,11 @@ def family_as_markdown(result: Mapping) -> str:
         for method in family.right
     ]
     pairs = (("hard", "free"), ("hard", "encoder"), ("calibrated", "free"), ("free", "encoder"))
-    lines += ["", *(_told(family, first, second) for first, second in pairs)]
+    lines += ["", *(_comparison(family, first, second) for first, second in pairs)]
     return "\n".join(lines) + "\n"
 
 
-def _told(family: Family, first: str, second: str) -> str:
+def _comparison(family: Family, first: str, second: str) -> str:
     spread = family.difference_of_spreads(first, second)
     score = family.difference_of_scores(second, first)
     return (

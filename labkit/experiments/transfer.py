@@ -33,6 +33,7 @@ from labkit.experiments.base.report import cells, report_head
 from labkit.experiments.base.result_file import file_for, file_name, identity
 from labkit.experiments.base.rows import scores_of
 from labkit.experiments.base.setting import TASK, Experiment, Place, Setting
+from labkit.experiments.base.verdicts import signed
 from labkit.prompt_transfer import TransferTable, is_seen, kind_difference, read_library
 from labkit.soft_prompt import initialise
 
@@ -76,8 +77,8 @@ def transfer_row(setting: TransferSetting, _task: Task, seed: int, place: Place)
     }
     prompt = None
     if setting.name != NO_PROMPT:
-        prompt, made = _prompt(setting, targets, seed, place)
-        row |= made
+        prompt, training = _prompt(setting, targets, seed, place)
+        row |= training
     row["targets"] = {}
     for index, (name, task) in enumerate(targets.items()):
         place.tell(index, len(targets), f"scoring on {name}")
@@ -170,7 +171,7 @@ def table(result: Mapping) -> TransferTable:
         for seed in dict.fromkeys(r["seed"] for r in rows)
     }
     most = max(by_seed.values(), key=len)
-    whole = [seed for seed, found in by_seed.items() if set(found) == set(most)]
+    whole = [seed for seed, of_seed in by_seed.items() if set(of_seed) == set(most)]
     sources = [name for name in targets if name in most]
 
     def values(names: Sequence[str]) -> np.ndarray:
@@ -190,24 +191,26 @@ def table(result: Mapping) -> TransferTable:
 
 def as_markdown(result: Mapping) -> str:
     """Sources × targets, means over seeds; seen pairs in brackets."""
-    found = table(result)
-    seeds = ", ".join(map(str, found.seeds))
+    transfer = table(result)
+    seeds = ", ".join(map(str, transfer.seeds))
     about = f", at most {TEST_EXAMPLES} test examples a task, seeds {seeds}"
-    lines = report_head(result, ["source", *found.targets], about)
-    for row, source in enumerate(found.sources):
-        values, seen = found.values[:, row].mean(0), found.seen[row]
-        told = [f"({v:.3f})" if s else f"{v:.3f}" for v, s in zip(values, seen, strict=True)]
-        lines.append(cells([source, *told]))
-    for name, values in found.controls.items():
+    lines = report_head(result, ["source", *transfer.targets], about)
+    for row, source in enumerate(transfer.sources):
+        values, seen = transfer.values[:, row].mean(0), transfer.seen[row]
+        cells_of_source = [
+            f"({v:.3f})" if s else f"{v:.3f}" for v, s in zip(values, seen, strict=True)
+        ]
+        lines.append(cells([source, *cells_of_source]))
+    for name, values in transfer.controls.items():
         lines.append(cells([f"*{name}*", *(f"{v:.3f}" for v in values.mean(0))]))
-    lines.append(cells(["*majority class*", *(f"{v:.3f}" for v in found.majority)]))
+    lines.append(cells(["*majority class*", *(f"{v:.3f}" for v in transfer.majority)]))
     lines += ["", "In brackets: seen pairs, which share a data set or the backbone's own training."]
-    if len(found.sources) == len(found.targets):
-        said = kind_difference(found)
+    if len(transfer.sources) == len(transfer.targets):
+        difference = kind_difference(transfer)
         lines += [
             "",
-            f"Same kind minus other kind, seen pairs left out: {said.value:+.3f} "
-            f"[{said.low:+.3f}, {said.high:+.3f}] in accuracy over {said.targets} targets "
+            f"Same kind minus other kind, seen pairs left out: {signed(difference[:3])} in "
+            f"accuracy over {difference.targets} targets "
             "(the interval is for other targets of these sources).",
         ]
     return "\n".join(lines) + "\n"

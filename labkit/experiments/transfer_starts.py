@@ -196,10 +196,10 @@ def _alike(
     seed: int,
 ) -> dict[str, float]:
     """Likeness of the sources to the target's own prompt after a few steps, the highest first."""
-    own = _fresh(setting, model, seed)
+    target_prompt = _fresh(setting, model, seed)
     brief = {"steps": EMBEDDING_STEPS, "evaluate_every": None}
-    fit(model, own, task, setting.recipe, **brief, seed=seed, limit=TRAINING_EXAMPLES)
-    return likeness(own.weight.detach(), library)
+    fit(model, target_prompt, task, setting.recipe, **brief, seed=seed, limit=TRAINING_EXAMPLES)
+    return likeness(target_prompt.weight.detach(), library)
 
 
 def _mixture(
@@ -245,14 +245,14 @@ def reached(result: Mapping) -> list[dict]:
     """
     rows = result["rows"]
     plain_rows = {(r["task"], r["seed"]): r for r in rows if r["start"] == PLAIN}
-    found = []
+    runs = []
     for row in rows:
         plain = plain_rows.get((row["task"], row["seed"]))
         if row["start"] not in ONE_TRAINING or plain is None:
             continue
         final = plain["curve"][-1][1]
         steps = steps_to_reach(row["curve"], final)
-        found.append(
+        runs.append(
             {
                 "task": row["task"],
                 "seed": row["seed"],
@@ -262,7 +262,7 @@ def reached(result: Mapping) -> list[dict]:
                 "convergence": row["best_step"] / plain["best_step"],
             }
         )
-    return found
+    return runs
 
 
 OUTCOMES = ("sooner", "as soon", "later", "never")
@@ -299,7 +299,7 @@ def gains_over_plain(result: Mapping) -> dict[str, OverTargets]:
             by_task = gains.setdefault(row["start"], {})
             by_task.setdefault(row["task"], []).append(row["value"] - plain[pair])
     return {
-        start: over_targets([np.mean(each) for each in by_task.values()])
+        start: over_targets([np.mean(gains_of_seeds) for gains_of_seeds in by_task.values()])
         for start, by_task in gains.items()
     }
 
@@ -314,10 +314,10 @@ def starts_as_markdown(result: Mapping) -> str:
         line = []
         for task in tasks:
             values = [r["value"] for r in rows if (r["start"], r["task"]) == (start, task)]
-            own = [s["steps"] for s in steps if (s["start"], s["task"]) == (start, task)]
-            told = f"{np.mean(values):.3f}" if values else "–"
-            said = ", ".join("never" if n is None else str(n) for n in own)
-            line.append(told + (f" ({said})" if own else ""))
+            to_reach = [s["steps"] for s in steps if (s["start"], s["task"]) == (start, task)]
+            score = f"{np.mean(values):.3f}" if values else "–"
+            by_seed = ", ".join("never" if n is None else str(n) for n in to_reach)
+            line.append(score + (f" ({by_seed})" if to_reach else ""))
         lines.append(cells([start, *line]))
     lines += ["", "In brackets, for each seed: steps to the plain prompt's last validation score."]
     return "\n".join(lines) + "\n"

@@ -228,7 +228,7 @@ def probe_incomplete(
             f"{design.sentences}; ask for at most that many with --limit"
         )
     model = for_classes(model, task)
-    vectors = model.vectors(prompt).detach()
+    vectors = model.fixed_vectors(prompt)
     orders = checked(design.orders, len(vectors))
     sequences = model.encode(examples, vectors)
     tell = progress or (lambda done, total: None)

@@ -22,25 +22,28 @@ def common_entries(backbone: Backbone, count: int = COMMON_ENTRIES, at_least: in
     Tokenizers don't store frequencies, but all of them list their entries with the frequent ones
     first: byte-pair merges in the order in which they were learnt, SentencePiece by probability,
     BERT's word pieces by count. So the first ``count`` entries are taken that are words or parts of
-    words: of at least two letters, or one character of a script that writes words in one. Special
-    and unused entries are left out, and single letters are, unless the vocabulary has fewer than
+    words: of at least two letters, or single characters where the vocabulary writes words in one,
+    which is where it has more of those than of longer pieces (BERT for Chinese has, for English it
+    has not: a few hundred stand before all words, in the order of their code points). Special and
+    unused entries are left out, and single letters are, unless the vocabulary has fewer than
     ``at_least`` words (byT5 has none).
     """
     tokenizer = backbone.tokenizer
     special = set(tokenizer.all_special_ids)
-    words: list[int] = []
-    letters: list[int] = []
     known = known_ids(backbone).tolist()
-    for index, token in zip(known, tokenizer.convert_ids_to_tokens(known), strict=True):
-        text = token.lstrip("Ġ▁#")
-        if index in special or not text.isalpha():
-            continue
-        (words if len(text) > 1 or unicodedata.east_asian_width(text) == "W" else letters).append(
-            index
-        )
-        if len(words) == count:
-            break
-    return words if len(words) >= at_least else [*words, *letters][:count]
+    entries = zip(known, tokenizer.convert_ids_to_tokens(known), strict=True)
+    texts = {index: token.lstrip("Ġ▁#") for index, token in entries if index not in special}
+    texts = {index: text for index, text in texts.items() if text.isalpha()}
+    longer = [index for index, text in texts.items() if len(text) > 1]
+    wide = [
+        index
+        for index, text in texts.items()
+        if len(text) == 1 and unicodedata.east_asian_width(text) == "W"
+    ]
+    words = sorted(longer + wide) if len(wide) > len(longer) else longer
+    if len(words) < at_least:
+        words += sorted(texts.keys() - words)
+    return words[:count]
 
 
 class Neighbours(NamedTuple):
@@ -117,9 +120,9 @@ def known_ids(backbone: Backbone) -> Tensor:
 
 def pieces(backbone: Backbone, text: str) -> Tensor:
     """Token ids of a text, without special tokens: (n,)."""
-    return torch.tensor(
-        backbone.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=torch.long
-    )
+    ids = backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
+    backbone.check_known(ids)
+    return torch.tensor(ids, dtype=torch.long)
 
 
 def generator(seed: int) -> torch.Generator:

@@ -78,10 +78,15 @@ ADDED, EDITED = "added", "edited"
 """Keys in the metadata of cells that are, as they stand, the student's own."""
 
 
-def is_skippable(cell: NotebookNode) -> bool:
-    """A given cell, unchanged, that need not run for the exercises."""
+def is_given(cell: NotebookNode) -> bool:
+    """A code cell of the course's own, unchanged, that is no exercise's."""
     own = cell.metadata.get(ADDED) or cell.metadata.get(EDITED)
-    return not own and SKIPPABLE in cell.metadata.get("tags", [])
+    return cell.cell_type == "code" and not own and not is_solution(cell) and not is_test(cell)
+
+
+def is_skippable(cell: NotebookNode) -> bool:
+    """A given cell that need not run for the exercises."""
+    return is_given(cell) and SKIPPABLE in cell.metadata.get("tags", [])
 
 
 def to_run(cells: Sequence[NotebookNode], *, skipping: bool = True) -> dict[int, str]:

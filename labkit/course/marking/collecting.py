@@ -211,7 +211,7 @@ def _unpack(file: Path, target: Path) -> None:
         if len(members) > MOST_MEMBERS or sum(m.file_size for m in members) > MOST_UNPACKED:
             raise ValueError("more in it than a class hands in")
         for member in members:
-            if member.is_dir() or stat.S_ISLNK(member.external_attr >> 16):
+            if stat.S_ISLNK(member.external_attr >> 16):
                 continue
             path = Path(archive.extract(member, target))  # zipfile drops drives, roots and ..
             with contextlib.suppress(ValueError, OverflowError):  # a date that is none
@@ -229,13 +229,20 @@ def _below_wrappers(entries: list[_Found], stems: Sequence[str]) -> list[_Found]
         tops = {found.parts[0] for found in entries}
         if "submitted" in tops and tops & NBGRADER:
             entries = [found for found in entries if found.parts[0] == "submitted"]
-        elif len(tops) != 1 or not _holds_several(entries, stems):
+        elif len(tops) != 1 or names_a_student(*tops) or not _holds_several(entries, stems):
             return entries
-        entries = [f._replace(parts=f.parts[1:]) for f in entries if len(f.parts) > 1]
+        entries = _one_down(entries)
 
 
-def _holds_several(entries: Iterable[_Found], stems: Sequence[str]) -> bool:
-    """Whether a folder at the top holds several students' folders or files."""
+def _one_down(entries: Iterable[_Found]) -> list[_Found]:
+    return [f._replace(parts=f.parts[1:]) for f in entries if len(f.parts) > 1]
+
+
+def _holds_several(entries: Sequence[_Found], stems: Sequence[str]) -> bool:
+    """Whether the folder at the top holds, however deep, several students' folders or files."""
+    below = _one_down(entries)
+    if len({found.parts[0] for found in below}) == 1:
+        return _holds_several(below, stems)
     folders: dict[str, set[str]] = {}
     names: set[str] = set()
     for found in entries:

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import os
 import re
 import sys
 import tempfile
@@ -30,6 +29,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from labkit.core.errors import LabError
+from labkit.core.files import folder_aside, write_text
 from labkit.course.exercises.cells import (
     exercise_name,
     grading,
@@ -103,8 +103,8 @@ def grade(
                     on_progress(done, len(handed_in.students), student)
                 marks += course.mark(student, files)
             report = Report(tuple(marks), isolates(), tuple(handed_in.aside))
-            _write(out / "marks.csv", tables.as_csv(report))
-            _write(out / "marks.md", tables.as_markdown(report))
+            write_text(out / "marks.csv", tables.as_csv(report))
+            write_text(out / "marks.md", tables.as_markdown(report))
     return report
 
 
@@ -124,12 +124,6 @@ def _writing(out: Path) -> Iterator[None]:
     except OSError as error:
         where = error.filename or out
         raise LabError(f"--out {out} can't be written: {error.strerror} ({where})") from error
-
-
-def _write(file: Path, text: str) -> None:
-    aside = file.with_name(f".{file.name}.new")
-    aside.write_text(text, encoding="utf-8", newline="")
-    os.replace(aside, file)
 
 
 def gradebook_id(student: str) -> str:
@@ -169,13 +163,9 @@ class _Course:
 
     def _make(self, masters: Sequence[Path]) -> None:
         """The course is made beside its place and moved there whole, or not at all."""
-        self.out.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{self.out.name}-", dir=self.out.parent) as place:
-            course = Path(place) / "course"
-            course.mkdir()
+        with folder_aside(self.out) as course:
             skeletons.generate(course, list(masters))
             (course / CONFIGURED).write_text(CONFIGURATION, encoding="utf-8")
-            os.replace(course, self.out)
 
     def _check_same(self, masters: Mapping[str, Path]) -> None:
         for stem, path in masters.items():
@@ -256,6 +246,8 @@ class _Course:
             if is_by_hand(cell) and points == 0:
                 note = "no answer"
             state = BY_HAND if points is None else MARKED
+            if running.is_unmarked(cell):
+                points, state = None, NOT_MARKED
             row = (student, stem, exercise_name(cell), points, grading(cell)["points"], state, note)
             marks.append(Mark(*row))
         return marks

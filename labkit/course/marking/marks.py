@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ WHOLE_NOTEBOOK = "all"
 
 
 class Mark(NamedTuple):
-    """One row: an exercise of a student, or a whole notebook that could not be marked."""
+    """One row: an exercise of a student, or a whole notebook that could not be marked at all."""
 
     student: str
     notebook: str
@@ -53,7 +53,7 @@ class Report:
         return totals
 
     def not_marked(self) -> tuple[Mark, ...]:
-        """Notebooks that could not be marked; their points stand in no total."""
+        """Notebooks, and exercises of others, that could not be marked."""
         return tuple(mark for mark in self.marks if mark.state == NOT_MARKED)
 
     def lines(self) -> list[str]:
@@ -61,7 +61,7 @@ class Report:
         lines = []
         for student, (points, most, by_hand) in self.totals().items():
             waiting = f", {by_hand} to mark by hand" if by_hand else ""
-            failed = [m.notebook for m in self.not_marked() if m.student == student]
+            failed = dict.fromkeys(m.notebook for m in self.not_marked() if m.student == student)
             lines.append(f"{student}: {points:g} of {most:g}{waiting}{_could_not(failed)}")
         lines += [f"left aside: {each.file}: {each.why}" for each in self.aside]
         if not self.isolated:
@@ -69,7 +69,7 @@ class Report:
         return lines
 
 
-def _could_not(notebooks: Sequence[str]) -> str:
+def _could_not(notebooks: Iterable[str]) -> str:
     return f"; could not be marked: {', '.join(notebooks)}" if notebooks else ""
 
 
@@ -105,9 +105,9 @@ def as_markdown(report: Report) -> str:
     )
     lines = ["# Marks", "", f"Checks: {doors}.", ""]
     if failed := report.not_marked():
-        lines += ["## Could not be marked", "", *_table(("student", "notebook", "why"))]
-        lines += [_row((mark.student, mark.notebook, mark.note)) for mark in failed]
-        lines += ["", "Their points stand in no total below.", ""]
+        lines += ["## Could not be marked", "", *_table(("student", "notebook", "exercise", "why"))]
+        lines += [_row((m.student, m.notebook, m.exercise, m.note)) for m in failed]
+        lines += ["", "They have no points yet, which is not 0 points.", ""]
     lines += _table(("student", "points", "of", "to mark by hand"))
     for student, (points, most, by_hand) in report.totals().items():
         lines.append(_row((student, f"{points:g}", f"{most:g}", str(by_hand))))

@@ -17,7 +17,7 @@ BRIGHTSPACE = re.compile(r"\d+-\d+ - (?P<who>.+?) - (?P<date>[^-]*\d{4}.*)")
 
 LATE = re.compile(r"[\s_-]*(?:\(late\)|_late\b)[\s_-]*", re.IGNORECASE)
 COPY = re.compile(
-    r"(?:[\s_-]*\((?P<n>\d+)\)|[\s_-]+copy\s*(?P<m>\d*))+\s*$|^copy of ", re.IGNORECASE
+    r"(?:[\s_-]*\((?P<n>\d+)\)|[\s_-]+copy\s*(?P<m>\d*))+\s*$|^copy of\b", re.IGNORECASE
 )
 RESUBMITTED = re.compile(r"-(?P<n>\d+)$")
 EDGES = " \t_-–—,.:;"

@@ -17,6 +17,7 @@ from nbformat import NotebookNode
 from labkit.course.exercises.cells import (
     ADDED,
     EDITED,
+    is_given,
     is_skippable,
     is_solution,
     is_test,
@@ -25,11 +26,15 @@ from labkit.course.exercises.cells import (
 from labkit.course.marking.sandbox import Cell, Limits, Result, run_cells
 
 LONGEST_HINT = 500
-PLAIN = ("AssertionError", "CheckFailed", "KernelDied", "NotRun", "TimeoutError")
-"""Errors whose message speaks for itself."""
-
 ENDED = ("TimeoutError", "KernelDied")
 """What the sandbox reports of a cell that it had to end, or that ended its process."""
+
+UNRUN, UNMARKED = "NotRun", "NotMarked"
+"""A cell that was not reached; a check that fails for want of what a given cell should have made,
+which is nobody's mistake."""
+
+PLAIN = ("AssertionError", "CheckFailed", UNRUN, UNMARKED, *ENDED)
+"""Errors whose message speaks for itself."""
 
 Results = Mapping[int, Result]
 
@@ -58,9 +63,12 @@ def _run(
     notebook: NotebookNode, hidden: Sequence[Path], limits: Limits, *, skipping: bool
 ) -> Results:
     sources = to_run(notebook.cells, skipping=skipping)
-    cells = [Cell(i, source, is_test(notebook.cells[i])) for i, source in sources.items()]
+    cells = [
+        Cell(i, source, is_test(notebook.cells[i]), is_given(notebook.cells[i]))
+        for i, source in sources.items()
+    ]
     results = run_cells(cells, limits, hidden)
-    unrun = {"ename": "NotRun", "evalue": _why_unrun(results), "traceback": []}
+    unrun = {"ename": UNRUN, "evalue": _why_unrun(results), "traceback": []}
     return {cell.index: results.get(cell.index, Result([], unrun)) for cell in cells}
 
 
@@ -88,23 +96,33 @@ def _better(cells: Sequence[NotebookNode], quick: Results, whole: Results) -> Re
 
 
 def _with_causes(cells: Sequence[NotebookNode], results: Results) -> Results:
-    """A missing name is put down to the cell before that was ended, if there is one."""
-    explained, cause = dict(results), ""
+    """A missing name, and a cell not reached, are put down to the cell before that was ended.
+
+    If that is a given cell, the check is not failed but could not be run.
+    """
+    explained, cause, given = dict(results), "", False
     for index in sorted(results):
         cell, error = cells[index], results[index].error
         if error is None:
             continue
-        if not is_test(cell) and not is_solution(cell) and error["ename"] in ENDED:
-            line = cell.source.strip().partition("\n")[0]
-            cause = cause or f"the cell before that begins with “{line}” ended: {error['evalue']}"
-        elif cause and "NameError" in _words(error):
-            evalue = f"{error['evalue']} ({cause})"
-            explained[index] = results[index]._replace(error={**error, "evalue": evalue})
+        if not is_test(cell) and not is_solution(cell) and error["ename"] in ENDED and not cause:
+            line, given = cell.source.strip().partition("\n")[0], is_given(cell)
+            cause = f"the cell before that begins with “{line}” was ended: {error['evalue']}"
+        elif cause and ("NameError" in _words(error) or error["ename"] in (UNRUN, *ENDED)):
+            new = {"evalue": f"{error['evalue']} ({cause})"}
+            if given:
+                new["ename"] = UNMARKED
+            explained[index] = results[index]._replace(error={**error, **new})
     return explained
 
 
 def _words(error: Mapping[str, str]) -> str:
     return f"{error['ename']} {error['evalue']}"
+
+
+def is_unmarked(cell: NotebookNode) -> bool:
+    """Whether a check could not be run, for a reason that is not the student's."""
+    return any(output.get("ename") == UNMARKED for output in cell.get("outputs", []))
 
 
 def hint(cell: NotebookNode) -> str:

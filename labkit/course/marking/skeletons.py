@@ -61,7 +61,9 @@ def masters(root: Path) -> list[Path]:
     """The solved notebooks, in the order of the course."""
     paths = sorted((root / MASTERS).glob("*.ipynb"))
     if not paths:
-        raise LabError(f"{root / MASTERS} holds no notebooks; call this in the course's folder")
+        raise LabError(
+            f"{root / MASTERS} holds no notebooks; call this in the course's folder, or --root"
+        )
     return paths
 
 

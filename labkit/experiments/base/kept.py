@@ -84,6 +84,6 @@ def kept_result(file: Path, place: Place, make: Callable[[], dict]) -> dict:
                 return json.loads(file.read_text(encoding="utf-8"))
             except ValueError as error:
                 raise LabError(f"{file} is damaged ({error}); delete it and run again") from error
-        made = make()
-        write_text(file, json.dumps(made, indent=1, ensure_ascii=False) + "\n")
-        return made
+        result = make()
+        write_text(file, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+        return result

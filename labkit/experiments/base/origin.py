@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from labkit.core import assets
-from labkit.core.tasks import SPLITS, Task
+from labkit.core.fingerprints import known_revision
+from labkit.core.tasks import Task
 from labkit.experiments.base.digest import digest_of
 from labkit.experiments.base.models import short
+from labkit.experiments.base.recipe import Recipe
 from labkit.experiments.base.setting import Experiment, Place, Setting
 
 LABELS = ("name", "paper")
@@ -55,19 +56,21 @@ def origin_of(
     seed: int,
     place: Place,
     profile: str,
-    data: str,
+    task: str,
+    ingredients: Ingredients,
 ) -> Origin:
     """What makes the row of a setting with a seed; loads no model.
 
     Args:
-        data: digest of the tasks that the row reads.
+        task: of settings that name none.
     """
-    known_as, fingerprint = model_identity(setting.backbone)
+    known_as, fingerprint = ingredients.model(setting.backbone)
+    data = ingredients.data(setting, task)
     files = experiment.inputs(setting, seed, place) if experiment.inputs else ()
-    own = {name: value for name, value in asdict(setting).items() if name not in LABELS}
+    fields = {name: value for name, value in asdict(setting).items() if name not in LABELS}
     digest = digest_of(
         {
-            **own,
+            **fields,
             "row": experiment.rows or experiment.run_row.__name__,
             "seed": seed,
             "profile": profile,
@@ -84,29 +87,11 @@ def origin_of(
 def model_identity(name: str) -> tuple[str, str]:
     """What a model is called, and a fingerprint of its exact weights; no model is loaded.
 
-    A folder is called by its own name: where it lies is nobody else's business. The fingerprint is
-    the pinned version of a default model, the commit of a Hub model where it lies in the cache
-    (else empty), and of a folder a digest of its configuration and weights.
+    A folder is called by its own name: where it lies is nobody else's business.
     """
-    if name in assets.MODELS:
-        return name, assets.ASSETS[name].version
     folder = Path(name)
-    if folder.is_dir():
-        files = [f for p in ("*.json", "*.safetensors", "*.bin", "*.model") for f in folder.glob(p)]
-        parts = [(f.name, _digest_of_file(f, *_state(f))) for f in sorted(files)]
-        return short(str(folder.resolve())), digest_of(parts)
-    return name, _cached_commit(name)
-
-
-def _cached_commit(name: str) -> str:
-    from huggingface_hub import try_to_load_from_cache
-    from huggingface_hub.errors import HFValidationError
-
-    try:
-        file = try_to_load_from_cache(name, "config.json")
-    except HFValidationError:  # no Hub id
-        return ""
-    return Path(file).parent.name if isinstance(file, str) else ""
+    known_as = short(str(folder.resolve())) if folder.is_dir() else name
+    return known_as, known_revision(name)
 
 
 def _state(file: Path) -> tuple[int, int]:
@@ -123,23 +108,20 @@ def _digest_of_file(file: Path, size: int, changed: int) -> str:
 def data_digest(task: Task) -> str:
     """Of every example of every split, and of how the task asks for its labels."""
     asked = (task.labels, task.range, sorted(task.prompts.items(), key=lambda item: item[0]))
-    total = hashlib.sha256(repr(asked).encode())
-    for split in SPLITS:
-        for example in task.splits.get(split, ()):
-            total.update(repr((split, sorted(example.fields.items()), example.label)).encode())
-    return total.hexdigest()[:16]
+    return digest_of([repr(asked), task.fingerprint(*sorted(task.splits))])
 
 
-class Data:
-    """Digests of tasks, each read once."""
+class Ingredients:
+    """Models and data that rows are made of, each looked at once."""
 
     def __init__(self, load: Callable[[str], Task]) -> None:
-        self._digest = functools.cache(lambda name: data_digest(load(name)))
+        self.model = functools.cache(model_identity)
+        self._task = functools.cache(lambda name: data_digest(load(name)))
 
-    def digest(self, setting: Setting, task: str) -> str:
-        """Of all that a row reads, where ``task`` is the experiment's own."""
+    def data(self, setting: Setting, task: str) -> str:
+        """Digest of all that a row reads, where ``task`` is the experiment's own."""
         names = dict.fromkeys([setting.task or task, *setting.targets])
-        return digest_of([self._digest(name) for name in names])
+        return digest_of([self._task(name) for name in names])
 
 
 def may_be_brought_over(row: Mapping, setting: Setting, command: str, origin: Origin) -> bool:
@@ -151,12 +133,15 @@ def may_be_brought_over(row: Mapping, setting: Setting, command: str, origin: Or
     profile = re.search(r"--profile (\w+)", command)
     if origin.limit is not None or profile is None or profile[1] != origin.profile:
         return False
-    own = {**asdict(setting), **asdict(setting.recipe), "backbone": setting.backbone}
+    stated = {**asdict(setting), **asdict(setting.recipe), "backbone": setting.backbone}
     for label in (*LABELS, "recipe", "targets", "shuffle"):
-        own.pop(label, None)
+        stated.pop(label, None)
+    if setting.task is None:
+        stated.pop("task")  # the experiment's own, which is in the file's name
+    if "enhanced" in stated:  # a search's row says so of its positions
+        stated["positions"] = stated.pop("enhanced")
     if row.get("permutations") == row.get("available"):
-        own.pop("permutations", None)  # all that there are
-    return all(row[name] == value for name, value in own.items() if name in row) and not any(
-        value is not None for name, value in asdict(setting.recipe).items()
-        if "steps" in row and name not in row
-    )  # fmt: skip
+        stated.pop("permutations", None)  # all that there are
+    # a row may be older than a field of the recipe; one that names no recipe was not trained
+    before = asdict(Recipe()) if "steps" in row else stated
+    return all(row.get(name, before.get(name, value)) == value for name, value in stated.items())

@@ -23,10 +23,9 @@ from labkit.experiments.base import result_file
 from labkit.experiments.base.digest import digest_of
 from labkit.experiments.base.models import short
 from labkit.experiments.base.origin import (
-    Data,
+    Ingredients,
     Origin,
     may_be_brought_over,
-    model_identity,
     origin_of,
 )
 from labkit.experiments.base.report import as_markdown
@@ -100,7 +99,7 @@ class _Table:
     stem: str
     about: list[str]
     place: Place
-    data: Data
+    ingredients: Ingredients
 
     @classmethod
     def of(
@@ -128,8 +127,8 @@ class _Table:
         stem = "-".join([experiment.name, "+".join(map(short, models)), "+".join(tasks)])
         about = [result_file.identity(name) for name in (*models, given)]
         place = Place(out, out / stem, command, limit)
-        data = Data(load_task)
-        return cls(experiment, profile, settings, given, tasks, stem, about, place, data)
+        made_of = Ingredients(load_task)
+        return cls(experiment, profile, settings, given, tasks, stem, about, place, made_of)
 
     def at(self, file: Path) -> _Table:
         return replace(self, place=replace(self.place, folder=file.with_suffix("")))
@@ -139,13 +138,21 @@ class _Table:
         return self.place.folder.with_name(f"{self.place.folder.name}.json")
 
     def origin(self, setting: Setting, seed: int) -> Origin:
-        data = self.data.digest(setting, self.given)
-        return origin_of(self.experiment, setting, seed, self.place, self.profile, data)
+        return origin_of(
+            self.experiment,
+            setting,
+            seed,
+            self.place,
+            self.profile,
+            self.given,
+            self.ingredients,
+        )
 
     def place_of(self, setting: Setting) -> Place:
         """The place of a setting's rows, with the digest of its model and data."""
-        about = [*model_identity(setting.backbone), self.data.digest(setting, self.given)]
-        return replace(self.place, origin=digest_of(about))
+        model = self.ingredients.model(setting.backbone)
+        data = self.ingredients.data(setting, self.given)
+        return replace(self.place, origin=digest_of([*model, data]))
 
 
 class _Run:

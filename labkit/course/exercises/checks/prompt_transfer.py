@@ -92,6 +92,15 @@ def check_task_similarity(similarity: Guarded, draw: Draw) -> str:
             "this is one minus the cosine: the cosine itself is asked for": (
                 lambda a, b: 1 - _of_means(a, b)
             ),
+            "this is the distance with its sign turned: a cosine looks at the direction only": (
+                lambda a, b: -float((a.mean(0) - b.mean(0)).norm())
+            ),
+            "the medians over the virtual tokens are compared: average over them": (
+                lambda a, b: _cosine(a.median(0).values.tolist(), b.median(0).values.tolist())
+            ),
+            "negative cosines became 0: opposite prompts have −1": (
+                lambda a, b: max(0.0, _of_means(a, b))
+            ),
             "this is the size of the cosine without its sign": lambda a, b: abs(_of_means(a, b)),
             "the mean runs over the columns: average over the virtual tokens, the rows": (
                 lambda a, b: _cosine(a.mean(1).tolist(), b.mean(1).tolist())
@@ -352,7 +361,7 @@ def check_next_pairs(pairs: Guarded, draw: Draw) -> str:
     _pairs_of(pairs, text, 0)
     _pairs_of(pairs, {"a": [(1, "a.1"), (2, "a.2")], "b": [(7, "b.7")]}, start)
     _pairs_of(pairs, {"a": [(0, "a.0"), (2, "a.2")], "b": [(7, "b.7"), (9, "b.9")]}, start)
-    for sizes in ([6, 4], [2, 2, 2], [1, 5, 1], [12, 9, 14], [3, 1, 4]):
+    for sizes in ([6, 4], [2, 2, 2], [1, 5, 1], [9, 1], [12, 9, 14], [3, 1, 4]):
         _pairs_of(pairs, _documents(draw, sizes), start)
     many = _documents(draw, [30, 25, 20, 30])
     _draws_of(pairs, many, start)

@@ -52,6 +52,8 @@ class Cell(NamedTuple):
     index: int
     source: str
     test: bool
+    given: bool = False
+    """Nobody's but the course's: it may take all the seconds of the notebook."""
 
 
 class Result(NamedTuple):

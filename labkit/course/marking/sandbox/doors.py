@@ -19,6 +19,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from labkit.core import assets
+from labkit.core.bundled import bundled
 
 BUBBLEWRAP = "bwrap"
 PACKAGE = Path(__file__).resolve().parents[3]
@@ -115,7 +116,7 @@ def _visible() -> Iterator[Path]:
     for path in (
         *map(Path, python),
         PACKAGE,
-        PACKAGE.parent / "data",
+        bundled(),
         assets.cache_dir(),
         *([] if assets.data_dir() is None else [assets.data_dir()]),
     ):

@@ -28,7 +28,7 @@ from jupyter_client.kernelspec import KernelSpec
 OWN_MEMORY = 2 << 30
 """Bytes for this process: a single message of a kernel may be large."""
 
-START_S, STOP_S, POLL_S = 60, 5, 0.2
+START_S, STOP_S, POLL_S, TRIES = 60, 5, 0.2, 20
 MOST_TEXT, MOST_OUTPUTS = 20_000, 50
 RESTARTS = 2
 MOST_DISK, MOST_FILES, LOOK_S = 1 << 30, 20_000, 1.0
@@ -66,11 +66,11 @@ class _Kernel(NamedTuple):
             except queue.Empty:
                 if not self.manager.is_alive():
                     raise _Died("the process ended (a crash, an exit, or no memory left)") from None
-                message = None
-            if message and message["parent_header"].get("msg_id") == sent:
-                if message["content"].get("execution_state") == "idle":
-                    break
-                _collect(outputs, message)
+                message = {}
+            except Exception:  # a message that the submission has forged, and badly
+                message = {}
+            if _is_end(message, sent, outputs):
+                break
             if time.monotonic() > look:
                 if _overflows(self.scratch):
                     raise _Died(f"it wrote more than {MOST_DISK >> 30} GB or {MOST_FILES:,} files")
@@ -118,8 +118,24 @@ def _overflows(folder: Path) -> bool:
 
 
 def _empty(folder: Path) -> None:
-    for path in folder.iterdir():
-        subprocess.run(["rm", "-rf", str(path)], capture_output=True, check=False)
+    """Remove what is in a folder, also while a process that has been ended still writes there."""
+    for _ in range(TRIES):
+        for path in folder.iterdir():
+            subprocess.run(["rm", "-rf", str(path)], capture_output=True, check=False)
+        if not any(folder.iterdir()):
+            return
+        time.sleep(POLL_S)
+
+
+def _is_end(message: dict, sent: str, outputs: list[dict]) -> bool:
+    """Whether a message says that the cell sent is done; others of that cell are collected."""
+    # what a submission sends in the kernel's name may have any form
+    with contextlib.suppress(KeyError, TypeError, AttributeError, ValueError):
+        if message and message["parent_header"].get("msg_id") == sent:
+            if message["content"].get("execution_state") == "idle":
+                return True
+            _collect(outputs, message)
+    return False
 
 
 def _collect(outputs: list[dict], message: dict) -> None:
@@ -166,7 +182,7 @@ def run(spec: dict, kernel: _Kernel, report: Callable[[dict], None]) -> None:
             try:
                 if left <= 0:
                     raise _Died(f"the whole notebook ran longer than {spec['total_s']:.0f} s")
-                outputs, reply = kernel.execute(cell["source"], min(left, spec["cell_s"]))
+                outputs, reply = kernel.execute(cell["source"], _seconds(cell, left, spec))
                 report({"index": cell["index"], "outputs": outputs, "error": _error(reply)})
                 continue
             except _Died as death:
@@ -175,18 +191,25 @@ def run(spec: dict, kernel: _Kernel, report: Callable[[dict], None]) -> None:
                 report({"index": cell["index"], "outputs": [], "error": error})
             if left <= 0 or starts > RESTARTS:
                 return
+            pause = time.monotonic()
             kernel.end()
             _empty(Path(spec["work"]))
             starts += 1
             kernel = _start(spec, starts)
+            deadline += time.monotonic() - pause
             for earlier in range(place):
                 if earlier not in lethal and not cells[earlier]["test"]:
                     left = max(0, deadline - time.monotonic())
-                    kernel.execute(cells[earlier]["source"], min(left, spec["cell_s"]))
+                    again = cells[earlier]
+                    kernel.execute(again["source"], _seconds(again, left, spec))
     except _Died:
         pass  # while it was replaced: the cells that are left stay unrun
     finally:
         kernel.end()
+
+
+def _seconds(cell: dict, left: float, spec: dict) -> float:
+    return left if cell["given"] else min(left, spec["cell_s"])
 
 
 def _error(reply: dict) -> dict | None:
