@@ -5,11 +5,15 @@ from __future__ import annotations
 import pytest
 import torch
 
+from accelerator import pretended
 from labkit.core import budget, scoring
+from labkit.core.attention import use_fused_kernel
 from labkit.core.budget import Budget, batch_tokens, budget_for
 from labkit.core.errors import LabError
+from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.scoring import Scorer, length_batches
+from labkit.core.tuning import fit
 from labkit.soft_prompt import SoftPrompt
 
 CPU = torch.device("cpu")
@@ -97,3 +101,29 @@ def test_scores_that_are_not_numbers_are_an_error(monkeypatch, tiny_backbone, ti
         monkeypatch.setattr(scoring, "_batch_scores", lambda *a, b=broken: real(*a) * 0 + b)
         with pytest.raises(LabError, match="NaN or infinite scores in float32"):
             scorer(vectors)
+
+
+def test_training_goes_on_in_smaller_parts(monkeypatch, capsys, tiny_backbone, tiny_task):
+    """The same losses, though the first step finds no room for its batch."""
+    backbone = tiny_backbone("llama")
+    model = PromptedModel.for_task(backbone, tiny_task)
+    settings = {"steps": 3, "batch_size": 8, "lr": 1e-2}
+    whole = fit(model, SoftPrompt.from_vocab(backbone, 8), tiny_task, **settings).losses
+    out_of_memory_above(monkeypatch, 2)
+    with batch_tokens(1_000):
+        parts = fit(model, SoftPrompt.from_vocab(backbone, 8), tiny_task, **settings).losses
+    assert parts == pytest.approx(whole, rel=1e-5)
+    assert capsys.readouterr().err.count("--batch-tokens") == 1
+
+
+def test_parts_that_are_computed_again_have_the_same_gradient(tiny_folder, tiny_task):
+    """On a device, several parts of a batch are not kept in memory at once."""
+    backbone = load_backbone(str(tiny_folder("llama")), device="cpu", dtype=torch.float32)
+    use_fused_kernel(backbone.model)
+    model = PromptedModel.for_task(backbone, tiny_task)
+    settings = {"steps": 2, "batch_size": 8, "lr": 1e-2}
+    whole = fit(model, SoftPrompt.from_vocab(backbone, 8), tiny_task, **settings).losses
+    with pretended() as device, batch_tokens(60):
+        backbone.to(device)
+        parts = fit(model, SoftPrompt.from_vocab(backbone, 8), tiny_task, **settings).losses
+    assert parts == pytest.approx(whole, rel=1e-5)

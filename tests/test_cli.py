@@ -191,6 +191,14 @@ def test_wrong_usage_is_one_line(lab: Lab, arguments: list[str], words: list[str
     assert_refused(lab(*arguments), *words)
 
 
+def test_assets_that_are_not_made_or_not_accepted(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABKIT_CACHE", str(tmp_path))
+    assert_refused(lab("assets", "make", "bert", "--out", tmp_path / "bert"), "bert", "minilm-mlm")
+    assert_refused(lab("assets", "fetch", "gemma-270m"), "gemma/terms", "--accept-terms")
+
+
 def test_no_arguments_print_the_help(lab: Lab) -> None:
     outcome = lab()
     assert (outcome.code, outcome.err) == (0, "")

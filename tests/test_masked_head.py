@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from labkit.core import assets, tasks
 from labkit.core.downloads import sha256
 from labkit.core.errors import LabError
+from labkit.core.fingerprints import known_revision
 from labkit.core.loading import load_backbone
 from labkit.core.masked_head import BUNDLED, load_masked_lm
 from labkit.core.masked_head.batches import FEWEST_PIECES, batches, cut, mask_pieces
@@ -194,6 +195,7 @@ def test_it_is_the_encoder_with_pefts_adapter_and_berts_head(no_network: list[st
 
     backbone = load_backbone("minilm-mlm", device="cpu", dtype=torch.float32)
     assert no_network == [] and backbone.readout == "mlm"
+    assert backbone.revision == known_revision("minilm-mlm") != ""
     base = transformers.AutoModel.from_pretrained(assets.locate("minilm"), dtype=torch.float32)
     table = base.embeddings.word_embeddings.weight.detach().clone()
     body = PeftModel.from_pretrained(base, str(FOLDER)).eval()

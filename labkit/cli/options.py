@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from labkit.soft_prompt import PromptCard
 
 BackboneName = Annotated[
-    str, typer.Option("--backbone", help="smollm2, minilm, a Hub id, or a folder")
+    str,
+    typer.Option(
+        "--backbone", help="smollm2, minilm, t5-titles, minilm-mlm, a Hub id, or a folder"
+    ),
 ]
 TaskName = Annotated[
     str, typer.Option("--task", help="rt-polarity, sst2, ..., or a folder with train.jsonl")
