@@ -172,17 +172,17 @@ def transfer_pretrain(
 ) -> None:
     """Pre-train a prompt on plain text, the editorials (PPT), and save it as a start."""
     with verb(as_json), progress("preparing") as update:
-        from labkit import prompt_transfer
         from labkit.core.loading import load_backbone
         from labkit.core.prompted_model import evaluate
         from labkit.core.tuning import fit
         from labkit.experiments import RECIPES
+        from labkit.prompt_pretraining import pretraining_task
         from labkit.soft_prompt import initialise, save_prompt
 
         check_replaceable(out)
         check_writable(out)
         frozen = load_backbone(backbone)
-        data = prompt_transfer.pretraining_task(form, frozen, examples, seed)
+        data = pretraining_task(form, frozen, examples, seed)
         model = model_for(frozen, data, None, None, soft=True)
         recipe = RECIPES[frozen.readout].with_changes({} if steps is None else {"steps": steps})
         prompt = initialise(recipe.init, frozen, length, model.verbalizer, seed)
