@@ -12,6 +12,9 @@ best of N           N random orders of the trained prompt, the best one chosen o
 swaps               gradient-guided exchanges of two virtual tokens
 ==================  ================================================================================
 
+Two controls stand beside them: the hard prompt, and, for pairs of texts on a text encoder, the
+cosine of the two texts, which reads neither prompt nor label words (:func:`cosine_of_pairs`).
+
 STS-B is a regression: two poles, scored with Pearson's r. A sequence-to-sequence model can also be
 asked for the number itself (:func:`with_number_strings`, :func:`read_numbers`), as T5 was trained
 to; the share of its answers that are no number is then part of the result.
@@ -29,12 +32,15 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import nn
+from torch import Tensor, nn
 
 from labkit.core import statistics
+from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel
-from labkit.core.sequences import collate
+from labkit.core.readouts import mean_pooled
+from labkit.core.scoring import length_batches
+from labkit.core.sequences import Encoded, collate
 from labkit.core.tasks import GLUE, Example, Task, TaskPrompt
 from labkit.lstm_sorter import PromptLoss, find_order
 from labkit.shuffle_probe import Shuffle, probe_order
@@ -42,6 +48,7 @@ from labkit.soft_prompt import SoftPrompt
 
 PAPER_METHODS = ("fine-tuning", "prompt", "sorter", "sorter + positions")
 METHODS = (*PAPER_METHODS, "best of N", "swaps")
+HARD, COSINE = CONTROLS = ("hard prompt", "cosine of the two texts")
 SORTING = METHODS[2:]
 """Methods that look for another order of a trained prompt."""
 
@@ -126,6 +133,57 @@ def _best_of_random(
     if probe.scores.max() <= probe.baseline:
         return tuple(range(orders.shape[1])), spent
     return tuple(orders[probe.scores.argmax()].tolist()), spent
+
+
+# ---- a control without a prompt ----
+
+
+def cosine_of_pairs(backbone: Backbone, examples: Sequence[Example]) -> NDArray[np.float64]:
+    """Cosine of each example's two texts, each read alone by a text encoder: (N,).
+
+    Raises:
+        LabError: for another readout, or examples that are no pairs.
+    """
+    if backbone.readout != "encoder":
+        raise LabError(f"{backbone.name} pools no text ({backbone.readout} readout); take minilm")
+    if any(len(example.fields) != 2 for example in examples):
+        raise LabError("the cosine of two texts needs examples with two texts each")
+    sides = zip(*(example.fields.values() for example in examples), strict=True)
+    first, second = (_text_vectors(backbone, texts) for texts in sides)
+    return (first * second).sum(-1).double().cpu().numpy()
+
+
+def _text_vectors(backbone: Backbone, texts: Sequence[str]) -> Tensor:
+    """Mean-pooled unit vectors of texts without any prompt: (N, D)."""
+    tokenized = backbone.tokenizer(list(texts), truncation=True, max_length=backbone.max_length)
+    sequences = [Encoded(tuple(ids), -1) for ids in tokenized["input_ids"]]
+    vectors = torch.empty(len(texts), backbone.hidden_size)
+    with torch.inference_mode():
+        for rows in length_batches([len(sequence.ids) for sequence in sequences], 2048):
+            batch = collate([sequences[row] for row in rows], backbone.device)
+            hidden = backbone.model(input_ids=batch.ids, attention_mask=batch.mask)
+            vectors[rows] = mean_pooled(hidden.last_hidden_state, batch.mask).cpu()
+    return vectors
+
+
+def best_threshold(values: NDArray, labels: NDArray) -> tuple[float, int]:
+    """Where to cut values (N,) in two so that most of the labels 0 and 1 are right.
+
+    Returns:
+        The threshold, and the label of what lies above it.
+    """
+    order = np.argsort(values, kind="stable")
+    ones = np.concatenate([[0], np.cumsum(labels[order])])  # ones among the i lowest
+    count, total = len(labels), ones[-1]
+    below = np.arange(count + 1)
+    right = (below - ones) + (total - ones)  # zeros below, ones above
+    flat = np.concatenate([[False], np.diff(values[order]) == 0, [False]])
+    above_right = np.where(flat, -1, right)  # no cut between equal values
+    below_right = np.where(flat, -1, count - right)
+    upper = int(above_right.max() >= below_right.max())
+    cut = int((above_right if upper else below_right).argmax())
+    ends = np.concatenate([[-np.inf], values[order], [np.inf]])
+    return float((ends[cut] + ends[cut + 1]) / 2), upper
 
 
 # ---- the mean over tasks ----

@@ -10,15 +10,24 @@ Usage::
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel
-from labkit.core.tasks import Example, Task, TaskPrompt, load_task, split_examples
+from labkit.core.tasks import (
+    Example,
+    Task,
+    TaskPrompt,
+    load_task,
+    normalise,
+    split_examples,
+    without_overlap,
+)
 from labkit.core.templates import Template
 
 PAIR_LABELS = ("next", "same document", "other document")
@@ -56,6 +65,18 @@ def sentence_pairs(examples: Sequence[Example], count: int, seed: int = 0) -> Ta
     Raises:
         LabError: where the documents hold no such pairs.
     """
+    words = {"next": "Then", "same document": "Also", "other document": "Elsewhere"}
+    texts = {
+        "next": "the second sentence continues the first",
+        "same document": "two sentences about the same matter",
+        "other document": "two sentences about different matters",
+    }
+    prompts = task_prompts("{sentence1} {mask}, {sentence2}", words, texts)
+    cut = _cut(_pairs, examples, count, seed)
+    return _pretraining_task("sentence-pairs", cut, PAIR_LABELS, prompts)
+
+
+def _pairs(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
     random = np.random.default_rng(seed)
     whole = documents(examples)
     following = [
@@ -84,14 +105,7 @@ def sentence_pairs(examples: Sequence[Example], count: int, seed: int = 0) -> Ta
             )
         fields = {"sentence1": first.text, "sentence2": second.text}
         made.append(Example(f"{first.id}+{second.id}", fields, label))
-    words = {"next": "Then", "same document": "Also", "other document": "Elsewhere"}
-    texts = {
-        "next": "the second sentence continues the first",
-        "same document": "two sentences about the same matter",
-        "other document": "two sentences about different matters",
-    }
-    prompts = task_prompts("{sentence1} {mask}, {sentence2}", words, texts)
-    return _pretraining_task("sentence-pairs", made, PAIR_LABELS, prompts)
+    return made
 
 
 def next_and_other(
@@ -122,6 +136,13 @@ def next_sentence_choices(
 
     The template is PPT's unified form: the query, then all answers with their letters.
     """
+    letters = _LETTERS[:choices]
+    make = functools.partial(_choices, choices=choices)
+    cut = _cut(make, examples, count, seed, by_documents=True)  # answers hold several sentences
+    return _pretraining_task("next-sentence", cut, letters, choice_prompts(letters))
+
+
+def _choices(examples: Sequence[Example], count: int, seed: int, *, choices: int) -> list[Example]:
     random = np.random.default_rng(seed)
     whole = documents(examples)
     following = [
@@ -129,7 +150,6 @@ def next_sentence_choices(
     ]
     if not following or len(whole) < 2:
         raise LabError("multiple choice needs two documents, one with two adjacent sentences")
-    letters = _LETTERS[:choices]
     every = [example for rows in whole.values() for example in rows]
     made = []
     for number in range(count):
@@ -144,7 +164,7 @@ def next_sentence_choices(
         answers = [*wrong[:answer], second, *wrong[answer:]]
         fields = {"query": first.text, "answers": lettered([e.text for e in answers])}
         made.append(Example(f"{first.id}?{number}", fields, answer))
-    return _pretraining_task("next-sentence", made, letters, choice_prompts(letters))
+    return made
 
 
 def pseudo_labelled(
@@ -172,31 +192,39 @@ def pseudo_labelled(
             "another template or other label words"
         )
     prompt = TaskPrompt(model.template.without_soft().text, model.verbalizer.words)
-    return _pretraining_task("pseudo-labels", made, labels, {model.backbone.readout: prompt})
+    cut = split_examples(made, _SHARES)
+    return _pretraining_task("pseudo-labels", cut, labels, {model.backbone.readout: prompt})
 
 
 FORMS = ("pairs", "choice", "single")
 
 
-def pretraining_task(form: str, backbone: Backbone, count: int, seed: int = 0) -> Task:
+def pretraining_task(
+    form: str, backbone: Backbone, count: int, seed: int = 0, targets: Sequence[Task] = ()
+) -> Task:
     """One of PPT's three tasks, made from the editorials, which nobody had to label for it.
+
+    No sentence is used that stands in a test split of the editorials' own tasks or of a target.
 
     Args:
         form: ``pairs`` (:func:`sentence_pairs`), ``choice`` (:func:`next_sentence_choices`) or
             ``single`` (:func:`pseudo_labelled`, by the backbone's own hard prompt).
         count: examples to make; of ``single`` the surest half is kept.
+        targets: tasks that the prompt is meant for.
 
     Raises:
         LabError: for another form.
     """
     if form not in FORMS:
         raise LabError(f"form {form!r} is unknown; choose pairs, choice or single")
-    text = load_task("editorials-valence", as_regression=True).split("train")
+    plain = load_task("editorials-valence")
+    rated = load_task("editorials-valence", as_regression=True)
+    tests = [e for task in (plain, rated, *targets) for e in task.split("test")]
+    text = without_overlap(rated.split("train"), tests)
     if form == "pairs":
         return sentence_pairs(text, count, seed)
     if form == "choice":
         return next_sentence_choices(text, count, seed)
-    plain = load_task("editorials-valence")
     hard = PromptedModel.for_task(backbone, plain, soft=False)
     return pseudo_labelled(hard, text[:count], plain.labels)
 
@@ -235,11 +263,45 @@ def task_prompts(
     }
 
 
+_SHARES = {"validation": 0.1, "test": 0.1}
+_ENOUGH_DOCUMENTS = 30
+
+Make = Callable[[Sequence[Example], int, int], list[Example]]
+"""From sentences, a count and a seed to examples made of several sentences each."""
+
+
+def _cut(
+    make: Make, examples: Sequence[Example], count: int, seed: int, by_documents: bool = False
+) -> dict:
+    """``count`` examples in three parts of which no two share a sentence.
+
+    A few pairs are cut as they are. Many draw the same sentences again and again until all hang
+    together; then, or ``by_documents``, these are cut, and examples made within each part.
+    """
+    parts = split_examples(make(examples, count, seed), _SHARES)
+    whole = documents(examples)
+    enough = all(len(parts[name]) >= share * count / 2 for name, share in _SHARES.items())
+    if (enough and not by_documents) or len(whole) < _ENOUGH_DOCUMENTS:
+        return parts
+    names = np.random.default_rng(seed).permutation(list(whole)).tolist()
+    taken: set[str] = set()
+    for number, (part, share) in enumerate([("test", 0.1), ("validation", 0.1), ("train", 1.0)]):
+        own, names = np.split(names, [round(share * len(whole))])
+        sentences = [e for name in own for e in whole[name] if normalise(e.text) not in taken]
+        taken |= {normalise(e.text) for e in sentences}
+        size = round(min(share, 1 - sum(_SHARES.values())) * count)
+        parts[part] = tuple(make(sentences, size, seed + number))
+    return parts
+
+
 def _pretraining_task(
-    name: str, made: Sequence[Example], labels: Sequence[str], prompts: Mapping[str, TaskPrompt]
+    name: str,
+    cut: Mapping[str, Sequence[Example]],
+    labels: Sequence[str],
+    prompts: Mapping[str, TaskPrompt],
 ) -> Task:
-    cut = split_examples(made, {"validation": 0.1, "test": 0.1})
-    return Task(name, tuple(made[0].fields), tuple(labels), cut, "made here", None, prompts)
+    fields = tuple(cut["train"][0].fields)
+    return Task(name, fields, tuple(labels), cut, "made here", None, prompts)
 
 
 def _document(example: Example) -> str:

@@ -98,6 +98,10 @@ def _examples(split: str, rounds: int) -> tuple[Example, ...]:
 
 @pytest.fixture(scope="session")
 def tiny_task() -> Task:
+    return build_tiny_task()
+
+
+def build_tiny_task() -> Task:
     """Sentences of different lengths in the tiny tokenizers' own words: 24 to train on, 12, 12."""
     words = {"negative": "terrible", "positive": "great"}
     prompts = {

@@ -191,6 +191,14 @@ def test_wrong_usage_is_one_line(lab: Lab, arguments: list[str], words: list[str
     assert_refused(lab(*arguments), *words)
 
 
+def test_assets_that_are_not_made_or_not_accepted(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LABKIT_CACHE", str(tmp_path))
+    assert_refused(lab("assets", "make", "bert", "--out", tmp_path / "bert"), "bert", "minilm-mlm")
+    assert_refused(lab("assets", "fetch", "gemma-270m"), "gemma/terms", "--accept-terms")
+
+
 def test_no_arguments_print_the_help(lab: Lab) -> None:
     outcome = lab()
     assert (outcome.code, outcome.err) == (0, "")
@@ -541,6 +549,66 @@ def test_out_that_cannot_be_written(lab: Lab, tuning_films: list[object], tmp_pa
     assert_refused(lab(*tuning_films, "--out", tmp_path / "file/p"), "file/p", "another --out")
     outcome = lab("run", "lester-init", "--out", tmp_path / "file/p")
     assert_refused(outcome, "file/p", "another --out")
+
+
+def test_a_prompt_is_kept_when_scoring_it_fails(
+    lab: Lab, tuning_films: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    whole = lab(*tuning_films, "--out", tmp_path / "whole", "--json").json
+    with monkeypatch.context() as during:
+        during.setattr(prompted_model, "evaluate", broken)
+        lab(*tuning_films, "--out", tmp_path / "p")
+    assert (tmp_path / "p" / WEIGHTS).is_file()
+    monkeypatch.setattr(tuning, "fit", broken)  # it isn't trained again
+    again = lab(*tuning_films, "--out", tmp_path / "p", "--resume", "--json").json
+    assert again["value"] == whole["value"] and again["loss"] == whole["loss"]
+
+
+def test_what_can_not_be_scored_is_noticed_before_training(
+    lab: Lab, llama: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "films"
+    folder.mkdir()
+    for split, count in (("train", 12), ("validation", 4), ("test", 4)):
+        rows = [{"text": f"a film {i}", "title": "t", "label": i % 2} for i in range(count)]
+        if split == "test":
+            rows[2]["title"] = None
+        (folder / f"{split}.jsonl").write_text("".join(json.dumps(r) + "\n" for r in rows))
+    monkeypatch.setattr(tuning, "fit", None)  # would fail if it were called
+    outcome = lab(
+        *("tune", "--backbone", llama, "--task", folder, "--length", LENGTH),
+        *("--template", "{soft}{title}: {text} It was {mask}", "--verbalizer", "0=bad,1=good"),
+        *("--out", tmp_path / "p"),
+    )
+    assert_refused(outcome, "test example 2", "'title'")
+
+
+SAYS_HOW = {
+    "template": "{text} It was {mask}",
+    "words": {"negative": "terrible", "positive": "great"},
+}
+
+
+def test_a_folder_that_says_how_to_ask_is_enough_for_every_verb(
+    lab: Lab, llama: Path, films: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(films, tmp_path / "own")
+    (folder / "task.json").write_text(json.dumps(SAYS_HOW))
+    about = ("--backbone", llama, "--task", folder)
+    assert "value" in lab("evaluate", *about, "--json").json
+    saved = tmp_path / "p"
+    settings = ("--length", 3, "--steps", 2, "--batch-size", 4)
+    assert "value" in lab("tune", *about, *settings, "--out", saved, "--json").json
+    probing = ("--permutations", 2, "--limit", 8)
+    assert "worst" in lab("probe", "--prompt", saved, *about, *probing, "--json").json
+    sorting = ("--budget", 400, "--out", tmp_path / "q", "--json")
+    assert "after" in lab("sort", "--prompt", saved, *about, *sorting).json
+    running = ("--seeds", 0, "--out", tmp_path / "r", "--json")
+    table = lab("run", "lester-init", *about, *running).json
+    assert {row["setting"] for row in table["rows"]} == {"vocab", "labels", "uniform"}
 
 
 def test_tune_follows_the_recipe_where_nothing_is_given(

@@ -138,3 +138,14 @@ def test_the_line_through_validation_scores_stands_where_they_were_measured():
     right = shared.loss_curves(curves, "t", validation_size=50).axes[1]
     joined = [line.get_xdata().tolist() for line in right.lines if line.get_linestyle() == "-"]
     assert joined == [[50, 100], [50, 100]]
+
+
+def test_order_agreement_draws_every_run_and_the_median():
+    figure = shared.order_agreement({"sorter": [0.9, 0.1, 0.8], "random": [0.0]}, "t")
+    (ax,) = figure.axes
+    dots = [list(line.get_xdata()) for line in ax.lines if line.get_marker() == "o"]
+    assert dots == [[0.9, 0.1, 0.8], [0.0]]
+    assert ((0.8, 0.8), (-0.3, 0.3)) in {
+        (tuple(line.get_xdata()), tuple(line.get_ydata())) for line in ax.lines
+    }
+    assert "0.80" in words_of(figure)

@@ -199,6 +199,16 @@ def test_the_settings_cover_every_method_and_task():
     assert {s.recipe.length for s in EXPERIMENTS["table8"].settings(None, "full")} == {100}
 
 
+def test_controls_ask_pairs_for_their_cosine_where_a_model_pools_texts():
+    settings = EXPERIMENTS["glue-controls"].settings("minilm", "small")
+    by_method = {m: {s.task for s in settings if s.method == m} for m in glue.CONTROLS}
+    pairs = {"rte", "mrpc", "stsb", "qnli", "qqp"}
+    assert by_method == {"hard prompt": set(GLUE), "cosine of the two texts": pairs}
+    assert {s.method for s in EXPERIMENTS["glue-controls"].settings("smollm2", "small")} == {
+        "hard prompt"
+    }
+
+
 def test_the_report_gives_a_mean_only_over_all_tasks():
     rows = [
         {"task": task, "method": "prompt", "seed": seed, "value": 0.5 + seed / 10, "seen": False}
@@ -235,6 +245,53 @@ def test_gains_pair_the_same_seeds_and_examples():
     assert found["stsb"][1:] == pytest.approx(mean_interval([0.03, 0.01]))
     one = glue_tables.gains({"rows": [r for r in rows if r["seed"] == 0]}, "sorter")["stsb"]
     assert one.value == pytest.approx(0.03) and np.isnan(one.low)
+
+
+def test_a_prompt_that_failed_the_gate_is_missing_and_no_gain_of_zero():
+    def row(method, seed, value, past_gate):
+        return {"task": "qnli", "method": method, "seed": seed, "value": value,
+                "past_gate": past_gate}  # fmt: skip
+
+    rows = [row("prompt", s, 0.6, s == 1) for s in range(3)]
+    rows += [row("sorter", s, 0.6 - 0.037 * (s == 1), s == 1) for s in range(3)]
+    other = [{**r, "task": "sst2", "past_gate": True, "value": 0.8} for r in rows]
+    assert glue_tables.gains({"rows": rows}, "sorter")["qnli"].value == pytest.approx(-0.037)
+    assert glue_tables.compared_seeds({"rows": rows}, "sorter") == {"qnli": [1]}
+    gain = glue_tables.mean_gain({"rows": rows + other}, "sorter")
+    by_seed = [0.0, (-0.037 + 0.0) / 2, 0.0]
+    assert gain.value == pytest.approx(np.mean(by_seed))
+    assert gain[1:] == pytest.approx(mean_interval(by_seed))
+
+
+def test_the_cosine_of_two_texts_is_that_of_their_mean_states(tiny_backbone):
+    backbone = tiny_backbone("bert-encoder")
+    pairs = [("a good film", "bad"), ("bad film", "a film that is good"), ("good", "good")]
+    examples = [Example(str(i), {"a": a, "b": b}, 0) for i, (a, b) in enumerate(pairs)]
+    expected = []
+    for texts in pairs:
+        states = []
+        for text in texts:  # one by one, without padding
+            ids = backbone.tokenizer(text, return_tensors="pt")["input_ids"]
+            with torch.no_grad():
+                states.append(backbone.model(input_ids=ids).last_hidden_state[0].float().mean(0))
+        expected.append(torch.cosine_similarity(*states, dim=0).item())
+    assert glue.cosine_of_pairs(backbone, examples) == pytest.approx(expected, abs=1e-5)
+    with pytest.raises(LabError, match="two texts each"):
+        glue.cosine_of_pairs(backbone, [Example("0", {"a": "good"}, 0)])
+    with pytest.raises(LabError, match="pools no text"):
+        glue.cosine_of_pairs(tiny_backbone("llama"), examples)
+
+
+def test_the_threshold_is_the_best_of_all_cuts():
+    random = np.random.default_rng(0)
+    for _ in range(200):
+        values = random.integers(0, 6, size=9).astype(float)
+        labels = random.integers(0, 2, size=9)
+        threshold, upper = glue.best_threshold(values, labels)
+        right = (np.where(values > threshold, upper, 1 - upper) == labels).sum()
+        cuts = [-1.0, *np.unique(values)]
+        assert right == max((np.where(values > c, u, 1 - u) == labels).sum()
+                            for c in cuts for u in (0, 1))  # fmt: skip
 
 
 def test_a_task_that_the_paper_lacks_is_compared_all_the_same():

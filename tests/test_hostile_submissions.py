@@ -237,11 +237,12 @@ class Marked:
 
 @pytest.fixture(scope="module")
 def marked(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marked]:
+    folder = tmp_path_factory.mktemp("hostile")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("LABKIT_TEST_SECRET", "1")
         with tempfile.TemporaryDirectory(prefix="lk-own") as temporary:  # a short path: sockets
             patch.setattr(tempfile, "tempdir", temporary)
-            yield Marked(tmp_path_factory.mktemp("hostile"))
+            yield Marked(folder)
 
 
 def test_honest_submissions_before_and_after_get_their_marks(marked: Marked) -> None:

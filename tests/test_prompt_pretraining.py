@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 from labkit import prompt_pretraining
+from labkit.core import assets
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel, for_classes
-from labkit.core.tasks import Example
+from labkit.core.tasks import Example, load_task
 from labkit.core.templates import Verbalizer
 from labkit.core.tuning import fit
 from labkit.soft_prompt import SoftPrompt
@@ -75,6 +76,39 @@ def test_ids_without_places_are_named():
         prompt_pretraining.sentence_pairs([Example("17", {"text": "a"}, 0)], 3)
     with pytest.raises(LabError, match="1 documents"):
         prompt_pretraining.sentence_pairs(editorials(sizes=(1,), skip=()), 3)
+
+
+@pytest.mark.parametrize("make", ["sentence_pairs", "next_sentence_choices"])
+def test_many_examples_are_cut_without_a_common_sentence(make):
+    """So many draw each sentence often; until all hang together, and no part could be cut off."""
+    task = getattr(prompt_pretraining, make)(editorials(sizes=(5,) * 60, skip=()), 600)
+    assert {name: len(part) for name, part in task.splits.items()} == {
+        "train": 480,
+        "validation": 60,
+        "test": 60,
+    }
+    used = {}
+    for name, part in task.splits.items():
+        shown = " ".join(text for e in part for text in e.fields.values())
+        used[name] = set(re.findall(r"sentence \d+_\d+", shown))
+    assert not used["train"] & (used["validation"] | used["test"])
+    assert not used["validation"] & used["test"]
+
+
+@pytest.mark.skipif(
+    not assets.is_ready(assets.ASSETS["vader"]), reason="the default data are not in the cache"
+)
+@pytest.mark.parametrize("form", ["pairs", "choice", "single"])
+def test_raw_text_holds_no_test_sentence(tiny_backbone, form):
+    target = load_task("tweets-valence")
+    planted = load_task("editorials-valence", as_regression=True).split("train")[0]
+    target = target.with_splits(test=[planted])
+    task = prompt_pretraining.pretraining_task(
+        form, tiny_backbone("bert-encoder"), 60, targets=[target]
+    )
+    tests = {e.text for e in load_task("editorials-valence").split("test")} | {planted.text}
+    texts = " ".join(t for part in task.splits.values() for e in part for t in e.fields.values())
+    assert not [text for text in tests if text in texts]
 
 
 @pytest.mark.parametrize("family", ["bert", "gpt2", "t5", "bert-encoder"])

@@ -31,7 +31,7 @@ _SIZE = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
 def build(family: str, folder: Path) -> Path:
     """Write a tiny model of ``family`` with its tokenizer to ``folder``."""
     torch.manual_seed(0)
-    tokenizer = _TOKENIZERS[family]()
+    tokenizer = TOKENIZERS[family]()
     model = _MODELS[family](tokenizer)
     # larger than by default, so that the texts matter; T5 doesn't scale its attention down
     std = 0.15 if family == "t5" else 0.3
@@ -43,7 +43,7 @@ def build(family: str, folder: Path) -> Path:
     return folder
 
 
-def _word_piece() -> transformers.PreTrainedTokenizerBase:
+def word_piece() -> transformers.PreTrainedTokenizerBase:
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     words = _words([text.lower() for text in CORPUS])
     letters = sorted(set("".join(words)))
@@ -52,7 +52,7 @@ def _word_piece() -> transformers.PreTrainedTokenizerBase:
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    _wrap(tokenizer, "[CLS]", "[SEP]")
+    wrap(tokenizer, "[CLS]", "[SEP]")
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token="[PAD]",
@@ -64,7 +64,7 @@ def _word_piece() -> transformers.PreTrainedTokenizerBase:
     )
 
 
-def _byte_pairs(special: list[str], **names: str) -> transformers.PreTrainedTokenizerFast:
+def byte_pairs(special: list[str], **names: str) -> transformers.PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -77,16 +77,23 @@ def _byte_pairs(special: list[str], **names: str) -> transformers.PreTrainedToke
         ),
     )
     if "cls_token" in names:
-        _wrap(tokenizer, names["cls_token"], names["sep_token"])
+        wrap(tokenizer, names["cls_token"], names["sep_token"])
     elif "bos_token" in names and names["bos_token"] == "<s>":
-        _wrap(tokenizer, "<s>", None)
+        wrap(tokenizer, "<s>", None)
     return transformers.PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, model_max_length=64, **names
     )
 
 
-def _unigram() -> transformers.PreTrainedTokenizerFast:
-    special = ["<pad>", "</s>", "<unk>", "<extra_id_0>", "<extra_id_1>"]
+_T5 = {"pad_token": "<pad>", "eos_token": "</s>", "unk_token": "<unk>"}
+_SENTINELS = ["<extra_id_0>", "<extra_id_1>"]
+
+
+def unigram(
+    special: list[str], before: str | None, after: str | None, **names: str
+) -> transformers.PreTrainedTokenizerFast:
+    """A SentencePiece-like tokenizer of whole words; ``names`` as the library calls the special
+    ones, of which ``before`` and ``after`` stand around every text."""
     words = _words(CORPUS)
     letters = sorted(set("".join(words)))
     entries = [
@@ -94,17 +101,13 @@ def _unigram() -> transformers.PreTrainedTokenizerFast:
         *((f"▁{word}", -3.0 - rank / 10) for rank, word in enumerate(words)),
         *((letter, -20.0) for letter in ["▁", *letters]),
     ]
-    tokenizer = Tokenizer(models.Unigram(entries, unk_id=special.index("<unk>")))
+    tokenizer = Tokenizer(models.Unigram(entries, unk_id=special.index(names["unk_token"])))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     tokenizer.decoder = decoders.Metaspace()
     tokenizer.add_special_tokens(special)
-    _wrap(tokenizer, None, "</s>")
+    wrap(tokenizer, before, after)
     return transformers.PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token="<pad>",
-        eos_token="</s>",
-        unk_token="<unk>",
-        model_max_length=64,
+        tokenizer_object=tokenizer, model_max_length=64, **names
     )
 
 
@@ -118,7 +121,7 @@ def _words(texts: list[str]) -> list[str]:
     return [word for word, _ in counts.most_common()]
 
 
-def _wrap(tokenizer: Tokenizer, before: str | None, after: str | None) -> None:
+def wrap(tokenizer: Tokenizer, before: str | None, after: str | None) -> None:
     names = [name for name in (before, after) if name]
     pieces = [name for name in (before, "$A", after) if name]
     tokenizer.post_processor = TemplateProcessing(
@@ -133,15 +136,15 @@ _ROBERTA = {
     "sep_token": "</s>",
     "mask_token": "<mask>",
 }
-_TOKENIZERS = {
-    "bert": _word_piece,
-    "bert-encoder": _word_piece,
-    "roberta": lambda: _byte_pairs(["<s>", "<pad>", "</s>", "<unk>", "<mask>"], **_ROBERTA),
-    "gpt2": lambda: _byte_pairs(
+TOKENIZERS = {
+    "bert": word_piece,
+    "bert-encoder": word_piece,
+    "roberta": lambda: byte_pairs(["<s>", "<pad>", "</s>", "<unk>", "<mask>"], **_ROBERTA),
+    "gpt2": lambda: byte_pairs(
         ["<|endoftext|>"], bos_token="<|endoftext|>", eos_token="<|endoftext|>"
     ),
-    "llama": lambda: _byte_pairs(["<s>", "</s>"], bos_token="<s>", eos_token="</s>"),
-    "t5": _unigram,
+    "llama": lambda: byte_pairs(["<s>", "</s>"], bos_token="<s>", eos_token="</s>"),
+    "t5": lambda: unigram(["<pad>", "</s>", "<unk>", *_SENTINELS], None, "</s>", **_T5),
 }
 
 

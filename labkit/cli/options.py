@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -20,7 +21,10 @@ if TYPE_CHECKING:
     from labkit.soft_prompt import PromptCard
 
 BackboneName = Annotated[
-    str, typer.Option("--backbone", help="smollm2, minilm, a Hub id, or a folder")
+    str,
+    typer.Option(
+        "--backbone", help="smollm2, minilm, t5-titles, minilm-mlm, a Hub id, or a folder"
+    ),
 ]
 TaskName = Annotated[
     str, typer.Option("--task", help="rt-polarity, sst2, ..., or a folder with train.jsonl")
@@ -40,7 +44,23 @@ Words = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+BatchTokens = Annotated[
+    int | None,
+    typer.Option(
+        "--batch-tokens",
+        min=1,
+        help="tokens that a batch holds, virtual tokens of every row counted; "
+        "default: what suits the device",
+    ),
+]
 Length = Annotated[int, typer.Option("--length", min=1, help="virtual tokens")]
+
+
+def held_to(batch_tokens: int | None) -> AbstractContextManager[None]:
+    """Within the block a batch holds that many tokens; None: what suits the device."""
+    from labkit.core import budget
+
+    return budget.batch_tokens(batch_tokens)
 
 
 def read_verbalizer(line: str | None) -> dict[str, tuple[str, ...]] | None:

@@ -14,12 +14,14 @@ from labkit.cli.folders import RUN_FOLDER, check_replaceable, check_writable, ru
 from labkit.cli.incomplete import incomplete_lines, probe_incomplete, read_design
 from labkit.cli.options import (
     BackboneName,
+    BatchTokens,
     Json,
     Length,
     TaskName,
     TemplateLine,
     Words,
     command_line,
+    held_to,
     model_for,
     read_range,
     read_verbalizer,
@@ -28,10 +30,12 @@ from labkit.cli.output import Update, as_row, progress, score_lines, show, verb
 from labkit.core.errors import LabError
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from labkit.core.prompted_model import PromptedModel
     from labkit.core.tasks import Task
     from labkit.shuffle_probe import Orders, Shuffle
-    from labkit.soft_prompt import PromptCard, SoftPrompt
+    from labkit.soft_prompt import PromptCard
 
 app = typer.Typer()
 
@@ -45,10 +49,11 @@ def evaluate(
     prompt: Annotated[Path | None, typer.Option(help="folder of a saved soft prompt")] = None,
     split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
     limit: Annotated[int | None, typer.Option(min=1, help="score a sample of that many")] = None,
+    batch_tokens: BatchTokens = None,
     as_json: Json = False,
 ) -> None:
     """Score a hard prompt, or a saved soft prompt, with its 95 % interval."""
-    with verb(as_json), progress("scoring") as update:
+    with verb(as_json), held_to(batch_tokens), progress("scoring") as update:
         from labkit.core import prompted_model
         from labkit.core.loading import load_backbone
         from labkit.core.tasks import load_task
@@ -98,6 +103,7 @@ def tune(
         int | None, typer.Option(min=1, help="validations without a new best before stopping")
     ] = None,
     resume: Annotated[bool, typer.Option(help="go on with an interrupted run")] = False,
+    batch_tokens: BatchTokens = None,
     as_json: Json = False,
 ) -> None:
     """Train a soft prompt, score it on test, and save it in PEFT's format.
@@ -105,8 +111,9 @@ def tune(
     What is not given follows the recipe for the backbone's readout.
     """
     again = "stopped; the same command with --resume goes on from the last saved step"
-    with verb(as_json, again), progress("preparing") as update:
+    with verb(as_json, again), held_to(batch_tokens), progress("preparing") as update:
         from labkit.core.loading import load_backbone
+        from labkit.core.prompted_model import require_scorable
         from labkit.core.tasks import load_task
         from labkit.experiments import RECIPES
         from labkit.p_tuning import PromptEncoder
@@ -145,9 +152,11 @@ def tune(
         prompt = initialise(init, frozen, length, model.verbalizer, seed)
         if encoder is not None:
             prompt = PromptEncoder.from_prompt(prompt, encoder, seed=seed)
+        require_scorable(model, prompt, data)
         result = _finished(out, command) if resume else None
         if result is None:
-            result = _train(model, prompt, data, settings, command, out, resume, update)
+            prompt, how = _train(model, prompt, data, settings, command, out, resume, update)
+            result = _scored(model, prompt, data, how, command, out, seed, update)
     lines = [
         frozen.describe(),
         f"template {model.template.text!r}, {length} virtual tokens",
@@ -162,18 +171,25 @@ def tune(
 
 def _train(
     model: PromptedModel,
-    prompt: SoftPrompt,
+    prompt: nn.Module,
     task: Task,
     settings: Mapping[str, Any],
     command: str,
     out: Path,
     resume: bool,
     update: Update,
-) -> dict[str, Any]:
-    """Train, score on test and save: the scores, and how the training went."""
-    from labkit.core.prompted_model import evaluate
+) -> tuple[nn.Module, dict[str, Any]]:
+    """Train and save, or take what this command saved before it was stopped while scoring.
+
+    Returns:
+        The prompt, and how the training went.
+    """
     from labkit.core.tuning import fit
-    from labkit.soft_prompt import save_prompt
+    from labkit.soft_prompt import load_prompt, save_prompt
+
+    if resume and _is_made_by(out, command):
+        saved, card = load_prompt(out)
+        return saved, dict(card.scores)
 
     def on_step(done: int, loss: float, _validation: float | None) -> None:
         update(done, settings["steps"], f"training, loss {loss:.3f}")
@@ -182,29 +198,54 @@ def _train(
         history = fit(
             model, prompt, task, **settings, checkpoint=run, resume=resume, on_step=on_step
         )
-        update(0, None, "scoring on test")
-        result = {
-            **as_row(evaluate(model, prompt, task, "test", progress=update)),
+        how = {
             "steps": history.steps,
             "best_step": history.best_step,
             "loss": history.losses[-1],
             "seconds": round(history.seconds, 2),
         }
-        with writing(out):
-            warnings = save_prompt(
-                out, prompt, model, command=command, seed=settings["seed"], scores=result
-            )
+        with writing(out):  # before anything else can go wrong
+            save_prompt(out, prompt, model, command=command, seed=settings["seed"], scores=how)
+    return prompt, how
+
+
+def _scored(
+    model: PromptedModel,
+    prompt: nn.Module,
+    task: Task,
+    how: Mapping[str, Any],
+    command: str,
+    out: Path,
+    seed: int,
+    update: Update,
+) -> dict[str, Any]:
+    """The scores on test, saved with the prompt."""
+    from labkit.core.prompted_model import evaluate
+    from labkit.soft_prompt import save_prompt
+
+    update(0, None, "scoring on test")
+    result = {**as_row(evaluate(model, prompt, task, "test", progress=update)), **how}
+    with writing(out):
+        warnings = save_prompt(out, prompt, model, command=command, seed=seed, scores=result)
     return {**result, "warnings": warnings}
+
+
+def _is_made_by(out: Path, command: str) -> bool:
+    from labkit.soft_prompt import CARD, load_prompt
+
+    if (out / RUN_FOLDER).is_dir() or not (out / CARD).is_file():
+        return False
+    return load_prompt(out)[1].command == command
 
 
 def _finished(out: Path, command: str) -> dict[str, Any] | None:
     """What `labkit tune` reported for the prompt in ``out``, if this command has made it."""
-    from labkit.soft_prompt import CARD, load_prompt
+    from labkit.soft_prompt import load_prompt
 
-    if (out / RUN_FOLDER).is_dir() or not (out / CARD).is_file():
+    if not _is_made_by(out, command):
         return None
-    _, card = load_prompt(out)
-    return {**card.scores, "warnings": []} if card.command == command else None
+    scores = load_prompt(out)[1].scores
+    return {**scores, "warnings": []} if "value" in scores else None
 
 
 @app.command()
@@ -239,13 +280,14 @@ def probe(
     seed: Annotated[int, typer.Option(min=0, help="of the orders")] = 0,
     out: Annotated[Path | None, typer.Option(help="folder for the prediction matrix")] = None,
     resume: Annotated[bool, typer.Option(help="go on with a stopped probe in --out")] = False,
+    batch_tokens: BatchTokens = None,
     as_json: Json = False,
 ) -> None:
     """Score a prompt in many orders of its virtual tokens."""
     again = "stopped"
     if out is not None:
         again += "; the same command with --resume keeps the orders that were scored"
-    with verb(as_json, again), progress("probing") as update:
+    with verb(as_json, again), held_to(batch_tokens), progress("probing") as update:
         from labkit import shuffle_probe
         from labkit.core import prompted_model
         from labkit.core.loading import load_backbone
@@ -264,7 +306,9 @@ def probe(
         module, card = load_for(frozen, prompt)
         model = model_for(frozen, data, None, None, soft=True, card=card)
         about = {"backbone": frozen.name, "task": data.name, "split": split, **frozen.where()}
-        bare = model.with_changes(positions=False)
+        bare, why_none = model.without_positions()
+        if no_positions and bare is None:
+            raise why_none
         scored = bare if no_positions else model
         if sizes is not None:
             told = probe_incomplete(
@@ -285,9 +329,13 @@ def probe(
                     resume=resume,
                     progress=update,
                 )
-            without = prompted_model.evaluate(bare, module, data, split, limit=limit)
-            told = {**result.summary(), "no_positions": without.value}
+            without = None
+            if bare is not None:
+                without = prompted_model.evaluate(bare, module, data, split, limit=limit).value
+            told = {**result.summary(), "no_positions": without}
             lines = _probe_lines(told, shuffle, orders)
+            if bare is None:
+                lines.append(f"no row without positions: {why_none}")
     show({**told, **about}, lines, as_json)
 
 
@@ -305,10 +353,12 @@ def _orders(
 
 def _probe_lines(told: Mapping[str, Any], shuffle: Shuffle, orders: str | None) -> list[str]:
     low, high = told["ci95"]
+    bare = told["no_positions"]
+    without = "" if bare is None else f", without positions {bare:.3f}"
     lines = [
         f"{told['permutations']} orders: {orders or shuffle}",
         f"trained order   {told['metric']} {told['baseline']:.3f} [{low:.3f}, {high:.3f}] "
-        f"(n = {told['n']}), without positions {told['no_positions']:.3f}",
+        f"(n = {told['n']}){without}",
         f"other orders    worst {told['worst']:.3f}, mean {told['mean']:.3f}, best "
         f"{told['best']:.3f}; {told['worse']} worse, {told['better']} better, "
         f"{told['equal']} equal",

@@ -9,7 +9,16 @@ from typing import Annotated
 import typer
 
 from labkit.cli.folders import check_writable, writing
-from labkit.cli.options import BackboneName, Json, Length, read_engine, read_profile, read_seeds
+from labkit.cli.options import (
+    BackboneName,
+    BatchTokens,
+    Json,
+    Length,
+    held_to,
+    read_engine,
+    read_profile,
+    read_seeds,
+)
 from labkit.cli.output import AGAIN, complain, progress, show, table_lines, verb
 from labkit.core.errors import LabError
 
@@ -51,10 +60,11 @@ def run(
         int | None, typer.Option(min=1, help="threads of a row; default: the cores shared out")
     ] = None,
     gpus: Annotated[float, typer.Option(min=0, help="GPUs of a row on the cluster")] = 0.0,
+    batch_tokens: BatchTokens = None,
     as_json: Json = False,
 ) -> None:
     """Run a named experiment: a table of the paper, row by row."""
-    with verb(as_json, AGAIN), progress(name) as update:
+    with verb(as_json, AGAIN), held_to(batch_tokens), progress(name) as update:
         if seeds is not None and prompts is not None:
             raise LabError("--seeds and --prompts both say which prompts; give one of them")
         chosen = {} if seeds is None else {"seeds": read_seeds(seeds)}

@@ -58,7 +58,7 @@ def transfer_similarity(
 @app.command("matrix")
 def transfer_matrix(
     backbone: Annotated[
-        str, typer.Option(help="smollm2, minilm, a Hub id, or a folder")
+        str, typer.Option(help="smollm2, minilm, t5-titles, minilm-mlm, a Hub id, or a folder")
     ] = "minilm",
     seeds: Annotated[str, typer.Option(help="such as 0,1,2")] = "0,1,2",
     out: Annotated[Path, typer.Option(help="folder for the results")] = Path("results"),
@@ -168,12 +168,17 @@ def transfer_pretrain(
     length: Length = 20,
     steps: Annotated[int | None, typer.Option(min=1)] = None,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    target: Annotated[
+        list[str] | None,
+        typer.Option(help="a task that it is for: its test sentences are left out; repeatable"),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Pre-train a prompt on plain text, the editorials (PPT), and save it as a start."""
     with verb(as_json), progress("preparing") as update:
         from labkit.core.loading import load_backbone
-        from labkit.core.prompted_model import evaluate
+        from labkit.core.prompted_model import evaluate, require_scorable
+        from labkit.core.tasks import load_task
         from labkit.core.tuning import fit
         from labkit.experiments import RECIPES
         from labkit.prompt_pretraining import pretraining_task
@@ -182,10 +187,12 @@ def transfer_pretrain(
         check_replaceable(out)
         check_writable(out)
         frozen = load_backbone(backbone)
-        data = pretraining_task(form, frozen, examples, seed)
+        targets = [load_task(name) for name in target or ()]
+        data = pretraining_task(form, frozen, examples, seed, targets)
         model = model_for(frozen, data, None, None, soft=True)
         recipe = RECIPES[frozen.readout].with_changes({} if steps is None else {"steps": steps})
         prompt = initialise(recipe.init, frozen, length, model.verbalizer, seed)
+        require_scorable(model, prompt, data)
         history = fit(
             model,
             prompt,
@@ -194,11 +201,14 @@ def transfer_pretrain(
             seed=seed,
             on_step=lambda done, loss, _: update(done, recipe.steps, f"loss {loss:.3f}"),
         )
-        scores = as_row(evaluate(model, prompt, data, "test"))
         what = {"backbone": backbone, "form": form, "examples": examples, "length": length}
         command = command_line(
             "transfer pretrain", {**what, "steps": steps, "seed": seed, "out": out}
         )
+        command += "".join(f" --target {name}" for name in target or ())
+        with writing(out):
+            save_prompt(out, prompt, model, command=command, seed=seed)
+        scores = as_row(evaluate(model, prompt, data, "test"))
         with writing(out):
             warnings = save_prompt(out, prompt, model, command=command, seed=seed, scores=scores)
     lines = [f"pre-trained on {data.name}, {history.steps} steps", *score_lines(scores), *warnings]

@@ -48,7 +48,7 @@ class Backbone(nn.Module):
         trainable: whether its weights may change (the fine-tuning baseline only).
         has_positions: whether virtual tokens get positions; see :meth:`with_positions`.
         word_scale: factor between what the embedding module gives for an id and what the model
-            makes of that id; 1 but for families that scale their words outside the module.
+            makes of that id; 1 but for families that scale words outside the module (Marian).
         body: name of the submodule whose output the head reads, and reads place by place; None
             where no such module was found, and the head runs at every place.
         pads: whether padding behind a text leaves its scores alone.
@@ -114,13 +114,32 @@ class Backbone(nn.Module):
         table: Any = self.model.get_input_embeddings()
         return table.weight.shape[0]
 
+    def check_known(self, ids: Sequence[int]) -> None:
+        """Whether the model has an embedding for each token id.
+
+        Raises:
+            LabError: for a token that was added to the tokenizer after the model was made.
+        """
+        highest = max(ids, default=0)
+        if highest >= self.rows:
+            token = self.tokenizer.convert_ids_to_tokens(highest)
+            raise LabError(
+                f"the tokenizer of {self.name} cuts {token!r} (token {highest}), and the model has "
+                f"embeddings for {self.rows} tokens only; save the model again after "
+                "resize_token_embeddings, or take the tokenizer that it was made with"
+            )
+
     def embed(self, ids: Tensor) -> Tensor:
-        """What the model makes of token ids, positions aside: (…) ids → (…, D)."""
-        embedded = self.model.get_input_embeddings()(ids)
-        return embedded if self.word_scale == 1 else embedded * self.word_scale
+        """What the word-embedding module gives for token ids: (…) → (…, D)."""
+        return self.model.get_input_embeddings()(ids)
 
     def embed_batch(self, ids: Tensor, vectors: Tensor | None) -> Tensor:
-        """Words from the table, virtual tokens from the prompt: (B, T) → (B, T, D).
+        """Words from the embedding module, virtual tokens from the prompt: (B, T) → (B, T, D).
+
+        Without virtual tokens a hard prompt's words are as strong as the model itself makes them.
+        Beside virtual tokens they are as the module gives them, which is Hugging Face's
+        ``inputs_embeds`` and what PEFT trains: the same but for the families that scale words
+        outside that module.
 
         Args:
             ids: (B, T), −1−r for row r of ``vectors``.
@@ -128,7 +147,7 @@ class Backbone(nn.Module):
         """
         embedded = self.embed(ids.clamp(min=0))  # (B, T, D)
         if vectors is None:
-            return embedded
+            return embedded if self.word_scale == 1 else embedded * self.word_scale
         slots = ids < 0  # (B, T)
         rows = vectors.to(embedded.dtype)[-1 - ids[slots]]  # (S, D), S virtual tokens in the batch
         return embedded.index_put((slots,), rows)

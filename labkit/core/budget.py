@@ -80,6 +80,11 @@ def batch_tokens(count: int | None) -> Iterator[None]:
         _chosen, _halvings = before
 
 
+def chosen_tokens() -> int | None:
+    """What :func:`batch_tokens` was asked for; None where nobody asked."""
+    return _chosen
+
+
 def within_memory(device: torch.device, act: Callable[[], Result]) -> Result:
     """What ``act`` returns; each time that memory runs out the budget is halved and it starts anew.
 

@@ -82,7 +82,8 @@ class ExampleEncoder:
         stretches = [s for s in self.segments if isinstance(s, _Stretch)]
         flat = [stretch.fill(row) for row in texts for stretch in stretches]
         cut = self.backbone.tokenizer(flat, add_special_tokens=False, verbose=False)
-        self._check_known(cut["input_ids"])
+        for ids in cut["input_ids"]:
+            self.backbone.check_known(ids)
         pieces = iter(cut["input_ids"])
         encoded = []
         for row in texts:
@@ -91,17 +92,6 @@ class ExampleEncoder:
                 sequence = self._shortened(row)
             encoded.append(sequence)
         return encoded
-
-    def _check_known(self, pieces: Sequence[Sequence[int]]) -> None:
-        """Tokens that were added to a tokenizer after its model was made have no embedding."""
-        highest = max((max(ids) for ids in pieces if ids), default=0)
-        if highest >= self.backbone.rows:
-            token = self.backbone.tokenizer.convert_ids_to_tokens(highest)
-            raise LabError(
-                f"the tokenizer of {self.backbone.name} cuts {token!r} (token {highest}), and the "
-                f"model has embeddings for {self.backbone.rows} tokens only; save the model again "
-                "after resize_token_embeddings, or take the tokenizer that it was made with"
-            )
 
     def _segments(self, length: int, bos: str) -> list[_Stretch | _Ids]:
         before, after = self.backbone.special_tokens()

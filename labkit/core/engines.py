@@ -21,13 +21,14 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from typing import Any, Protocol
 
 import psutil
 import torch
 
+from labkit.core import budget
 from labkit.core.errors import LabError
 
 MEMORY_PER_JOB = 4 * 2**30
@@ -51,9 +52,12 @@ class Job:
     name: str
     call: Callable[..., object]
     arguments: tuple = ()
+    # the process that runs it keeps to the budget of the one that asked for it
+    batch_tokens: int | None = field(default_factory=budget.chosen_tokens)
 
     def run(self, tell: Tell = silent) -> object:
-        return self.call(*self.arguments, tell)
+        with budget.batch_tokens(self.batch_tokens):
+            return self.call(*self.arguments, tell)
 
 
 class Engine(Protocol):

@@ -250,14 +250,27 @@ def _tokenizer(
     try:
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, revision=revision)
     except Exception as error:  # the tokenizers' own library raises nothing narrower
-        raise _not_loaded(name, error, "its tokenizer ") from error
+        if _has_tokenizer_files(folder):
+            raise _not_loaded(name, error, "its tokenizer ") from error
+        raise _without_tokenizer(name) from error
     special = set(tokenizer.all_special_tokens) | set(tokenizer.get_added_vocab())
     if len(set(tokenizer.get_vocab()) - special) < _FEWEST_ENTRIES:
-        raise LabError(
-            f"model {name!r} comes without a tokenizer's files, and an empty one would cut every "
-            "text into nothing; save the tokenizer beside it (tokenizer.save_pretrained)"
-        )
+        raise _without_tokenizer(name)
     return tokenizer
+
+
+def _has_tokenizer_files(folder: str) -> bool:
+    if not Path(folder).is_dir():
+        return True  # on the Hub, where an error says what is missing
+    patterns = ("*token*", "*vocab*", "*.model", "*.spm", "merges.txt")
+    return any(any(Path(folder).glob(pattern)) for pattern in patterns)
+
+
+def _without_tokenizer(name: str) -> LabError:
+    return LabError(
+        f"model {name!r} comes without a tokenizer's files, and an empty one would cut every text "
+        "into nothing; save the tokenizer beside it (tokenizer.save_pretrained)"
+    )
 
 
 def _not_loaded(name: str, error: Exception, what: str = "") -> LabError:

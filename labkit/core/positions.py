@@ -146,8 +146,10 @@ def _scores_forget_the_order(backbone: Backbone) -> bool:
     if backbone.readout == "mlm":
         ids[answer] = backbone.tokenizer.mask_token_id
     tensor = torch.tensor([ids], device=backbone.device)
-    batch = Batch(tensor, torch.ones_like(tensor), tensor.new_tensor([answer]))
-    vectors = backbone.embed(tensor.new_tensor(backbone.ordinary_ids(COUNT)))  # (P, D)
+    slot = torch.tensor([answer], device=backbone.device)
+    batch = Batch(tensor, torch.ones_like(tensor), slot)
+    rows = torch.tensor(backbone.ordinary_ids(COUNT), device=backbone.device)
+    vectors = backbone.embed(rows)  # (P, D)
     labels = [(piece,) for piece in words[:4]]
     turned = vectors.flip(0)  # from end to end of the text
 
@@ -165,9 +167,10 @@ def _layers_forget_the_order(backbone: CausalBackbone) -> bool:
     words = backbone.ordinary_ids(COUNT)
     slots = [-1 - row for row in range(COUNT)]
     ids = torch.tensor([[*slots, *words]] * 2, device=backbone.device)  # (2, T)
-    vectors = backbone.embed(ids.new_tensor(words)).flip(0)  # (P, D)
+    vectors = backbone.embed(ids[0, COUNT:]).flip(0)  # (P, D)
     embedded = backbone.embed_batch(ids, vectors)  # (2, T, D)
-    turned = torch.cat([torch.arange(COUNT).flip(0), torch.arange(COUNT, 2 * COUNT)])
+    places = torch.arange(2 * COUNT, device=ids.device)
+    turned = torch.cat([places[:COUNT].flip(0), places[COUNT:]])
     embedded = torch.stack([embedded[0], embedded[1][turned]])
     with _same_states(_layers(backbone), turned) as seen:
         backbone.run(

@@ -99,6 +99,13 @@ class PromptedModel(nn.Module):
         }
         return PromptedModel(**(kept | changes))
 
+    def without_positions(self) -> tuple[PromptedModel | None, LabError | None]:
+        """The same model without positions of the virtual tokens, or why there is none."""
+        try:
+            return self.with_changes(positions=False), None
+        except LabError as error:
+            return None, error
+
     def layout(self) -> dict[str, object]:
         """All that decides a score besides the prompt and the example: the exact model, its
         precision, and how an example is laid out and read."""
@@ -161,12 +168,6 @@ class PromptedModel(nn.Module):
             raise LabError(
                 f"template {self.template.text!r} has no place for the prompt's virtual tokens; "
                 "add {soft}"
-            )
-        if self.backbone.word_scale != 1:
-            raise LabError(
-                f"{self.backbone.name} scales its words outside their embedding module, where PEFT "
-                "and Hugging Face's own inputs_embeds don't; score it with a hard prompt, or take "
-                "a model of the T5 or BART families for a soft one"
             )
         vectors = prompt()
         if vectors.ndim != 2 or vectors.shape[1] != self.backbone.hidden_size:

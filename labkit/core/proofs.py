@@ -50,7 +50,7 @@ def settle(backbone: Backbone) -> None:
         _settle_body(example, theirs)
         backbone.pads = _agrees(backbone, example.padded, theirs)
         if not _agrees(backbone, example.batches, theirs):
-            raise _refusal(backbone, "it scores embedded words otherwise than their token ids")
+            raise _refusal(backbone, _reason(example))
         if on_cpu:
             use_plain_products(backbone.model)
             if not _agrees(backbone, example.batches, theirs):
@@ -105,6 +105,13 @@ class _Example:
         """(2, W), each text in a batch of its own."""
         return torch.cat([self._scores([sequence]) for sequence in self.sequences])
 
+    def looks_ahead(self) -> bool:
+        """Whether what follows changes a causal model's prediction of the next word."""
+        place = self.sequences[1].answer  # the end of the short text, how the long one begins
+        texts = [torch.tensor([s.ids], device=self.backbone.device) for s in self.sequences]
+        long, short = (self.backbone.model(input_ids=ids).logits[0, place] for ids in texts)
+        return not torch.allclose(long, short, rtol=1e-3, atol=1e-3)
+
     def batches(self) -> Tensor:
         """(2, W), in batches as they will be."""
         return self.padded() if self.backbone.pads else self.alone()
@@ -112,6 +119,13 @@ class _Example:
     def _scores(self, sequences: Sequence[Encoded]) -> Tensor:
         batch = collate(sequences, self.backbone.device)
         return self.backbone.word_scores(batch, None, self.words)
+
+
+def _reason(example: _Example) -> str:
+    """Why no path comes to the model's own scores."""
+    if example.backbone.readout == "causal" and example.looks_ahead():
+        return "it looks ahead of the place whose next word it should predict"
+    return "it scores embedded words otherwise than their token ids"
 
 
 def _own_scores(example: _Example) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -144,6 +145,7 @@ class CausalBackbone(Backbone):
         return word_scores.logsumexp(-1)
 
     def plain_scores(self, ids: Pieces, answer: int, words: Sequence[Pieces]) -> Tensor:
+        @functools.cache
         def next_piece(known: Pieces) -> Tensor:
             logits = self.model(input_ids=torch.tensor([known], device=self.device)).logits
             return logits[0, -1].float().log_softmax(-1)  # (V,)
@@ -283,7 +285,7 @@ class EncoderBackbone(Backbone):
             # kept for training too, so not as a tensor of the inference mode that scoring runs in
             with torch.inference_mode(False), torch.no_grad():
                 self._label_cache[words] = self._embed_labels(words)
-        return self._label_cache[words]
+        return self._label_cache[words].to(self.device)  # it may have moved meanwhile
 
     def _embed_labels(self, words: tuple[Pieces, ...]) -> Tensor:
         before, after = self.special_tokens()

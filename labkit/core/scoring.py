@@ -22,6 +22,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 from torch.nn import functional
+from torch.utils.checkpoint import checkpoint
 
 from labkit.core import budget
 from labkit.core.backbones import Backbone
@@ -172,9 +173,16 @@ def training_scores(
     if backbone.device.type == "cpu":
         limit = replace(limit, computed=min(limit.computed, TRAINING_TOKENS))
     prefix = backbone.read(prefix, vectors)
-    for rows in length_batches(lengths, limit, prefix=len(prefix), equal=not backbone.pads):
+    batches = list(length_batches(lengths, limit, prefix=len(prefix), equal=not backbone.pads))
+    # where one part fills the memory, the others are computed again on the way back
+    spares = len(batches) > 1 and backbone.device.type != "cpu"
+    for rows in batches:
         part = [sequences[row] for row in rows]
-        parts.append(class_scores(backbone, part, vectors, labels, prefix))
+        arguments = (backbone, part, vectors, labels, prefix)
+        if spares:
+            parts.append(checkpoint(class_scores, *arguments, use_reentrant=False))
+        else:
+            parts.append(class_scores(*arguments))
         order += rows
     back = torch.tensor(order).argsort().to(backbone.device)
     return torch.cat(parts)[back]

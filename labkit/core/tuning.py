@@ -33,6 +33,7 @@ from torch.nn import functional as F
 from transformers.optimization import Adafactor
 
 from labkit.core import scoring
+from labkit.core.budget import within_memory
 from labkit.core.errors import LabError
 from labkit.core.files import file_aside
 from labkit.core.modes import modes_kept
@@ -176,24 +177,29 @@ class _Run:
         started = time.perf_counter()
         self.trained.train()
         rows = self._rows(self.history.steps)
-        loss = self._loss([self.sequences[row] for row in rows], self.targets[rows])
-        if not math.isfinite(loss.item()):
+        loss = within_memory(self.model.backbone.device, lambda: self._gradient(rows))
+        if not math.isfinite(loss):
             raise LabError(
                 f"the loss is not finite at step {self.history.steps + 1}; lower the learning rate "
                 f"(now {self.recipe.lr:g})"
             )
         for group in self.optimizer.param_groups:
             group["lr"] = _learning_rate(self.history.steps, self.recipe)
-        self.optimizer.zero_grad()
-        loss.backward()
         if self.recipe.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
         self.optimizer.step()
-        self.history.losses.append(loss.item())
+        self.history.losses.append(loss)
         self.history.seconds += time.perf_counter() - started
         value = self._evaluate_if_due()
         if on_step is not None:
-            on_step(self.history.steps, loss.item(), value)
+            on_step(self.history.steps, loss, value)
+
+    def _gradient(self, rows: list[int]) -> float:
+        """The loss of these examples, whose gradient is left in the parameters."""
+        self.optimizer.zero_grad()
+        loss = self._loss([self.sequences[row] for row in rows], self.targets[rows])
+        loss.backward()
+        return loss.item()
 
     def _loss(self, sequences: list[Encoded], targets: Tensor) -> Tensor:
         vectors = self.model.vectors(self.prompt)

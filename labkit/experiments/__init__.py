@@ -45,7 +45,7 @@ from labkit.experiments.base.recipe import RECIPES
 from labkit.experiments.base.report import as_markdown
 from labkit.experiments.base.runner import PROMPTS, REFERENCE, Note, run_grid
 from labkit.experiments.base.setting import Experiment
-from labkit.experiments.glue_tables import gains, printed_gains
+from labkit.experiments.glue_tables import compared_seeds, gains, mean_gain, printed_gains
 
 __all__ = [
     "EXPERIMENTS",
@@ -53,7 +53,9 @@ __all__ = [
     "RECIPES",
     "REFERENCE",
     "by_seed",
+    "compared_seeds",
     "gains",
+    "mean_gain",
     "names",
     "printed_gains",
     "reference",

@@ -12,10 +12,20 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
+import numpy as np
+
 from labkit.audit.tables import printed, row
-from labkit.core.loading import load_backbone
+from labkit.core.backbones import Backbone
+from labkit.core.loading import load_backbone, readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
-from labkit.core.statistics import Difference, mean_interval, paired_difference
+from labkit.core.statistics import (
+    Difference,
+    accuracy_interval,
+    mean_interval,
+    paired_difference,
+    pearson,
+    pearson_interval,
+)
 from labkit.core.tasks import GLUE, SPLITS, TRAINED_ON, Task
 from labkit.core.tuning import fit
 from labkit.experiments import order
@@ -23,12 +33,29 @@ from labkit.experiments.base.models import shared_backbone, short
 from labkit.experiments.base.recipe import FINE_TUNING, Recipe, recipe_for
 from labkit.experiments.base.report import cells, report_head
 from labkit.experiments.base.result_file import file_name
-from labkit.experiments.base.rows import from_digits, scores_of
+from labkit.experiments.base.rows import as_digits, from_digits, scores_of
 from labkit.experiments.base.setting import Experiment, Place, Setting
-from labkit.glue import METHODS, PRINTED, SORTING, budget_of, mean_over_tasks, sort_prompt
+from labkit.glue import (
+    CONTROLS,
+    COSINE,
+    HARD,
+    METHODS,
+    PRINTED,
+    SORTING,
+    best_threshold,
+    budget_of,
+    cosine_of_pairs,
+    mean_over_tasks,
+    sort_prompt,
+)
 
 TEST_EXAMPLES = {"small": 1000, "full": 1_000_000}
 FINE_TUNING_STEPS = {"small": 250, "full": 2000}
+THRESHOLD_EXAMPLES = 2000
+"""Training pairs from which the cosine's threshold is chosen."""
+
+PAIRS = ("rte", "mrpc", "stsb", "qnli", "qqp")
+"""Tasks of two texts that one number can answer; mnli has three classes."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +79,11 @@ def glue_row(setting: GlueSetting, task: Task, seed: int, place: Place) -> dict:
     }
     if setting.method == "fine-tuning":
         return row | _fine_tuned(setting, task, seed, limit, place)
+    if setting.method == COSINE:
+        return row | _cosine(shared_backbone(setting.backbone), task, limit)
+    if setting.method == HARD:
+        model = PromptedModel.for_task(shared_backbone(setting.backbone), task, soft=False)
+        return row | scores_of(evaluate(model, None, task, "test", limit=limit))
     model = PromptedModel.for_task(shared_backbone(setting.backbone), task)
     prompt = order.trained_prompt(setting, model, task, seed, place)
     gate = evaluate(model, prompt, task, "validation", limit=order.GATE_EXAMPLES)
@@ -89,6 +121,31 @@ def _fine_tuned(setting: GlueSetting, task: Task, seed: int, limit: int, place: 
     return {**asdict(recipe), **found}
 
 
+def _cosine(backbone: Backbone, task: Task, limit: int) -> dict:
+    """The cosine itself for a regression; for two classes cut at a threshold from train."""
+    examples = task.take("test", limit)
+    cosines = cosine_of_pairs(backbone, examples)
+    labels = np.array([example.label for example in examples])
+    if task.kind == "regression":
+        ends = pearson_interval(cosines, labels)
+        score = {"metric": "pearson", "value": pearson(cosines, labels), "ci95": list(ends)}
+        return score | {"n": len(labels), "majority": None}
+    known = task.take("train", THRESHOLD_EXAMPLES)
+    threshold, upper = best_threshold(
+        cosine_of_pairs(backbone, known), np.array([example.label for example in known])
+    )
+    right = np.where(cosines > threshold, upper, 1 - upper) == labels
+    return {
+        "metric": "accuracy",
+        "value": float(right.mean()),
+        "ci95": list(accuracy_interval(right)),
+        "n": len(labels),
+        "majority": float(np.bincount(labels).max() / len(labels)),
+        "correct": as_digits(right),
+        "threshold": threshold,
+    }
+
+
 # ---- table 8 ----
 
 
@@ -110,6 +167,17 @@ def _methods(backbone: str | None, profile: str) -> list[GlueSetting]:
     ]
 
 
+def _controls(backbone: str | None, profile: str) -> list[GlueSetting]:
+    name = backbone or "minilm"
+    pooled = readout_of(name) == "encoder"
+    return [
+        GlueSetting(f"{task}, {method}", name, Recipe(), task=task, profile=profile, method=method)
+        for task in GLUE
+        for method in CONTROLS
+        if method == HARD or (pooled and task in PAIRS)
+    ]
+
+
 _DEFAULT = {"small": "minilm", "full": "google-t5/t5-base"}
 
 
@@ -117,7 +185,7 @@ def methods_as_markdown(result: Mapping) -> str:
     """Methods × tasks with their mean over tasks, the paper's rows below."""
     tasks = _tasks(result)
     lines = report_head(result, ["method", *tasks, "mean [95 % over seeds]"])
-    for method in METHODS:
+    for method in (*CONTROLS, *METHODS):
         values = by_task(result, method)
         if values:
             lines.append(cells([method, *(_mean_of(values.get(t)) for t in tasks), _mean(values)]))
@@ -148,18 +216,49 @@ def gains(result: Mapping, method: str, against: str = "prompt") -> dict[str, Di
     """What a method adds to another one: task → paired difference with its interval.
 
     Over examples and seeds for accuracy; over seeds alone for a correlation, which is no mean over
-    examples (NaN ends with a single seed). Only seeds that both methods have count.
+    examples (NaN ends with a single seed). Seeds as in :func:`compared_seeds`.
     """
     rows = {(row["task"], row["method"], row["seed"]): row for row in result["rows"]}
-    found = {}
+    return {
+        task: _difference([(rows[task, method, s], rows[task, against, s]) for s in seeds])
+        for task, seeds in compared_seeds(result, method, against).items()
+    }
+
+
+def compared_seeds(result: Mapping, method: str, against: str = "prompt") -> dict[str, list[int]]:
+    """The seeds that say something about a method: task → those that both methods have.
+
+    A prompt that failed the gate was not sorted: its row is missing here, not a gain of zero.
+    """
+    rows = {(row["task"], row["method"], row["seed"]): row for row in result["rows"]}
+    compared = {}
     for task in _tasks(result):
         seeds = sorted(
-            s for t, m, s in rows if (t, m) == (task, method) and (task, against, s) in rows
+            seed
+            for t, m, seed in rows
+            if (t, m) == (task, method)
+            and (task, against, seed) in rows
+            and (method not in SORTING or rows[t, m, seed].get("past_gate", True))
         )
         if seeds:
-            pairs = [(rows[task, method, s], rows[task, against, s]) for s in seeds]
-            found[task] = _difference(pairs)
-    return found
+            compared[task] = seeds
+    return compared
+
+
+def mean_gain(result: Mapping, method: str, against: str = "prompt") -> Difference:
+    """A method's gain, each seed's mean over the tasks that it was sorted on: over seeds.
+
+    Ends are NaN with a single seed.
+    """
+    value = {(row["task"], row["method"], row["seed"]): row["value"] for row in result["rows"]}
+    by_seed: dict[int, list[float]] = {}
+    for task, seeds in compared_seeds(result, method, against).items():
+        for seed in seeds:
+            gain = value[task, method, seed] - value[task, against, seed]
+            by_seed.setdefault(seed, []).append(gain)
+    means = [sum(each) / len(each) for each in by_seed.values()]
+    ends = mean_interval(means) if len(means) > 1 else (math.nan, math.nan)
+    return Difference(sum(means) / len(means), *ends)
 
 
 def _difference(pairs: Sequence[tuple[Mapping, Mapping]]) -> Difference:
@@ -240,4 +339,11 @@ EXPERIMENTS = (
         "table7", "how many examples each task has", _data, data_row, report=data_as_markdown
     ),
     Experiment("table8", "four methods over GLUE", _methods, glue_row, report=methods_as_markdown),
+    Experiment(
+        "glue-controls",
+        "what GLUE's tasks give without a trained prompt",
+        _controls,
+        glue_row,
+        report=methods_as_markdown,
+    ),
 )

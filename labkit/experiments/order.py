@@ -98,8 +98,10 @@ def order_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dic
     if not row["learns"]:
         return row
     if setting.positions:
-        without = model.with_changes(positions=False)
-        row["no_positions"] = _against(plain, evaluate(without, prompt, task, "test", limit=limit))
+        without, _ = model.without_positions()
+        if without is not None:
+            bare = evaluate(without, prompt, task, "test", limit=limit)
+            row["no_positions"] = _against(plain, bare)
     if setting.shuffle == ALL_FREE:
         row["noise_floor"] = _noise_floor(setting, model, prompt, task, plain)
     matrix = place.folder / f"{file_name(setting.name)}-seed{seed}.npz"

@@ -262,7 +262,8 @@ def _write_peft(folder: Path, vectors: Tensor, backbone: Backbone) -> None:
         num_virtual_tokens=len(vectors),
         token_dim=vectors.shape[1],
         num_transformer_submodules=1,
-        num_attention_heads=getattr(config, "num_attention_heads", None),
+        # PEFT wants a number; families without attention heads have none, and no use for one
+        num_attention_heads=getattr(config, "num_attention_heads", 1),
         num_layers=getattr(config, "num_hidden_layers", None),
     ).save_pretrained(str(folder))
     save_file({PEFT_KEY: vectors.contiguous()}, folder / WEIGHTS, metadata={"format": "pt"})

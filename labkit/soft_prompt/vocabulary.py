@@ -120,9 +120,9 @@ def known_ids(backbone: Backbone) -> Tensor:
 
 def pieces(backbone: Backbone, text: str) -> Tensor:
     """Token ids of a text, without special tokens: (n,)."""
-    return torch.tensor(
-        backbone.tokenizer(text, add_special_tokens=False)["input_ids"], dtype=torch.long
-    )
+    ids = backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
+    backbone.check_known(ids)
+    return torch.tensor(ids, dtype=torch.long)
 
 
 def generator(seed: int) -> torch.Generator:

@@ -21,8 +21,9 @@ from torch import Tensor
 
 from labkit.core import assets
 from labkit.core.bundled import bundled
+from labkit.core.conversions import quiet_transformers
 from labkit.core.errors import LabError, first_line
-from labkit.core.files import write_text
+from labkit.core.files import folder_aside, write_text
 
 HEAD = "head.safetensors"
 ADAPTER = "adapter_model.safetensors"
@@ -56,7 +57,7 @@ def load_masked_lm(folder: Path, dtype: torch.dtype) -> transformers.BertForMask
     """
     settings, base = _settings(folder), body_folder(folder)
     tokenizer = transformers.AutoTokenizer.from_pretrained(base)
-    body = transformers.BertModel.from_pretrained(base, dtype=torch.float32)
+    body = load_body(base)
     model = transformers.BertForMaskedLM(transformers.AutoConfig.from_pretrained(folder))
     try:
         merge(body, load_file(folder / ADAPTER), settings["lora_alpha"] / settings["r"])
@@ -64,8 +65,7 @@ def load_masked_lm(folder: Path, dtype: torch.dtype) -> transformers.BertForMask
         table = body.embeddings.word_embeddings.weight.data
         output = table @ head["output.weight"]  # (V, D): before [MASK] gets its vector
         table[tokenizer.mask_token_id] = head["mask_vector"]
-        kept = {k: v for k, v in body.state_dict().items() if not k.startswith("pooler.")}
-        model.bert.load_state_dict(kept)
+        model.bert.load_state_dict(body.state_dict())
         model.cls.predictions.load_state_dict(
             {
                 "bias": head["bias"],
@@ -83,6 +83,14 @@ def load_masked_lm(folder: Path, dtype: torch.dtype) -> transformers.BertForMask
             "`labkit assets make minilm-mlm`"
         ) from error
     return model.to(dtype).eval()
+
+
+def load_body(folder: Path) -> transformers.BertModel:
+    """The encoder in fp32, without the pooler that no masked head reads."""
+    with quiet_transformers():
+        return transformers.BertModel.from_pretrained(
+            folder, dtype=torch.float32, add_pooling_layer=False
+        )
 
 
 def merge(body: torch.nn.Module, adapter: Mapping[str, Tensor], scale: float) -> None:
@@ -117,23 +125,23 @@ def save_masked_head(
     for module, pair in changes.items():
         for side, matrix in zip("AB", pair, strict=True):
             adapter[f"{_PREFIX}{module}.lora_{side}.weight"] = matrix
-    folder.mkdir(parents=True, exist_ok=True)
-    for file, tensors in ((ADAPTER, adapter), (HEAD, head)):
-        stored = {name: t.detach().half().contiguous() for name, t in tensors.items()}
-        save_file(stored, folder / file, metadata={"format": "pt"})
-    LoraConfig(
-        r=rank,
-        lora_alpha=rank,
-        target_modules=_TARGETS,
-        lora_dropout=0.0,
-        base_model_name_or_path=base,
-        inference_mode=True,
-    ).save_pretrained(str(folder))
     config = transformers.AutoConfig.from_pretrained(assets.locate(base))
     config.architectures = ["BertForMaskedLM"]
     config.tie_word_embeddings = False  # the map is folded into the output's table
-    config.save_pretrained(folder)
-    write_text(folder / CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
+    with folder_aside(folder) as aside:
+        for file, tensors in ((ADAPTER, adapter), (HEAD, head)):
+            stored = {name: t.detach().half().contiguous() for name, t in tensors.items()}
+            save_file(stored, aside / file, metadata={"format": "pt"})
+        LoraConfig(
+            r=rank,
+            lora_alpha=rank,
+            target_modules=_TARGETS,
+            lora_dropout=0.0,
+            base_model_name_or_path=base,
+            inference_mode=True,
+        ).save_pretrained(str(aside))
+        config.save_pretrained(aside)
+        write_text(aside / CARD, json.dumps(card, indent=2, ensure_ascii=False) + "\n")
 
 
 def _settings(folder: Path) -> dict:

@@ -92,5 +92,13 @@ def _lines(folder: Path) -> dict[str, str]:
     files = sorted(folder.glob("**/*.txt"))
     if not files:
         raise LabError(f"{folder} holds no .txt file; put texts there, one a line")
-    lines = (line.strip() for file in files for line in file.read_text("utf-8").splitlines())
-    return {normalise(line): line for line in lines if normalise(line)}
+    return _texts(_example(line.strip()) for file in files for line in _read(file).splitlines())
+
+
+def _read(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LabError(
+            f"{file} cannot be read as UTF-8 text ({error}); mend or remove it"
+        ) from error

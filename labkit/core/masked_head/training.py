@@ -43,7 +43,7 @@ from labkit.core.masked_head.batches import (
     mask_pieces,
 )
 from labkit.core.masked_head.measure import measure
-from labkit.core.masked_head.storage import ADAPTER, HEAD, save_masked_head
+from labkit.core.masked_head.storage import ADAPTER, HEAD, load_body, save_masked_head
 from labkit.core.masked_head.texts import Texts
 
 BASE = "minilm"
@@ -184,9 +184,7 @@ class _InTraining(nn.Module):
         recipe: MaskedRecipe,
     ) -> None:
         super().__init__()
-        body = transformers.BertModel.from_pretrained(
-            assets.locate(BASE), dtype=torch.float32, add_pooling_layer=False
-        )
+        body = load_body(assets.locate(BASE))
         use_plain_products(body)
         self.body = body.requires_grad_(False).eval()  # no dropout
         self.mask_id = tokenizer.mask_token_id

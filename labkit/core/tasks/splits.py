@@ -21,8 +21,10 @@ SHARED_SENTENCES = (
     frozenset({"rt-polarity", "movie-valence", "sst2", "subj"}),
     frozenset({"cr", "amazon-valence"}),
 )
+_MINILM = frozenset({"snli", "mnli", "qqp"})
 TRAINED_ON = {
-    "minilm": frozenset({"snli", "mnli", "qqp"}),
+    "minilm": _MINILM,
+    "minilm-mlm": _MINILM,
     "t5-titles": frozenset(
         {"sst2", "rte", "mrpc", "qnli", "qqp", "mnli", "stsb", "snli"}
         | {"rt-polarity", "movie-valence"}

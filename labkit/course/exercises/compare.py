@@ -9,6 +9,7 @@ results follow, an argument without effect. Otherwise the message shows the firs
 from __future__ import annotations
 
 import copy
+import itertools
 import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
@@ -114,25 +115,76 @@ def compare(
     if not wrong:
         _refuse_memory(answer, outcomes, tolerance)
         return
+    raise CheckFailed(
+        _diagnosis(answer, outcomes, wrong, right, mistakes, traits, where, unraised, tolerance)
+    )
+
+
+def _diagnosis(
+    answer: Guarded | Adapted, outcomes: list[_Outcome], wrong: list[_Outcome], right: Callable,
+    mistakes: Mistakes | None, traits: Traits | None, where: str, unraised: str, fit: Tolerance,
+) -> str:  # fmt: skip
+    """The surest thing to say about results of which some are wrong."""
     first = wrong[0]
-    evidence = _evidence(answer, first, unraised, tolerance)
+    evidence = _evidence(answer, first, unraised, fit)
+    if first.error is None and first.raw is None:
+        return evidence
+    if isinstance(first.raw, BaseException):
+        return f"{call_text(answer.name, first.args)} gives an exception back: `raise` it"
     again = _outcome(answer, first.args, right)
-    if first.error is None and not again.is_(_value(first.raw), tolerance):
-        raise CheckFailed(_unsteady(answer, first, again))
+    if first.error is None and not again.is_(_value(first.raw), fit):
+        return _unsteady(answer, first, again)
     for hint, mistake in (mistakes or {}).items():
-        if _explains(mistake, outcomes, wrong, tolerance):
-            raise CheckFailed(f"{hint}. {evidence}")
+        if _explains(mistake, outcomes, wrong, fit):
+            return evidence if evidence.startswith(hint) else f"{hint}. {evidence}"
     if first.error is not None or isinstance(first.expected, Exception):
-        raise CheckFailed(evidence)
-    for hint, trait in (traits or {}).items():
-        if _shows(trait, first):
-            raise CheckFailed(f"{hint}. {evidence}")
-    if ignored := _without_effect(answer, outcomes, first, right, tolerance):
-        raise CheckFailed(f"{ignored}. {evidence}")
-    pairs = [(o.raw, o.expected) for o in outcomes if o.error is None]
-    rule = relation(pairs, tolerance) if len(pairs) == len(outcomes) else None
-    parts = [rule, evidence, where]
-    raise CheckFailed(". ".join(part for part in parts if part))
+        return evidence
+    rule = None
+    if _readable(first):
+        rule = (
+            _no_effect(answer, outcomes, wrong, right, fit)
+            or next((hint for hint, trait in (traits or {}).items() if _shows(trait, first)), None)
+            or _common_rule(outcomes, fit)
+        )
+    return _sentences(rule, evidence, where)
+
+
+def _sentences(*parts: str | None) -> str:
+    text = ""
+    for part in filter(None, parts):
+        text += (" " if text.endswith("?") else ". " if text else "") + part
+    return text
+
+
+def _readable(outcome: _Outcome) -> bool:
+    try:
+        read_like(outcome.raw, outcome.expected)
+    except Unreadable:
+        return False
+    return True
+
+
+def _common_rule(outcomes: list[_Outcome], tolerance: Tolerance) -> str | None:
+    if any(o.error is not None or isinstance(o.expected, Exception) for o in outcomes):
+        return None
+    return relation([(o.raw, o.expected) for o in outcomes], tolerance)
+
+
+def _earlier(
+    answer: Guarded | Adapted, outcomes: list[_Outcome], first: _Outcome, fit: Tolerance
+) -> str | None:
+    """Whether a wrong result is the one of a call before."""
+    for other in outcomes:
+        if other is first:
+            return None
+        if isinstance(other.expected, bool | int | Exception):
+            continue
+        if agrees(first.raw, other.expected, fit):
+            return (
+                f"this is what {call_text(answer.name, other.args)} gives: is something kept from "
+                "the call before, or fixed to one example?"
+            )
+    return None
 
 
 def _outcome(answer: Guarded, args: tuple, right: Callable) -> _Outcome:
@@ -223,28 +275,44 @@ def _unsteady(answer: Guarded, one: _Outcome, other: _Outcome) -> str:
     )
 
 
-def _without_effect(
-    answer: Guarded, outcomes: list[_Outcome], first: _Outcome, right: Callable, fit: Tolerance
-) -> str | None:
-    """An argument that changes what is right and not what comes back."""
-    for place, arg in enumerate(first.args):
-        tried = 0
-        for other in outcomes:
-            value = other.args[place]
-            if tried == 2 or not _exchangeable(arg, value):
-                continue
-            args = (*first.args[:place], value, *first.args[place + 1 :])
-            expected = _try(right, args)
-            if isinstance(expected, Exception) or agrees(expected, first.expected, fit):
-                continue
-            changed = _outcome(answer, args, right)
-            if not changed.is_(_value(first.raw), fit):
-                break
-            tried += 1
-        else:
-            if tried:
-                return f"`{answer.parameter(place)}` makes no difference to the result"
-    return None
+def _no_effect(
+    answer: Guarded | Adapted, outcomes: list[_Outcome], wrong: list[_Outcome], right: Callable,
+    fit: Tolerance,
+) -> str | None:  # fmt: skip
+    """Arguments that change what is right and not what comes back."""
+    if isinstance(wrong[0].expected, bool):
+        return None  # of two values one often stays
+    places = range(len(wrong[0].args))
+    idle = [i for i in places if _is_idle(answer, i, outcomes, wrong[:3], right, fit)]
+    names = ", ".join(f"`{answer.parameter(i)}`" for i in idle)
+    if not idle:
+        return None
+    if len(idle) == sum(not callable(arg) for arg in wrong[0].args):
+        return (
+            _earlier(answer, outcomes, wrong[0], fit) or f"no argument makes a difference: {names}"
+        )
+    return f"{names} makes no difference to the result"
+
+
+def _is_idle(
+    answer: Guarded | Adapted, place: int, outcomes: list[_Outcome], wrong: list[_Outcome],
+    right: Callable, fit: Tolerance,
+) -> bool:  # fmt: skip
+    tried = 0
+    for one, other in itertools.product(wrong, outcomes):
+        if tried == _TRIES or not _exchangeable(one.args[place], other.args[place]):
+            continue
+        args = (*one.args[:place], other.args[place], *one.args[place + 1 :])
+        expected = _try(right, args)
+        if isinstance(expected, Exception) or agrees(expected, one.expected, fit):
+            continue
+        if not _outcome(answer, args, right).is_(_value(one.raw), fit):
+            return False
+        tried += 1
+    return tried >= _TRIES // 2
+
+
+_TRIES = 6
 
 
 def _exchangeable(one: Any, other: Any) -> bool:
@@ -302,7 +370,7 @@ def _refuse_memory_of_objects(answer: Guarded, outcomes: list[_Outcome], fit: To
     for one in fine:
         for other in fine:
             args = copied(one.args)
-            if one is other or not _writable_like(args, other.args):
+            if agrees(one.expected, other.expected, fit) or not _writable_like(args, other.args):
                 continue
             answer(*args)
             for mine, new in zip(args, other.args, strict=True):

@@ -198,7 +198,7 @@ class Guarded:
 
     def _overtime_text(self, error: BaseException, args: tuple, named: dict) -> str:
         lines = _lines_of(error, self.function)
-        place = f" It was at {lines[-1]}." if lines else ""
+        place = f" (at {lines[-1]})" if lines else ""
         reason = self.overtime or "does its loop end?"
         return (
             f"{call_text(self.name, args, named)} gives no answer within {LIMIT_S:.0f} seconds: "
@@ -383,6 +383,9 @@ class SaltedText(str):
 
     def __eq__(self, other: object) -> bool:
         return str.__eq__(self, other)
+
+    def __deepcopy__(self, memo: dict) -> SaltedText:
+        return self
 
     def strip(self, *args: Any) -> SaltedText:
         return SaltedText(str.strip(self, *args), self.salt)

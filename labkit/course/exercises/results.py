@@ -71,6 +71,12 @@ def difference(raw: Any, expected: Any, tolerance: Tolerance = FINE) -> str:
         inside = ", ".join(map(str, place))
         seen, wanted = value[place].item(), expected[place].item()
         return f"[{inside}] is {number(seen)}, expected {number(wanted)}"
+    if isinstance(expected, tuple):
+        for i, (item, wanted) in enumerate(zip(value, expected, strict=True)):
+            if not _same(item, wanted, _fitting(raw, tolerance)):
+                return f"value {i + 1} of {len(expected)}: {difference(item, wanted, tolerance)}"
+    if isinstance(expected, float) and number(value) == number(expected):
+        return f"got {value:.10g}, expected {expected:.10g}"
     if isinstance(expected, list) and len(plain(expected)) > _LONG:
         return _first_item(value, expected, tolerance)
     return f"got {shown(value)}, expected {shown(expected)}"
@@ -257,7 +263,7 @@ def _first_item(value: list, expected: list, tolerance: Tolerance) -> str:
 
 def _flat(value: Any) -> np.ndarray | None:
     if isinstance(value, Tensor):
-        return value.double().numpy()
+        return value.detach().double().numpy()
     try:
         return np.asarray(value, dtype=np.float64)
     except (TypeError, ValueError):

@@ -37,6 +37,7 @@ def gains_by_task(
     *,
     xlabel: str,
     marked: Sequence[str] = (),
+    seeds: Mapping[str, Mapping[str, int]] | None = None,
 ) -> CourseFigure:
     """One panel a method: our difference with its interval beside the paper's, a row per task.
 
@@ -45,6 +46,7 @@ def gains_by_task(
             is missing has no dot.
         paper: method -> task -> printed difference, where the paper has the method.
         marked: tasks that get an asterisk, such as those in the model's own training data.
+        seeds: method -> task -> how many seeds stand behind a dot, written above it.
     """
     both = (*paper.values(), *ours.values())
     tasks = list(dict.fromkeys(task for gains in both for task in gains))
@@ -54,6 +56,9 @@ def gains_by_task(
         for y, task in enumerate(tasks):
             if task in gains:
                 interval_mark(ax, y, gains[task], name="here, 95 % interval")
+                if seeds is not None:
+                    x, count = gains[task].value, str(seeds[method][task])
+                    ax.text(x, y - 0.2, count, ha="center", va="bottom", size=8, color=GREY)
             if task in paper.get(method, {}):
                 x = paper[method][task]
                 ax.plot(x, y + 0.25, "D", color=PURPLE, mfc="white", label="printed, T5-base")

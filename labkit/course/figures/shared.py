@@ -73,6 +73,28 @@ def interval_bars(
     return fig
 
 
+@styled
+def order_agreement(taus: Mapping[str, Sequence[float]], title: str) -> CourseFigure:
+    """How near a method's order lies to the one that it was given: a dot a run, the median a bar.
+
+    Args:
+        taus: method -> Kendall's tau of each run; 1: handed back as given, 0: a random order.
+    """
+    fig = CourseFigure(1.4 + 0.34 * len(taus), title)
+    ax = fig.subplots()
+    for y, values in enumerate(taus.values()):
+        middle = float(np.median(values))
+        ax.plot([middle, middle], [y - 0.3, y + 0.3], color=VERMILLION, linewidth=2)
+        ax.plot(values, [y] * len(values), "o", color=BLUE, alpha=0.6, markersize=7)
+        value_beside(ax, y, f"{middle:z.2f}")
+    name_rows(ax, list(taus))
+    ax.axvline(0, color=GREY, linewidth=1, zorder=0)
+    ax.set(xlim=(-1.05, 1.05), ylabel="")
+    ax.set_xlabel("Kendall's tau with the order it was given (bar and number: median)")
+    ax.grid(axis="x", alpha=0.5)
+    return fig
+
+
 # ---------------------------------------------------------------- parts of figures
 
 

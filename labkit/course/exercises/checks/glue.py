@@ -191,8 +191,10 @@ def check_fisher_interval(interval: Guarded, draw: Draw) -> str:
             "turned back with tanh": lambda got, right, r, n: (
                 abs(got[0] + got[1] - 2 * r) < 1e-6
             ),
-            "the low end comes first": lambda got, right, r, n: got[0] > got[1],
-            "r itself lies outside": lambda got, right, r, n: not got[0] <= r <= got[1],
+            "the first value, the low end, lies above the second": (
+                lambda got, right, r, n: got[0] > got[1]
+            ),
+            "r itself lies outside of it": lambda got, right, r, n: not got[0] <= r <= got[1],
         },
         where="tanh(atanh(r) ± 1.96 / √(n − 3)), the low end first",
     )  # fmt: skip
@@ -324,6 +326,21 @@ def check_fair_mean(mean: Guarded, draw: Draw) -> str:
             _fair(v)[0], _fair(v)[2], _fair(v)[1],
         ),
         "the order is mean, low end, high end": lambda v: (_fair(v)[1], _fair(v)[0], _fair(v)[2]),
+        "these are the smallest and the largest seed: Student's interval": lambda v: (
+            _fair(v)[0], min(_seeds(v)), max(_seeds(v)),
+        ),
+        "this is the first task alone: average over tasks": (
+            lambda v: _fair({task: v[task] for task in list(v)[:1]})
+        ),
+        "the deviation is divided by the root of all runs: by that of the seeds": (
+            lambda v: _fair(v, root=lambda s: math.sqrt(s * len(v)))
+        ),
+        "the scores of each task were sorted, which mixes the seeds": (
+            lambda v: _fair({task: sorted(scores) for task, scores in v.items()})
+        ),
+        "4.3 is Student's t for three seeds: another number of seeds has another": (
+            lambda v: _fair(v, quantile=lambda s: 4.302653)
+        ),
         "this is the median over the seeds: the mean": lambda v: (
             statistics.median(_seeds(v)), *_fair(v)[1:],
         ),
@@ -433,8 +450,9 @@ def check_possible(possible: Guarded, draw: Draw) -> str:
         traits={
             "a number was called possible that no k of n is rounded to; what lies further away "
             "than 0.05 is not": lambda got, right, p, n: got and not right,
-            "a number was called impossible that some k of n is rounded to: compare after "
-            "rounding, and allow for a tiny difference": lambda got, right, p, n: right and not got,
+            "a number was called impossible that some k of n is rounded to": (
+                lambda got, right, *_: right and not got
+            ),
         },
         where="True if 100 · k / n, rounded to one decimal, is the number, for some k from 0 to n",
     )

@@ -35,7 +35,7 @@ def _step(
     parts = dict(zip(order, (w_x @ x + w_h @ h + bias).chunk(4), strict=True))
     i, f, o = (gates(parts[name]) for name in "ifo")
     memory = forget(f, i) * m + i * candidate(parts["g"])
-    made = {"h": o * show(m if old else memory), "m": memory, "o": o}
+    made = {"h": o * show(m if old else memory), "m": memory, "o": o, "z": parts["o"]}
     return tuple(made[name] for name in result)
 
 
@@ -93,6 +93,31 @@ def check_lstm_step(step: Guarded, draw: Draw) -> str:
             "the bias is left out": without(5),
             "the hidden state is left out: W_h h": without(1),
             "the input is left out: W_x x": without(0),
+            "the output gate goes through a sigmoid, not tanh": (
+                lambda *args: (
+                    _step(*args, result="z")[0].tanh() * _step(*args)[1].tanh(),
+                    _step(*args)[1],
+                )
+            ),
+            "the four parts are interleaved: they stand below one another, one after the other": (
+                lambda x, h, m, w_x, w_h, b: _step(
+                    (w_x @ x + w_h @ h + b).reshape(-1, 4).T.flatten(),
+                    h,
+                    m,
+                    torch.eye(len(b)),
+                    0 * w_h,
+                    0 * b,
+                )
+            ),
+            "the old memory comes back: return the new one": (
+                lambda *args: (_step(*args)[0], args[2])
+            ),
+            "the old hidden state comes back: return the new one": (
+                lambda *args: (args[1], _step(*args)[1])
+            ),
+            "W_h is multiplied with the memory: with the hidden state": (
+                lambda x, h, m, *rest: _step(x, m, m, *rest)
+            ),
             "the bias is added twice: torch's cell has two, this step has one": (
                 lambda *args: _step(*args[:5], 2 * args[5])
             ),
@@ -152,6 +177,12 @@ def check_gate(gate: Guarded, draw: Draw) -> str:
             ),
             "these are the logarithms of the probabilities": (
                 lambda e, h, w: (e @ (w @ h)).log_softmax(0)
+            ),
+            "e to the power of the scores is not divided by its sum: softmax": (
+                lambda e, h, w: (e @ (w @ h)).exp()
+            ),
+            "the softmax runs over each column before the products are summed: sum first": (
+                lambda e, h, w: (e * (w @ h)).softmax(0).sum(1)
             ),
             "divided by their sum without e to the power of them: softmax": (
                 lambda e, h, w: (e @ (w @ h)) / (e @ (w @ h)).sum()
@@ -234,6 +265,9 @@ def check_mask_chosen(masked: Guarded, draw: Draw) -> str:
             "a chosen token's score should be −∞: −1e6 is a score like any other": value(-1e6),
             "a chosen token's score should be −∞, and a small positive number is far from it": (
                 value(1e-9)
+            ),
+            "a chosen token gets the lowest score, which is a score like any other: −∞": (
+                lambda s, c: _left(s, c, float(s.min()))
             ),
             "it is turned round: the tokens that are *not* chosen yet share the probability": (
                 lambda s, c: _left(s, [i for i in range(len(s)) if i not in c])

@@ -32,8 +32,10 @@ def check_template_spread(spread: Guarded, draw: Draw) -> str:
     """``spread``: right or wrong (M, N) → standard deviation and range of the M accuracies."""
     first = [[1, 1, 1, 1, 1, 1, 1, 0], [1, 1, 1, 1, 1, 1, 0, 0], [1, 0, 0, 1, 0, 1, 1, 0]]
     tables = [np.array(first, dtype=bool)]
-    for rows, columns in ((2, 5), (6, 3), (4, 300), (7, 1), (3, 3), (40, 9)):
+    for rows, columns in ((2, 5), (6, 3), (4, 30), (7, 1), (3, 3), (40, 9)):
         tables.append(np.array(draw.uniform(rows, columns) < 0.6))
+    shares = torch.tensor([0.2, 0.4, 0.6, 0.9])[:, None]
+    tables.append(np.array(draw.uniform(4, 600) < shares))
     tables.append(np.array(draw.uniform(5, 7) < 0.5, dtype=np.int64))
     tables += [np.ones((4, 3), dtype=bool), np.array([[1, 1], [0, 0], [0, 1]], dtype=np.uint8)]
 

@@ -99,8 +99,9 @@ def check_sinusoids(sinusoids: Guarded, draw: Draw) -> str:
             "the exponent is divided by half of the width: divide by the width": (
                 wrong(exponent=lambda c, d: c / (d // 2))
             ),
-            "the angle is the place divided by 10000 and by column/width; 10000 stands to that "
-            "power": lambda n, d: _sinusoids(n, d, exponent=lambda c, w: 0.0),
+            "the exponent is 0 in every column: it is column/width, not cut": (
+                lambda n, d: _sinusoids(n, d, exponent=lambda c, w: 0.0)
+            ),
             "rows and columns are exchanged: (length, width)": lambda n, d: _sinusoids(n, d).T,
             "an odd width lacks its last column, which is a sine": (
                 lambda n, d: _sinusoids(n, d)[:, : d - d % 2]
@@ -191,6 +192,12 @@ def check_relative_scores(scores: Guarded, draw: Draw) -> str:
             ),
             "rows and columns are exchanged: row i looks at column j": (
                 lambda q, t: _by_pairs(q, t).T
+            ),
+            "the first term is in it: the second one alone is asked for": (
+                lambda q, t: q @ q.T + _by_pairs(q, t)
+            ),
+            "places to the right are set to zero: every pair has its score": (
+                lambda q, t: _by_pairs(q, t).tril()
             ),
             "the softmax comes later, together with the first term": (
                 lambda q, t: _by_pairs(q, t).softmax(-1)
@@ -315,6 +322,16 @@ def check_head(head: Guarded, draw: Draw) -> str:
             "a sigmoid weighs each place by itself: softmax shares out one attention": (
                 mixed(lambda q, k, r: (q @ k.T + r).sigmoid())
             ),
+            "the softmax's sum runs over all pairs: each place shares out its own attention, "
+            "so divide by the sum of its row": mixed(
+                lambda q, k, r: (q @ k.T + r).exp() / (q @ k.T + r).exp().sum()
+            ),
+            "the value with the highest score alone is taken: mix them": (
+                lambda q, k, v, r: v[(q @ k.T + r).argmax(-1)]
+            ),
+            "the values are added to the mixture: the equation gives the mixture alone": (
+                lambda q, k, v, r: _attend(q, k, v, r) + v
+            ),
             "places to the right are hidden, as in a causal model: this module sees both sides": (
                 mixed(
                     lambda q, k, r: (
@@ -403,6 +420,20 @@ def check_content_share(share: Guarded, draw: Draw) -> str:
             "what is added was subtracted": number(lambda c, a: c.var() / (c - a).var()),
             "these are sums of absolute values: variances are asked for": (
                 number(lambda c, a: c.abs().sum() / (c + a).abs().sum())
+            ),
+            "one variance is divided by N, the other by N − 1: the same for both": (
+                number(lambda c, a: c.var(correction=0) / (c + a).var())
+            ),
+            "one variance is divided by N − 1, the other by N: the same for both": (
+                number(lambda c, a: c.var() / (c + a).var(correction=0))
+            ),
+            "this is a ratio of lengths: a variance is about the mean, and squared": (
+                number(lambda c, a: c.norm() / (c + a).norm())
+            ),
+            "this is a ratio of mean absolute deviations: a variance squares them": (
+                number(
+                    lambda c, a: (c - c.mean()).abs().mean() / (c + a - (c + a).mean()).abs().mean()
+                )
             ),
             "this is the share in per cent": lambda c, a: 100 * _share(c, a),
             "the share is cut at 1: it may be larger where what is added takes content away": (

@@ -36,7 +36,7 @@ def check_next_pairs(pairs: Guarded, draw: Draw) -> str:
     _pairs_of(pairs, text, 0)
     _pairs_of(pairs, {"a": [(1, "a.1"), (2, "a.2")], "b": [(7, "b.7")]}, start)
     _pairs_of(pairs, {"a": [(0, "a.0"), (2, "a.2")], "b": [(7, "b.7"), (9, "b.9")]}, start)
-    for sizes in ([6, 4], [2, 2, 2], [1, 5, 1], [12, 9, 14], [3, 1, 4]):
+    for sizes in ([6, 4], [2, 2, 2], [1, 5, 1], [9, 1], [12, 9, 14], [3, 1, 4]):
         _pairs_of(pairs, _documents(draw, sizes), start)
     many = _documents(draw, [30, 25, 20, 30])
     _draws_of(pairs, many, start)

@@ -204,6 +204,15 @@ def check_task_similarity(similarity: Guarded, draw: Draw) -> str:
             "this is one minus the cosine: the cosine itself is asked for": (
                 lambda a, b: 1 - _of_means(a, b)
             ),
+            "this is the distance with its sign turned: a cosine looks at the direction only": (
+                lambda a, b: -float((a.mean(0) - b.mean(0)).norm())
+            ),
+            "the medians over the virtual tokens are compared: average over them": (
+                lambda a, b: _cosine(a.median(0).values.tolist(), b.median(0).values.tolist())
+            ),
+            "negative cosines became 0: opposite prompts have −1": (
+                lambda a, b: max(0.0, _of_means(a, b))
+            ),
             "this is the size of the cosine without its sign": lambda a, b: abs(_of_means(a, b)),
             "the mean runs over the columns: average over the virtual tokens, the rows": (
                 lambda a, b: _cosine(a.mean(1).tolist(), b.mean(1).tolist())

@@ -206,6 +206,18 @@ def check_prediction_matrix(prediction_matrix: Guarded, draw: Draw) -> str:
             "the trained order has a row of its own in front: a row for each of the orders": (
                 lambda s, p, o: right(s, p, [list(range(len(p))), *o])
             ),
+            "only the first two classes are compared: any number of classes may come": (
+                lambda s, p, o: scores(s, p, o)[..., :2].argmax(-1)
+            ),
+            "all rows are joined into one: a row per order": (
+                lambda s, p, o: right(s, p, o).flatten()
+            ),
+            "only the first sentence is there: a column for each": (
+                lambda s, p, o: right(s, p, o)[:, 0]
+            ),
+            "these are the mean scores: the class with the highest": (
+                lambda s, p, o: scores(s, p, o).mean(-1)
+            ),
             "these are the softmax of the scores: keep the class with the highest": (
                 lambda s, p, o: scores(s, p, o).softmax(-1)
             ),
@@ -329,6 +341,16 @@ def check_mcnemar(mcnemar: Guarded, draw: Draw) -> str:
             "those that exactly one gets right": over_all,
             "all N sentences are tossed: only the b + c that exactly one gets right count": (
                 among_all
+            ),
+            "sentences on which the two agree are counted: only those that one alone gets right": (
+                lambda a, b: float(
+                    stats.binomtest(
+                        sum(bool(x) == bool(y) for x, y in zip(a, b, strict=True)), len(a)
+                    ).pvalue
+                )
+            ),
+            "this is a paired t test: count the binomial exactly": lambda a, b: float(
+                stats.ttest_rel(np.asarray(a, float), np.asarray(b, float)).pvalue
             ),
             "this is 1 minus the p-value": lambda a, b: 1 - _exact(a, b),
         },

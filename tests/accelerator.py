@@ -1,0 +1,158 @@
+"""A pretend accelerator: tensors say that they are on another device, and compute on the CPU.
+
+Within :func:`pretended` a tensor made on or moved to the device ``meta`` holds real numbers, and an
+operation that mixes it with a CPU tensor fails as it does on CUDA. So code that forgets to move a
+tensor is found on a machine without a GPU. What CUDA allows is allowed here: numbers without
+dimension from the CPU, CPU indices into a tensor of the device, and copies.
+
+Usage::
+
+    with pretended() as device:
+        backbone = load_backbone(folder, device=device)
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves, tree_map
+
+DEVICE = torch.device("meta")
+_ops = torch.ops.aten
+_COPIES = {_ops._to_copy.default, _ops.copy_.default}
+_LOOK_UPS = {
+    _ops.index.Tensor,
+    _ops._unsafe_index.Tensor,
+    _ops.index_put.default,
+    _ops.index_put_.default,
+    _ops._index_put_impl_.default,
+    _ops._unsafe_index_put.default,
+}
+
+
+class Remote(torch.Tensor):
+    """A tensor of the pretended device; ``held`` is where its numbers are."""
+
+    held: torch.Tensor
+
+    @staticmethod
+    def __new__(cls, held: torch.Tensor) -> Remote:
+        tensor = torch.Tensor._make_wrapper_subclass(
+            cls,
+            held.shape,
+            strides=held.stride(),
+            storage_offset=held.storage_offset(),
+            dtype=held.dtype,
+            device=DEVICE,
+        )
+        tensor.held = held
+        return tensor
+
+    def __repr__(self, **_: object) -> str:
+        return f"Remote({self.held})"
+
+    def tolist(self) -> Any:
+        return self.held.tolist()
+
+    def __getitem__(self, index: object) -> torch.Tensor:
+        def as_tensor(part: object) -> object:
+            return _plain_tensor(part) if isinstance(part, list) else part
+
+        parts = tuple(map(as_tensor, index)) if isinstance(index, tuple) else as_tensor(index)
+        return torch.Tensor.__getitem__(self, parts)
+
+    @classmethod
+    def __torch_dispatch__(cls, operation, types, args=(), kwargs=None):
+        return _run(operation, args, kwargs or {})
+
+
+_plain_tensor = torch.tensor
+
+
+def _held(value: object) -> object:
+    return value.held if isinstance(value, Remote) else value
+
+
+def _run(operation: Any, args: tuple, kwargs: dict) -> Any:
+    tensors = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+    remote = [tensor for tensor in tensors if isinstance(tensor, Remote)]
+    local = [tensor for tensor in tensors if not isinstance(tensor, Remote)]
+    if remote and local and operation not in _COPIES:
+        _check_mixture(operation, args, local)
+    if operation is _ops._fused_sdp_choice.default:
+        return 0  # the kernel in plain steps
+    wanted = kwargs.get("device")
+    wanted = None if wanted is None else torch.device(wanted).type
+    kwargs = {name: tree_map(_held, value) for name, value in kwargs.items()}
+    if wanted is not None:
+        kwargs["device"] = torch.device("cpu")
+    if operation is _ops.copy_.default:
+        _held(args[0]).copy_(_held(args[1]))
+        return args[0]
+    if operation is _ops._to_copy.default:
+        kwargs.pop("non_blocking", None)
+        copied = operation(*tree_map(_held, args), **kwargs)
+        stays = wanted is None and bool(remote)
+        return Remote(copied) if stays or wanted == DEVICE.type else copied
+    result = operation(*tree_map(_held, args), **kwargs)
+    here = not remote and wanted != DEVICE.type
+    known = {id(tensor.held): tensor for tensor in remote}  # what was changed in place
+
+    def wrap(value: object) -> object:
+        if here or not isinstance(value, torch.Tensor) or isinstance(value, Remote):
+            return value
+        return known.get(id(value)) if id(value) in known else Remote(value)
+
+    return tree_map(wrap, result)
+
+
+def _check_mixture(operation: Any, args: tuple, local: list[torch.Tensor]) -> None:
+    if operation in _LOOK_UPS:
+        into_remote = isinstance(args[0], Remote)
+        if not into_remote and any(isinstance(index, Remote) for index in args[1]):
+            raise RuntimeError("indices should be on the CPU or on the device of what they index")
+        values = args[2] if len(args) > 2 else None
+        with_shape = isinstance(values, torch.Tensor) and values.dim()
+        if with_shape and isinstance(values, Remote) != into_remote:
+            raise RuntimeError(f"{operation}: values are on another device")
+        return
+    shapes = [tuple(tensor.shape) for tensor in local if tensor.dim()]
+    if shapes:
+        raise RuntimeError(
+            f"Expected all tensors to be on the same device ({operation}, on the CPU {shapes})"
+        )
+
+
+class _Mode(TorchDispatchMode):
+    def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
+        return _run(operation, args, kwargs or {})
+
+
+def _tensor(data: object, *, device: object = None, **settings: Any) -> torch.Tensor:
+    tensor = _plain_tensor(data, **settings)
+    on_device = device is not None and torch.device(device) == DEVICE
+    return Remote(tensor) if on_device else tensor
+
+
+def _no_grad(mode: bool = True) -> contextlib.AbstractContextManager:
+    """Inference tensors can't be wrapped."""
+    return torch.no_grad() if mode else contextlib.nullcontext()
+
+
+@contextlib.contextmanager
+def pretended() -> Iterator[torch.device]:
+    """Within the block there is an accelerator."""
+    before: dict[str, Callable] = {
+        name: getattr(torch, name) for name in ("tensor", "inference_mode")
+    }
+    torch.tensor, torch.inference_mode = _tensor, _no_grad
+    try:
+        with _Mode():
+            yield DEVICE
+    finally:
+        for name, function in before.items():
+            setattr(torch, name, function)

@@ -1,0 +1,4 @@
+def undo_positions(vectors, table):
+    out = vectors.clone()
+    out -= table[: len(out)]
+    return out

@@ -1,0 +1,5 @@
+import torch
+
+
+def content_share(content, added):
+    return torch.var(content) / torch.var(content + added)

@@ -1,0 +1,71 @@
+"""Public paths on a pretended accelerator: no tensor is left behind on the CPU.
+
+What is scored there is what is scored on the CPU.
+"""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from accelerator import pretended
+from labkit.core import proofs
+from labkit.core.attention import use_fused_kernel
+from labkit.core.loading import load_backbone
+from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.tuning import fit
+from labkit.lstm_sorter import PromptLoss, find_order
+from labkit.p_tuning import PromptEncoder
+from labkit.prompt_transfer import ProjectedPrompt
+from labkit.shuffle_probe import Shuffle, probe_order
+from labkit.soft_prompt import SoftPrompt, load_for, nearest_tokens, save_prompt
+
+READOUTS = ("bert", "llama", "t5", "bert-encoder")
+
+
+@pytest.fixture(params=READOUTS)
+def backbone(request, tiny_folder):
+    """Loaded on the CPU, because the library takes the device's name for "no numbers yet"."""
+    return load_backbone(str(tiny_folder(request.param)), device="cpu", dtype=torch.float32)
+
+
+def test_every_path_stays_on_the_device(backbone, tiny_task, tmp_path):
+    use_fused_kernel(backbone.model)
+    model = PromptedModel.for_task(backbone, tiny_task)
+    prompt = SoftPrompt.from_vocab(backbone, 4)
+    examples = tiny_task.split("test")
+    there = {positions: None for positions in (True, False)}
+    here = {p: model.with_changes(positions=p).scores(prompt, examples) for p in there}
+    with pretended() as device:
+        backbone.to(device)
+        proofs.settle(backbone)
+        model = PromptedModel.for_task(backbone, tiny_task)
+        for positions in there:
+            other = model.with_changes(positions=positions)
+            there[positions] = other.scores(prompt, examples)
+        assert evaluate(model, prompt, tiny_task).n == len(examples)
+        answers = [("good", "bad")] * len(examples)
+        assert model.scores(prompt, examples, answers).shape == (len(examples), 2)
+        start = prompt().detach().clone()
+        fit(model, prompt, tiny_task, steps=2, evaluate_every=1)
+        assert not torch.equal(prompt(), start)
+        probe_order(model, prompt, tiny_task, Shuffle().draw(4, 3, 0), "test", limit=8)
+        nearest_tokens(backbone, prompt(), 2)
+        save_prompt(tmp_path / "prompt", prompt, model)
+        load_for(backbone, tmp_path / "prompt")
+    for positions in there:
+        torch.testing.assert_close(there[positions], here[positions], rtol=1e-6, atol=1e-5)
+
+
+def test_prompts_that_are_computed_and_searched_for(backbone, tiny_task):
+    with pretended() as device:
+        backbone.to(device)
+        model = PromptedModel.for_task(backbone, tiny_task)
+        prompt = SoftPrompt.from_vocab(backbone, 4)
+        encoder = PromptEncoder(prompt(), width=8)
+        projected = ProjectedPrompt(torch.randn(3, 16), backbone, width=8)
+        for computed in (encoder, projected):
+            fit(model, computed, tiny_task, steps=1)
+        objective = PromptLoss(model, prompt, tiny_task, sentences=4, batch_size=4)
+        found = find_order(objective, "swap", budget=60)
+        assert sorted(found.order) == [0, 1, 2, 3]

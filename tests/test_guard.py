@@ -1,0 +1,144 @@
+"""What happens around an answer while it is checked, whatever the exercise."""
+
+from __future__ import annotations
+
+import random
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from IPython.core.interactiveshell import InteractiveShell
+
+from labkit.course.exercises import checks, guard
+
+
+def right(template, text):
+    return template.partition("{mask}")[0].removesuffix(" ").replace("{text}", text)
+
+
+def failure(answer, check=checks.check_fill) -> str:
+    with pytest.raises(AssertionError) as caught:
+        check(answer)
+    return str(caught.value)
+
+
+def test_a_passed_check_says_public_cases_and_hidden_cases_say_nothing(capsys):
+    checks.check_fill(right)
+    assert capsys.readouterr().out.endswith(" (public cases)\n")
+    checks.check_fill(right, draw=99)
+    assert capsys.readouterr().out == ""
+
+
+def test_jupyter_shows_the_message_alone(capsys):
+    shell = InteractiveShell.instance()
+    shell.user_ns["check"] = lambda: checks.check_fill(lambda t, x: t.replace("{text}", x))
+    result = shell.run_cell("check()")
+    shown = capsys.readouterr().out
+    assert isinstance(result.error_in_exec, AssertionError)
+    assert "a slot is left" in shown and "Traceback" not in shown and len(shown.splitlines()) < 5
+
+
+def test_nothing_returned_is_told_as_that():
+    assert "is the `return` missing?" in failure(lambda template, text: None)
+
+
+def test_an_error_of_the_answer_is_shown_with_its_line():
+    def fill(template, text):
+        parts = template.split("{mask}")
+        return parts[7]
+
+    said = failure(fill)
+    assert "IndexError" in said and "`return parts[7]`" in said
+
+
+def test_the_line_left_under_a_solution_is_told_from_an_empty_cell():
+    def fill(template, text):
+        """Words."""
+        filled = right(template, text)
+        raise NotImplementedError()
+        return filled
+
+    def empty(template, text):
+        """Words."""
+        raise NotImplementedError()
+
+    assert "still stands beside what you wrote" in failure(fill)
+    assert "still empty" in failure(empty)
+
+
+def test_a_name_that_is_no_function_any_more():
+    assert "not a function" in failure("Good fun.")
+
+
+def test_an_answer_that_does_not_end_is_stopped(monkeypatch):
+    monkeypatch.setattr(guard, "LIMIT_S", 0.2)
+
+    def block_orders(length, unit, count, seed):
+        drawn = set()
+        while len(drawn) < 10**9:
+            try:
+                drawn.add(1)
+            except Exception:
+                continue
+
+    assert "how many orders exist" in failure(block_orders, checks.check_block_orders)
+
+
+@pytest.mark.parametrize(
+    "seed", [random.seed, np.random.seed, torch.manual_seed], ids=["random", "numpy", "torch"]
+)
+def test_reseeding_a_global_generator_is_refused_and_drawing_from_it_is_not(seed):
+    def reseeds(template, text):
+        seed(3)
+        return right(template, text)
+
+    def draws(template, text):
+        random.random(), np.random.rand(), torch.rand(1)
+        return right(template, text)
+
+    assert "reseeds the global generator" in failure(reseeds)
+    checks.check_fill(draws)
+
+
+def test_a_check_leaves_the_notebooks_own_draws_alone():
+    random.seed(5)
+    torch.manual_seed(5)
+    expected = random.random(), torch.rand(1)
+    random.seed(5)
+    torch.manual_seed(5)
+    checks.check_fill(right)
+    assert (random.random(), torch.rand(1)) == expected
+
+
+def test_standard_error_and_warnings_of_an_answer_cost_nothing(capsys):
+    def fill(template, text):
+        warnings.warn("slow", stacklevel=1)
+        print("42 %", file=sys.stderr)
+        return right(template, text)
+
+    checks.check_fill(fill)
+    assert capsys.readouterr().err == ""
+
+
+def test_results_kept_by_object_are_found():
+    kept = {}
+
+    def overlap(a, b):
+        both = (a & b).sum().item()
+        share = both / (a.sum().item() * b.sum().item()) ** 0.5 if both else 0.0
+        return kept.setdefault((id(a), id(b)), share)
+
+    assert "keeps results from call to call" in failure(overlap, checks.check_overlap)
+
+
+def test_the_prompt_rebound_is_told_from_no_step():
+    def rebinds(prompt, model, texts, targets, lr):
+        inputs = torch.cat([prompt.expand(len(texts), -1, -1), texts], 1)
+        loss = torch.nn.functional.cross_entropy(model(inputs), targets)
+        (gradient,) = torch.autograd.grad(loss, prompt)
+        prompt = prompt - lr * gradient
+        return loss.item()
+
+    assert "only gives the name another value" in failure(rebinds, checks.check_training_step)

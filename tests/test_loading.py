@@ -1,0 +1,193 @@
+"""Loading: a model that would be scored wrongly is refused in one line that says what to do."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from labkit.core.encoding import ExampleEncoder
+from labkit.core.errors import LabError
+from labkit.core.labels import cut_labels
+from labkit.core.loading import load_backbone
+from labkit.core.prompted_model import PromptedModel
+from labkit.core.tasks import Example
+from labkit.core.templates import Template, Verbalizer
+from labkit.soft_prompt import SoftPrompt, nearest_tokens
+from zoo import FAMILIES, TOKENIZERS
+
+
+@pytest.fixture
+def copied(tiny_folder, tmp_path):
+    """family → a copy of its folder that may be changed."""
+
+    def copy(family):
+        return shutil.copytree(tiny_folder(family), tmp_path / family)
+
+    return copy
+
+
+def load(folder):
+    return load_backbone(str(folder), device="cpu", dtype=torch.float32)
+
+
+def refusal(folder) -> str:
+    with pytest.raises(LabError) as caught:
+        load(folder)
+    message = str(caught.value)
+    assert folder.name in message and "\n" not in message and ";" in message
+    return message
+
+
+def change_weights(folder, change) -> None:
+    weights = load_file(folder / "model.safetensors")
+    save_file(change(weights), folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def change_config(folder, **settings) -> None:
+    config = json.loads((folder / "config.json").read_text()) | settings
+    (folder / "config.json").write_text(json.dumps(config))
+
+
+# ---- weights ----
+
+
+def test_a_missing_head_is_named(copied):
+    folder = copied("bert")
+    change_weights(folder, lambda w: {k: v for k, v in w.items() if k.startswith("bert.")})
+    assert "cls.predictions" in refusal(folder) and "complete checkpoint" in refusal(folder)
+
+
+def test_a_checkpoint_saved_wrapped_is_told_from_an_incomplete_one(copied):
+    folder = copied("gpt2")
+    change_weights(folder, lambda w: {f"module.{k}": v for k, v in w.items()})
+    assert 'prefix "module."' in refusal(folder)
+
+
+def test_an_encoder_needs_no_pooler(copied, tiny_backbone, tiny_task):
+    folder = copied("bert-encoder")
+    change_weights(folder, lambda w: {k: v for k, v in w.items() if "pooler" not in k})
+    scores = [
+        PromptedModel.for_task(b, tiny_task, soft=False).scores(None, tiny_task.split("test"))
+        for b in (load(folder), tiny_backbone("bert-encoder"))
+    ]
+    assert torch.equal(*scores)
+
+
+def test_weights_that_are_not_numbers(copied):
+    folder = copied("gpt2")
+    change_weights(folder, lambda w: {k: v.fill_(torch.nan) for k, v in w.items()})
+    assert "NaN" in refusal(folder)
+
+
+def test_a_pointer_in_place_of_the_weights(copied):
+    folder = copied("bert")
+    pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"
+    (folder / "model.safetensors").write_text(pointer)
+    assert "git lfs pull" in refusal(folder)
+
+
+@pytest.mark.parametrize("method", ["bitsandbytes", "gptq", "awq"])
+def test_a_quantised_checkpoint(copied, method):
+    folder = copied("llama")
+    change_config(folder, quantization_config={"quant_method": method, "bits": 4})
+    assert "quantised" in refusal(folder)
+
+
+def test_a_configuration_without_an_architecture(copied):
+    folder = copied("bert")
+    change_config(folder, architectures=None)
+    assert "no architecture" in refusal(folder)
+
+
+# ---- tokenizers ----
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", "gpt2", "llama", "t5", "bert-encoder"])
+def test_a_folder_without_a_tokenizer(copied, family):
+    folder = copied(family)
+    for file in [*folder.glob("*token*"), *folder.glob("vocab*")]:
+        file.unlink()
+    assert "tokenizer" in refusal(folder) and "save_pretrained" in refusal(folder)
+
+
+def test_a_token_without_an_embedding_is_named(copied):
+    folder = copied("bert")
+    tokenizer = TOKENIZERS["words"]()
+    tokenizer.add_tokens(["filmmaker"])
+    tokenizer.save_pretrained(folder)
+    backbone = load(folder)
+    model = PromptedModel(backbone, "{text} It was {mask}.", Verbalizer({"a": "good", "b": "bad"}))
+    assert model.scores(None, [Example("1", {"text": "a film"}, 0)]).shape == (1, 2)
+    with pytest.raises(LabError, match=r"'filmmaker'.*resize_token_embeddings"):
+        model.scores(None, [Example("1", {"text": "a filmmaker"}, 0)])
+    with pytest.raises(LabError, match="'filmmaker'"):
+        SoftPrompt.from_text(backbone, "filmmaker")
+
+
+def test_rows_behind_the_last_token_are_nobodys_neighbours(copied):
+    folder = copied("bert")
+    table = load(folder).model.get_input_embeddings().weight
+    padded = torch.cat([table, torch.full((64, table.shape[1]), 9.0)])
+    model = load(folder).model
+    model.resize_token_embeddings(len(padded), mean_resizing=False)
+    model.get_input_embeddings().weight.data.copy_(padded)
+    model.save_pretrained(folder)
+    near = nearest_tokens(load(folder), torch.full((1, table.shape[1]), 9.0), 5)
+    assert "" not in near.tokens[0] and near.cosines.max() < 0.99
+
+
+def test_a_vocabulary_of_characters_has_something_to_start_from(tmp_path):
+    """And a tokenizer that keeps no offsets can still shorten a text."""
+    backbone = load(FAMILIES["byt5"].build(tmp_path / "byt5"))
+    letters = SoftPrompt.from_vocab(backbone, 4)()
+    assert letters.shape == (4, 32)
+    encoder = ExampleEncoder(backbone, Template("{text}"), 0, bos="text", max_length=40)
+    (encoded,) = encoder.encode([Example("1", {"text": "很好看的电影 and long " * 9}, 0)])
+    assert encoded.shortened and 20 < len(encoded.ids) <= 40
+
+
+# ---- label words, as the whole text has them ----
+
+
+@pytest.mark.parametrize(
+    ("family", "line", "text", "word"),
+    [
+        ("gpt2", "{text} It was {mask}", "A film. It was", " great"),
+        ("llama", "{text} It was {mask}", "A film. It was", " marvellous"),
+        ("xlm-roberta", "{text}:{mask}.", "a film:", "great"),
+        ("xlm-roberta", "{text} It was {mask}.", "a film It was", " great"),
+        ("albert", "{text} ({mask})", "a film (", "great"),
+        ("bert", "{text} It was {mask}.", "a film It was", " wonderful"),
+    ],
+)
+def test_label_pieces_are_those_of_the_whole_text(tmp_path, family, line, text, word):
+    backbone = load(FAMILIES[family].build(tmp_path / "model"))
+
+    def cut(whole):
+        return backbone.tokenizer(whole, add_special_tokens=False)["input_ids"]
+
+    labels = cut_labels(backbone, Template(line), [(word.strip(),)], sentinel=False)
+    assert cut(text) + list(labels.words[0]) == cut(text + word)
+
+
+def test_a_label_that_melts_into_the_words_before_it_is_refused(tiny_backbone):
+    with pytest.raises(LabError, match=r"'reat' melts into .*'a greatreat'|'reat' melts"):
+        cut_labels(tiny_backbone("gpt2"), Template("{text} a g{mask}"), [("reat",)], sentinel=False)
+
+
+# ---- limits ----
+
+
+@pytest.mark.parametrize("family", ["xlm-roberta-xl", "data2vec-text", "mpnet"])
+def test_a_table_with_an_offset_is_filled_and_not_overrun(tmp_path, family):
+    """Without a limit of the tokenizer's; one place more than there are fails in the model."""
+    backbone = load(FAMILIES[family].build(tmp_path / "model"))
+    assert backbone.max_length == 64
+    model = PromptedModel(backbone, "{text} It was {mask}.", Verbalizer({"a": "good", "b": "bad"}))
+    long = [Example("1", {"text": "a film and " * 90}, 0)]
+    assert len(model.encode(long, None)[0].ids) in (63, 64)
+    assert torch.isfinite(model.scores(None, long)).all()

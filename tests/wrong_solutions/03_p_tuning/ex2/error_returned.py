@@ -1,0 +1,15 @@
+# hint: gives an exception back: `raise` it
+import torch
+
+
+def lay_between(parts, table, prompt):
+    if sum(p for p in parts if isinstance(p, int)) != len(prompt):
+        return ValueError("no")
+    rows, used = [], 0
+    for p in parts:
+        if isinstance(p, int):
+            rows.append(prompt[used : used + p])
+            used += p
+        else:
+            rows.append(table[p])
+    return torch.cat(rows)

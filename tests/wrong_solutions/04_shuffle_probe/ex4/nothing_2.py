@@ -1,0 +1,3 @@
+# hint: nothing comes back (None)
+def undo_positions(vectors, table):
+    vectors - table[: len(vectors)]

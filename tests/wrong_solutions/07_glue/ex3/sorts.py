@@ -1,0 +1,13 @@
+# hint: fair_mean changes its argument `values`: work on a copy, the caller needs it as it was
+import numpy as np
+from scipy import stats
+
+
+def fair_mean(values):
+    if len({len(v) for v in values.values()}) > 1:
+        raise ValueError
+    for v in values.values():
+        v.sort()
+    s = np.mean(list(values.values()), axis=0)
+    h = stats.t.ppf(0.975, len(s) - 1) * s.std(ddof=1) / len(s) ** 0.5
+    return s.mean(), s.mean() - h, s.mean() + h

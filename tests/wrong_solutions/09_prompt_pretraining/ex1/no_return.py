@@ -1,0 +1,14 @@
+# hint: nothing comes back (None): is the `return` missing?
+import itertools
+import random
+
+
+def next_pairs(text, seed):
+    draw = random.Random(seed)
+    made = []
+    for name, rows in text.items():
+        other = [s for k in text if k != name for _, s in text[k]]
+        for (p, a), (q, b) in itertools.pairwise(rows):
+            if q == p + 1:
+                made.append((a, b, "next"))
+                made.append((a, draw.choice(other), "other"))

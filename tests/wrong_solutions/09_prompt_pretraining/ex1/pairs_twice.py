@@ -1,0 +1,16 @@
+# hint: ('1.2', '1.1') is labelled 'next': the later sentence comes second
+import itertools
+import random
+
+
+def next_pairs(text, seed):
+    draw = random.Random(seed)
+    made = []
+    for name, rows in text.items():
+        other = [s for k in text if k != name for _, s in text[k]]
+        for (p, a), (q, b) in itertools.pairwise(rows):
+            if q == p + 1:
+                made.append((a, b, "next"))
+                made.append((b, a, "next"))
+                made.append((a, draw.choice(other), "other"))
+    return made

@@ -1,0 +1,15 @@
+# hint: an entry is ('1.1', (2, '3.2'), 'other'): give triples, first sentence, second sentence, l
+import itertools
+import random
+
+
+def next_pairs(text, seed):
+    draw = random.Random(seed)
+    made = []
+    for name, rows in text.items():
+        other = [s for k in text if k != name for s in text[k]]
+        for (p, a), (q, b) in itertools.pairwise(rows):
+            if q == p + 1:
+                made.append((a, b, "next"))
+                made.append((a, draw.choice(other), "other"))
+    return made

@@ -1,0 +1,15 @@
+# hint: ['x'] is no sentence of the documents
+import itertools
+import random
+
+
+def next_pairs(text, seed):
+    draw = random.Random(seed)
+    made = []
+    for name, rows in text.items():
+        other = [s for k in text if k != name for _, s in text[k]]
+        for (p, a), (q, b) in itertools.pairwise(rows):
+            if q == p + 1:
+                made.append((a, b, "next"))
+                made.append((a, other.pop(draw.randrange(len(other))) if other else "x", "other"))
+    return made
