@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from labkit.core.errors import LabError
@@ -21,6 +22,7 @@ from labkit.course.exercises.answers import passed
 from labkit.position_enhancement import sinusoids
 from labkit.prompt_pretraining import next_and_other
 from labkit.prompt_transfer import cosine_of_means, weighted_average
+from labkit.soft_prompt.vocabulary import generator
 
 
 def solved(name: str) -> Callable:
@@ -65,6 +67,26 @@ def _score_batch(logits: Tensor, mask: Tensor, labels: list[int]) -> Tensor:
     return rows[:, labels] - rows.logsumexp(-1, keepdim=True)  # (B, C)
 
 
+def _prepend(prompt: Tensor, embedded: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    front = prompt.unsqueeze(0).repeat(len(embedded), 1, 1)  # (B, P, D)
+    return torch.cat((front, embedded), dim=1), F.pad(mask, (len(prompt), 0), value=1)
+
+
+def _sample_init(table: Tensor, length: int, common: int, seed: int) -> Tensor:
+    return table[torch.randperm(common, generator=generator(seed))[:length]].clone()
+
+
+def _training_step(
+    prompt: nn.Parameter, model: nn.Module, texts: Tensor, targets: Tensor, lr: float
+) -> float:
+    inputs, _ = _prepend(prompt, texts, targets[:, None])
+    loss = F.cross_entropy(model(inputs), targets)
+    (gradient,) = torch.autograd.grad(loss, prompt)
+    with torch.no_grad():
+        prompt.sub_(lr * gradient)
+    return loss.item()
+
+
 def _template_spread(right: np.ndarray) -> tuple[float, float]:
     accuracies = right.mean(axis=1)
     return float(accuracies.std(ddof=1)), float(np.ptp(accuracies))
@@ -96,6 +118,9 @@ STAND_INS: dict[str, Callable] = {
     "fill": _fill,
     "label_ids": _label_ids,
     "score_batch": _score_batch,
+    "prepend": _prepend,
+    "sample_init": _sample_init,
+    "training_step": _training_step,
     "template_spread": _template_spread,
     "sinusoids": sinusoids,
     "content_share": _content_share,
