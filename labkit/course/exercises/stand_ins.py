@@ -19,6 +19,7 @@ from transformers import PreTrainedTokenizerBase
 from labkit.core.errors import LabError
 from labkit.core.templates import Mask, Template, Words
 from labkit.course.exercises.answers import passed
+from labkit.course.language import in_language
 from labkit.position_enhancement import sinusoids
 from labkit.prompt_pretraining import next_and_other
 from labkit.prompt_transfer import cosine_of_means, weighted_average
@@ -34,8 +35,10 @@ def solved(name: str) -> Callable:
     if name in passed:
         return passed[name]
     if name not in STAND_INS:
-        raise LabError(f"{name} is not solved yet, and nothing stands in for it; solve it first")
-    print(f"{name}: its check has not passed yet, so the library's version stands in")
+        raise LabError(
+            in_language(f"{name} is not solved yet, and nothing stands in for it; solve it first")
+        )
+    print(in_language(f"{name}: its check has not passed yet, so the library's version stands in"))
     return STAND_INS[name]
 
 
