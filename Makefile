@@ -6,6 +6,8 @@
 ## make test-versions  the unit tests with the lowest and the newest packages allowed (long)
 ## make site    the executed course and labkit's reference as pages under build/site/, to read with
 ##              the network off
+## make zh      the notebooks and assignments with Chinese text, in notebooks/zh/ and assignments/zh/;
+##              make lab LABKIT_LANG=zh opens those, with hints and figures' titles in Chinese
 ## make run     run every notebook without a window; pages land in build/
 ## make lint    style, layers and types only
 ## make lock    take the newest allowed releases and write requirements.lock anew
@@ -21,7 +23,7 @@ STAMP := $(VENV)/installed-in
 BOOKS := $(firstword $(wildcard notebooks assignments) notebooks)
 INSTALL := $(PY) -m pip install --disable-pip-version-check -c requirements.lock
 
-.PHONY: help lab test test-browser test-versions site run masters lint lock clean assets
+.PHONY: help lab zh test test-browser test-versions site run masters lint lock clean assets
 .NOTPARALLEL:
 
 help:
@@ -60,13 +62,18 @@ assets: $(STAMP)
 # The notebook's kernel is "python3": the environment's own goes before one of the user's account.
 lab run masters test test-browser: export JUPYTER_PREFER_ENV_PATH := 1
 
+CHINESE := $(filter zh,$(LABKIT_LANG))
+
 # The address, and not the file, is what is opened: so the printed one leads to the notebook too,
 # and the file browser shows the whole course.
-lab: assets
+lab: assets $(CHINESE)
 	@set --; \
 	[ "$$(id -u)" != 0 ] || set -- "$$@" --allow-root; \
 	[ "$$(uname)" = Darwin ] || [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || set -- "$$@" --no-browser; \
-	exec $(PY) -m jupyterlab "$$@" --LabApp.default_url=/lab/tree/$(BOOKS)/01_hard_prompt.ipynb
+	exec $(PY) -m jupyterlab "$$@" --LabApp.default_url=/lab/tree/$(BOOKS)$(CHINESE:%=/%)/01_hard_prompt.ipynb
+
+zh: $(STAMP)
+	@$(PY) -m labkit.course.pages.translation
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache .mypy_cache
@@ -97,12 +104,13 @@ lint: $(TOOLS)
 SIDE_BY_SIDE := -n auto --maxprocesses 4
 
 test: export LABKIT_PROFILE := small
+test masters run: export LABKIT_LANG := en
 test: assets lint
 	$(call heading,'Unit tests')
 	@OMP_NUM_THREADS=1 $(PY) -m pytest $(SIDE_BY_SIDE) --dist loadfile tests
 	$(call heading,'Notebooks: each cell run again and compared with its stored output')
 	@OMP_NUM_THREADS=1 $(PY) -m pytest $(SIDE_BY_SIDE) --dist loadscope \
-		--nbval --nbval-current-env --nbval-cell-timeout=600 notebooks
+		--nbval --nbval-current-env --nbval-cell-timeout=600 --ignore notebooks/zh notebooks
 
 # Minutes long. ONLY=quick is the part that CI runs; what went wrong is seen in build/browser/.
 test-browser: export LABKIT_PROFILE := small

@@ -75,7 +75,7 @@ def test_parameters_stand_on_a_logarithmic_axis():
 
 def test_a_method_stands_at_its_size_with_every_seed_and_their_mean():
     methods = {"free": (5000, [0.8, 0.9]), "LoRA": (500_000, [0.7])}
-    fig = p_tuning.scores_by_size(methods, "t", hard=0.75, ylabel="accuracy")
+    fig = p_tuning.scores_by_size(methods, "t", levels={"hard prompt": 0.75}, ylabel="accuracy")
     lines = fig.axes[0].lines
     dots = {(x, y) for line in lines if line.get_marker() == "o" for x, y in line.get_xydata()}
     assert dots == {(5000, 0.8), (5000, 0.9), (500_000, 0.7)}

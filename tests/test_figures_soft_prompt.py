@@ -36,6 +36,17 @@ def test_length_curve_band_is_the_t_interval_and_a_missing_seed_is_left_out():
     assert {"majority class 0.50", "hard prompt 0.70"} <= set(words_of(figure))
 
 
+def test_first_steps_are_drawn_as_they_are_and_as_means_of_those_before():
+    losses = {"yours": [4.0, 2.0, 3.0, 1.0], "the library's": [1.0, 1.0, 1.0, 1.0]}
+    (ax,) = soft_prompt.first_steps(losses, "Both fall", window=2).axes
+    raw, mean = ax.lines[:2]
+    assert list(raw.get_xdata()) == [1, 2, 3, 4]
+    assert list(raw.get_ydata()) == losses["yours"]
+    assert list(mean.get_xdata()) == [2, 3, 4]
+    assert mean.get_ydata() == pytest.approx([3.0, 2.5, 2.0])
+    assert ax.lines[3].get_ydata() == pytest.approx([1.0, 1.0, 1.0])
+
+
 def test_similarity_histogram_counts_every_virtual_token_once():
     """Cosines of float32 vectors with themselves come out as 1.0000001 and may not be lost."""
     figure = soft_prompt.similarity_histogram(

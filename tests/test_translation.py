@@ -8,7 +8,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from conftest import ROOT
 from labkit.course.pages import translation
@@ -192,6 +192,38 @@ def test_changed_missing_and_lost_cells_are_reported(tmp_path: Path) -> None:
         "gone",
     ]
     assert translation.read(tmp_path / "none.md") == {}
+
+
+def test_chinese_notebooks_differ_in_their_text_alone(tmp_path: Path) -> None:
+    (tmp_path / "docs/zh").mkdir(parents=True)
+    (tmp_path / "notebooks/zh").mkdir(parents=True)
+    (tmp_path / "notebooks/zh/left.ipynb").write_text("{}")
+    code = new_code_cell("1 + 1", id="code", metadata={"tags": ["x"]})
+    code.outputs = [new_output("execute_result", {"text/plain": "2"}, execution_count=1)]
+    texts = [new_markdown_cell(t, id=t) for t in ("one", "changed", "new")]
+    english = new_notebook(cells=[*texts, code])
+    nbformat.write(english, tmp_path / "notebooks/01_x.ipynb")
+    (tmp_path / "docs/zh/01_x.md").write_text(
+        f"<!-- cell one {translation.digest('one')} -->\n\n一\n\n"
+        f"<!-- cell changed {translation.digest('as it was')} -->\n\n二\n",
+        "utf-8",
+    )
+    written = translation.build(tmp_path)
+    assert written == [tmp_path / "notebooks/zh/01_x.ipynb"] == [*written[0].parent.iterdir()]
+    chinese = nbformat.read(written[0], as_version=4)
+    assert [cell.source for cell in chinese.cells] == ["一", "changed", "new", "1 + 1"]
+    chinese.cells[0].source = "one"
+    assert chinese == nbformat.read(tmp_path / "notebooks/01_x.ipynb", as_version=4)
+
+
+def test_skeletons_get_the_text_of_their_notebook_and_keep_the_places_for_answers() -> None:
+    path = ROOT / "assignments/01_hard_prompt.ipynb"
+    skeleton = nbformat.read(path, as_version=4)
+    result = translation.translated(skeleton, translation.read(ROOT / "docs/zh/01_hard_prompt.md"))
+    for before, after in zip(skeleton.cells, result.cells, strict=True):
+        own = before.cell_type == "code" or before.metadata.get("nbgrader", {}).get("solution")
+        assert (before.source == after.source) == bool(own), before.id
+        assert before.metadata == after.metadata
 
 
 def test_digest_ignores_white_space_at_line_ends_alone() -> None:

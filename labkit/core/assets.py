@@ -185,6 +185,14 @@ def profile() -> str:
     return name
 
 
+def language() -> str:
+    """``LABKIT_LANG``: of hints and figures' titles, ``en`` (default) or ``zh`` (Chinese)."""
+    name = os.environ.get("LABKIT_LANG") or "en"
+    if name not in ("en", "zh"):
+        raise LabError(f"LABKIT_LANG={name!r} is not a language of the course; set it to en or zh")
+    return name
+
+
 def is_ready(asset: Asset) -> bool:
     return (asset.folder / MANIFEST).is_file()
 

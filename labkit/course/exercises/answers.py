@@ -16,6 +16,7 @@ from typing import Any
 
 from labkit.course.exercises.compare import Draw
 from labkit.course.exercises.guard import CheckFailed, Guarded, generators_kept
+from labkit.course.language import in_language
 
 passed: dict[str, Callable] = {}
 """``NAME`` of each ``check_NAME`` → the answer that passed it; a later failure takes it out."""
@@ -42,9 +43,10 @@ def exercise(check: Callable | None = None, *, overtime: str = "") -> Callable:
         else:
             passed[name] = answer
             if not draw:
-                print(f"✓ {holds} (public cases)")
+                print(in_language(f"✓ {holds} (public cases)"))
             return
-        raise CheckFailed(message if not draw else f"other cases of the same kind: {message}")
+        hidden = f"other cases of the same kind: {message}"
+        raise CheckFailed(in_language(hidden if draw else message))
 
     def examine_library(answer: Callable, *given: Any, draw: int = 0) -> None:
         """The same for one of labkit's own functions."""

@@ -12,19 +12,18 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
 from labkit.core.errors import LabError
 from labkit.core.templates import Mask, Template, Words
 from labkit.course.exercises.answers import passed
+from labkit.course.language import in_language
 from labkit.position_enhancement import sinusoids
-from labkit.prompt_transfer import (
-    cosine_of_means,
-    neuron_overlap,
-    next_and_other,
-    weighted_average,
-)
+from labkit.prompt_pretraining import next_and_other
+from labkit.prompt_transfer import cosine_of_means, weighted_average
+from labkit.soft_prompt.vocabulary import generator
 
 
 def solved(name: str) -> Callable:
@@ -36,8 +35,10 @@ def solved(name: str) -> Callable:
     if name in passed:
         return passed[name]
     if name not in STAND_INS:
-        raise LabError(f"{name} is not solved yet, and nothing stands in for it; solve it first")
-    print(f"{name}: its check has not passed yet, so the library's version stands in")
+        raise LabError(
+            in_language(f"{name} is not solved yet, and nothing stands in for it; solve it first")
+        )
+    print(in_language(f"{name}: its check has not passed yet, so the library's version stands in"))
     return STAND_INS[name]
 
 
@@ -69,6 +70,26 @@ def _score_batch(logits: Tensor, mask: Tensor, labels: list[int]) -> Tensor:
     return rows[:, labels] - rows.logsumexp(-1, keepdim=True)  # (B, C)
 
 
+def _prepend(prompt: Tensor, embedded: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    front = prompt.unsqueeze(0).repeat(len(embedded), 1, 1)  # (B, P, D)
+    return torch.cat((front, embedded), dim=1), F.pad(mask, (len(prompt), 0), value=1)
+
+
+def _sample_init(table: Tensor, length: int, common: int, seed: int) -> Tensor:
+    return table[torch.randperm(common, generator=generator(seed))[:length]].clone()
+
+
+def _training_step(
+    prompt: nn.Parameter, model: nn.Module, texts: Tensor, targets: Tensor, lr: float
+) -> float:
+    inputs, _ = _prepend(prompt, texts, targets[:, None])
+    loss = F.cross_entropy(model(inputs), targets)
+    (gradient,) = torch.autograd.grad(loss, prompt)
+    with torch.no_grad():
+        prompt.sub_(lr * gradient)
+    return loss.item()
+
+
 def _template_spread(right: np.ndarray) -> tuple[float, float]:
     accuracies = right.mean(axis=1)
     return float(accuracies.std(ddof=1)), float(np.ptp(accuracies))
@@ -83,6 +104,13 @@ def _possible(printed: float, n: int) -> bool:
     return 0 <= k <= n and abs(100 * k / n - printed) <= 0.05 + 1e-9
 
 
+def _same_kind_gain(
+    values: np.ndarray, level: np.ndarray, same_kind: np.ndarray, fair: np.ndarray
+) -> float:
+    columns = enumerate((fair & same_kind).T)
+    return float(np.mean([(values[r, i] - level[i]).mean() for i, r in columns if r.any()]))
+
+
 def _average_start(prompts: list[Tensor], similarities: list[float], k: int) -> Tensor:
     best = sorted(range(len(prompts)), key=lambda i: -similarities[i])[:k]
     return weighted_average([prompts[i] for i in best], [similarities[i] for i in best])
@@ -93,13 +121,16 @@ STAND_INS: dict[str, Callable] = {
     "fill": _fill,
     "label_ids": _label_ids,
     "score_batch": _score_batch,
+    "prepend": _prepend,
+    "sample_init": _sample_init,
+    "training_step": _training_step,
     "template_spread": _template_spread,
     "sinusoids": sinusoids,
     "content_share": _content_share,
     "possible": _possible,
+    "same_kind_gain": _same_kind_gain,
     "task_similarity": cosine_of_means,
     "average_start": _average_start,
-    "overlap": neuron_overlap,
     "next_pairs": next_and_other,
 }
 """``NAME`` of ``check_NAME`` → what the library puts in the answer's place."""

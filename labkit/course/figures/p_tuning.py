@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -150,13 +151,17 @@ def parameter_bars(
 
 @styled
 def scores_by_size(
-    methods: Mapping[str, tuple[int, Sequence[float]]], title: str, *, hard: float, ylabel: str
+    methods: Mapping[str, tuple[int, Sequence[float]]],
+    title: str,
+    *,
+    levels: Mapping[str, float],
+    ylabel: str,
 ) -> CourseFigure:
     """Scores against trained parameters: a dot per seed, a bar at the mean of a method.
 
     Args:
         methods: name → (trained parameters, score of each seed).
-        hard: score of the hard prompt, which trains nothing.
+        levels: name → score of what trains nothing, drawn across.
     """
     fig = CourseFigure(4.0, title)
     ax = fig.subplots()
@@ -165,11 +170,12 @@ def scores_by_size(
         ax.plot(trained, np.mean(scores), "_", color=colour, ms=30, mew=2.4)
         ax.plot([trained] * len(scores), scores, "o", color=colour, ms=6, mec="white", mew=0.5,
                 label=name)  # fmt: skip
-    level(ax, hard, "hard prompt", INK)
+    for (name, score), style in zip(levels.items(), cycle(("--", ":", "-.")), strict=False):
+        level(ax, score, f"{name} {score:.3f}", INK, style)
     ax.set_xscale("log")
     thousands(ax.xaxis)
     ax.margins(x=0.12, y=0.1)
     ax.set(xlabel="trained parameters (logarithmic axis)", ylabel=ylabel)
     ax.grid(alpha=0.4)
-    fig.legend(loc=BELOW, ncols=len(methods) + 1)
+    fig.legend(loc=BELOW, ncols=-(-(len(methods) + len(levels)) // 2))
     return fig

@@ -97,6 +97,26 @@ def length_curve(
 
 
 @styled
+def first_steps(losses: Mapping[str, Sequence[float]], title: str, window: int = 5) -> CourseFigure:
+    """The first training losses of several runs: thin as they are, thick their running means.
+
+    Args:
+        losses: name -> a loss per step, in nats per example.
+        window: a mean is taken over that many steps, and drawn at the last of them.
+    """
+    fig = CourseFigure(3.2, title)
+    ax = fig.subplots()
+    for colour, (name, values) in zip(cycle(PALETTE), losses.items(), strict=False):
+        steps = np.arange(1, len(values) + 1)
+        means = np.convolve(values, np.ones(window) / window, "valid")
+        ax.plot(steps, values, color=colour, linewidth=0.8, alpha=0.4)
+        ax.plot(steps[window - 1 :], means, color=colour, linewidth=2.2, label=name)
+    ax.set(xlabel="training step", ylabel=f"training loss (nats)\nthick: mean of {window} steps")
+    fig.legend(loc=BELOW, ncols=len(losses))
+    return fig
+
+
+@styled
 def similarity_histogram(groups: Mapping[str, ArrayLike], title: str) -> CourseFigure:
     """How near the virtual tokens are to the vocabulary: one panel per group, on one scale.
 

@@ -1,4 +1,4 @@
-"""Text cells in another language, kept in step with the English they were made from.
+"""Text cells in Chinese, kept in step with the English they were made from; notebooks with them.
 
 A file ``docs/zh/01_hard_prompt.md`` holds the text cells of ``notebooks/01_hard_prompt.ipynb``,
 each under a line that names the cell and the digest of the English that was translated::
@@ -6,16 +6,27 @@ each under a line that names the cell and the digest of the English that was tra
     <!-- cell title 0a1b2c3d4e -->
 
     # 01 · 硬提示
+
+`python -m labkit.course.pages.translation` (make zh) puts them into copies of the notebooks, with
+the same code and the same outputs, in ``notebooks/zh/``, and of the skeletons in
+``assignments/zh/``.
 """
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import re
 from pathlib import Path
 from typing import NamedTuple
 
+import nbformat
 from nbformat import NotebookNode
+
+ROOT = Path(__file__).resolve().parents[3]
+
+LANGUAGE = "zh"
+FOLDERS = ("notebooks", "assignments")
 
 _MARK = re.compile(r"^<!-- cell (\S+) ([0-9a-f]{10}) -->$", re.MULTILINE)
 
@@ -55,3 +66,44 @@ def stale(notebook: NotebookNode, cells: dict[str, Cell]) -> list[str]:
     ]
     gone = [f"{name}: no such cell" for name in cells if name not in english]
     return missing + changed + gone
+
+
+def translated(notebook: NotebookNode, cells: dict[str, Cell]) -> NotebookNode:
+    """A copy with Chinese text; a cell whose translation is missing or out of step stays English.
+
+    Code, outputs and metadata are those of the notebook.
+    """
+    result = copy.deepcopy(notebook)
+    for cell in result.cells:
+        own = cells.get(cell.id)
+        if cell.cell_type == "markdown" and own is not None and own.digest == digest(cell.source):
+            cell.source = own.text
+    return result
+
+
+def build(root: Path = ROOT) -> list[Path]:
+    """Write the Chinese notebooks and skeletons of a checkout, where it has the English ones.
+
+    A copy whose English is gone goes too.
+
+    Returns:
+        The files, those of the notebooks first.
+    """
+    texts, written = root / "docs" / LANGUAGE, []
+    for name in FOLDERS:
+        folder, sources = root / name / LANGUAGE, sorted((root / name).glob("*.ipynb"))
+        if not sources or not texts.is_dir():
+            continue
+        folder.mkdir(exist_ok=True)
+        for old in {path.name for path in folder.glob("*.ipynb")} - {path.name for path in sources}:
+            (folder / old).unlink()
+        for path in sources:
+            cells = read(texts / f"{path.stem}.md")
+            nbformat.write(translated(nbformat.read(path, as_version=4), cells), folder / path.name)
+            written.append(folder / path.name)
+    return written
+
+
+if __name__ == "__main__":
+    for file in build():
+        print(file.relative_to(ROOT))
