@@ -24,13 +24,15 @@ def test_the_map_holds_every_accuracy_with_kinds_together():
     figure = prompt_transfer.transfer_map(small_table(), "untrained prompt", "Title")
     ax = figure.axes[0]
     assert [t.get_text() for t in ax.get_xticklabels()] == ["cr", "mpqa", "rte"]
-    assert [t.get_text() for t in ax.get_yticklabels()] == ["untrained prompt", "cr", "mpqa", "rte"]
+    rows = [t.get_text() for t in ax.get_yticklabels()]
+    assert rows == ["untrained prompt", "majority class", "cr", "mpqa", "rte"]
     written = [t.get_text() for t in ax.texts]
-    assert written[3:] == ["80", "70", "50", "75", "90", "50", "40", "50", "60"]
+    assert written[:6] == ["55"] * 3 + ["50"] * 3
+    assert written[6:] == ["80", "70", "50", "75", "90", "50", "40", "50", "60"]
     framed = [p for p in ax.patches if p.get_hatch() is None]
     hatched = [p for p in ax.patches if p.get_hatch()]
     assert [int(p.get_x()) for p in framed] == [0, 1, 2]
-    assert [(p.get_x(), p.get_y()) for p in hatched] == [(2, 1)]
+    assert [(p.get_x(), p.get_y()) for p in hatched] == [(2, 2)]
 
 
 def test_every_fair_pair_is_a_dot():
@@ -98,28 +100,18 @@ def test_every_map_has_a_panel_and_every_target_its_three_inputs():
     assert len(figure.legends[0].get_texts()) == 4
 
 
-def test_few_shot_curves_show_every_draw_and_their_mean():
-    scores = {"prompt": {8: [0.5, 0.7], 32: [0.8, 0.9]}, "fine-tuning": {8: [0.6], 32: [0.7]}}
-    levels = {"majority class": 0.5, "no prompt": 0.65}
-    figure = prompt_transfer.few_shot_curves(scores, "Title", ylabel="accuracy", untrained=levels)
-    ax = figure.axes[0]
-    drawn = {line.get_label(): line.get_ydata()[0] for line in ax.lines}
-    assert levels.items() <= drawn.items()
-    means = {line.get_label(): list(line.get_ydata()) for line in ax.lines if line.get_lw() == 1.8}
-    np.testing.assert_allclose(means["prompt"], [0.6, 0.85])
-    dots = [y for line in ax.lines if line.get_marker() == "o" for y in line.get_ydata()]
-    assert sorted(dots) == [0.5, 0.6, 0.7, 0.7, 0.8, 0.9]
-
-
 def test_colours_are_measured_from_the_control_that_was_chosen():
     table = small_table()
     assert prompt_transfer.controls_of(table) == ["untrained prompt", "majority class"]
     for control, level in (("untrained prompt", 0.55), ("majority class", 0.5)):
         ax = prompt_transfer.transfer_map(table, control, "Title").axes[0]
-        colours = np.asarray(ax.collections[0].get_array()).reshape(4, 3)
+        colours = np.asarray(ax.collections[0].get_array()).reshape(5, 3)
         order = [0, 2, 1]  # kinds stand together
         expected = 100 * (table.values[0][np.ix_(order, order)] - level)
-        np.testing.assert_allclose(colours, np.vstack([np.zeros(3), expected]))
+        np.testing.assert_allclose(colours[0], np.zeros(3))
+        other = 0.5 if control == "untrained prompt" else 0.55
+        np.testing.assert_allclose(colours[1], np.full(3, 100 * (other - level)))
+        np.testing.assert_allclose(colours[2:], expected)
         assert ax.get_yticklabels()[0].get_text() == control
     with pytest.raises(LabError, match="no control 'random'; choose one of untrained prompt"):
         prompt_transfer.transfer_map(table, "random", "Title")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import json
 import pickle
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -17,10 +16,8 @@ from scipy import stats
 from labkit import cli, prompt_transfer
 from labkit.core import assets
 from labkit.core.errors import LabError
-from labkit.core.prompted_model import PromptedModel, for_classes
-from labkit.core.tasks import Example, load_task
+from labkit.core.prompted_model import PromptedModel
 from labkit.core.templates import Verbalizer
-from labkit.core.tuning import fit
 from labkit.prompt_transfer import TransferTable, active_neurons, read_prompt, similarities
 from labkit.soft_prompt import SoftPrompt, save_prompt
 
@@ -351,6 +348,51 @@ def test_labkit_transfer_similarity(tmp_path, capsys, tiny_folder, tiny_backbone
     assert code == 2 and "widths [8, 32]" in said.err
 
 
+def test_what_training_added_is_compared_without_the_common_start():
+    start, a, b = draws((3, 6), (3, 6), (3, 6))
+    added = prompt_transfer.since_start({"a": start + a, "b": start + b, "none": start}, start)
+    torch.testing.assert_close(added["a"], a)
+    torch.testing.assert_close(added["b"], b)
+    assert not added["none"].any()
+    with pytest.raises(LabError, match="'short' of shape"):
+        prompt_transfer.since_start({"short": start[:2]}, start)
+
+
+def test_the_gain_of_a_kind_by_loops_over_its_sources():
+    names = ("cr", "sst2", "mpqa", "rte", "qnli", "mrpc")
+    values = np.random.default_rng(0).random((2, 6, 6))
+    seen = np.zeros((6, 6), dtype=bool)
+    seen[0, 1] = seen[3, 4] = True  # qnli is left without a fair source of its kind
+    table = table_of(values, names, names, seen)
+    level = np.random.default_rng(1).random(6)
+    kin = {"cr": ["sst2", "mpqa"], "sst2": ["mpqa"], "mpqa": ["cr", "sst2"], "rte": ["qnli"]}
+    gains = [
+        np.mean([values[r, names.index(s), names.index(t)] for r in range(2) for s in sources])
+        - level[names.index(t)]
+        for t, sources in kin.items()
+    ]
+    found = prompt_transfer.same_kind_gain(table, level)
+    assert found.value == pytest.approx(np.mean(gains)) and found.targets == 4
+    assert found.low < found.value < found.high
+    with pytest.raises(LabError, match="one each"):
+        prompt_transfer.same_kind_gain(table, level[:3])
+
+
+def test_retrieval_is_held_against_any_fair_source():
+    values = np.array([[[0.9, 0.5, 0.7], [0.4, 0.9, 0.5], [0.8, 0.6, 0.9]]])
+    names = ("cr", "rte", "mpqa")
+    table = table_of(values, names, names)
+    best = prompt_transfer.retrieved(table, values)
+    assert best.value == pytest.approx(np.mean([0.2, 0.05, 0.1]))
+    worst = prompt_transfer.retrieved(table, -values)
+    assert worst.value == pytest.approx(-best.value)
+    assert prompt_transfer.retrieved(table, np.ones((3, 3))).value == pytest.approx(0)
+    seen = np.array([[False, False, False], [True, False, False], [False, False, False]])
+    assert prompt_transfer.retrieved(table_of(values, names, names, seen), values).targets == 2
+    with pytest.raises(LabError, match=r"\(seeds, sources, targets\)"):
+        prompt_transfer.retrieved(table, np.ones((2, 2)))
+
+
 # ---- a start from other prompts ----
 
 
@@ -484,119 +526,7 @@ def test_votes_against_counting():
     assert prompt_transfer.mean_vote(scores).tolist() == mean.argmax(-1).tolist()
 
 
-# ---- pre-training on plain text ----
-
-
-def editorials(sizes=(4, 3, 1, 5), skip=("1_2",)):
-    ids = [f"{d}_{n}" for d, size in enumerate(sizes) for n in range(1, size + 1)]
-    return [Example(i, {"text": f"sentence {i}"}, 0) for i in ids[::-1] if i not in skip]
-
-
-def place(text):
-    document, number = text.removeprefix("sentence ").split("_")
-    return int(document), int(number)
-
-
-def test_pairs_are_what_their_labels_say():
-    task = prompt_transfer.sentence_pairs(editorials(), 90, seed=1)
-    every = [e for split in task.splits.values() for e in split]
-    assert np.bincount([e.label for e in every]).tolist() == [30, 30, 30]
-    for example in every:
-        (d1, n1), (d2, n2) = map(place, example.fields.values())
-        truth = 2 if d1 != d2 else 0 if n2 == n1 + 1 else 1
-        assert example.label == truth and (truth != 1 or abs(n1 - n2) > 1)
-    again = prompt_transfer.sentence_pairs(editorials(), 90, seed=1)
-    assert again.splits == task.splits
-
-
-def test_one_choice_follows_and_the_others_come_from_elsewhere():
-    task = prompt_transfer.next_sentence_choices(editorials(), 40)
-    every = [e for split in task.splits.values() for e in split]
-    assert np.bincount([e.label for e in every]).tolist() == [10] * 4
-    for example in every:
-        document, number = place(example.fields["query"])
-        answers = [a.strip() for a in re.split(r"[A-D]\. ", example.fields["answers"])[1:]]
-        assert place(answers[example.label]) == (document, number + 1)
-        others = [place(a)[0] for i, a in enumerate(answers) if i != example.label]
-        assert len(answers) == 4 and document not in others
-
-
-def test_pseudo_labels_are_the_surest_predictions(tiny_backbone, tiny_task):
-    model = PromptedModel.for_task(tiny_backbone("gpt2"), tiny_task, soft=False)
-    examples = [e for split in tiny_task.splits.values() for e in split]
-    model = for_classes(model, tiny_task)
-    scores = model.scores(None, examples)
-    if len(set(scores.argmax(-1).tolist())) < 2:
-        pytest.skip("the tiny model says the same of all texts")
-    task = prompt_transfer.pseudo_labelled(model, examples, tiny_task.labels, share=0.5)
-    sureness = {e.id: row.softmax(-1).max().item() for e, row in zip(examples, scores, strict=True)}
-    label = {e.id: row.argmax().item() for e, row in zip(examples, scores, strict=True)}
-    kept = [e for split in task.splits.values() for e in split]
-    assert all(label[e.id] == e.label for e in kept)
-    for c in range(2):
-        own = sorted((s for i, s in sureness.items() if label[i] == c), reverse=True)
-        assert (
-            sorted((sureness[e.id] for e in kept if e.label == c), reverse=True)
-            == own[: round(len(own) / 2)]
-        )
-
-
-def test_ids_without_places_are_named():
-    with pytest.raises(LabError, match="'17' does not say its document"):
-        prompt_transfer.sentence_pairs([Example("17", {"text": "a"}, 0)], 3)
-    with pytest.raises(LabError, match="1 documents"):
-        prompt_transfer.sentence_pairs(editorials(sizes=(1,), skip=()), 3)
-
-
-@pytest.mark.parametrize("make", ["sentence_pairs", "next_sentence_choices"])
-def test_many_examples_are_cut_without_a_common_sentence(make):
-    """So many draw each sentence often; until all hang together, and no part could be cut off."""
-    task = getattr(prompt_transfer, make)(editorials(sizes=(5,) * 60, skip=()), 600)
-    assert {name: len(part) for name, part in task.splits.items()} == {
-        "train": 480,
-        "validation": 60,
-        "test": 60,
-    }
-    used = {}
-    for name, part in task.splits.items():
-        shown = " ".join(text for e in part for text in e.fields.values())
-        used[name] = set(re.findall(r"sentence \d+_\d+", shown))
-    assert not used["train"] & (used["validation"] | used["test"])
-    assert not used["validation"] & used["test"]
-
-
-@pytest.mark.skipif(
-    not assets.is_ready(assets.ASSETS["vader"]), reason="the default data are not in the cache"
-)
-@pytest.mark.parametrize("form", ["pairs", "choice", "single"])
-def test_raw_text_holds_no_test_sentence(tiny_backbone, form):
-    target = load_task("tweets-valence")
-    planted = load_task("editorials-valence", as_regression=True).split("train")[0]
-    target = target.with_splits(test=[planted])
-    task = prompt_transfer.pretraining_task(
-        form, tiny_backbone("bert-encoder"), 60, targets=[target]
-    )
-    tests = {e.text for e in load_task("editorials-valence").split("test")} | {planted.text}
-    texts = " ".join(t for part in task.splits.values() for e in part for t in e.fields.values())
-    assert not [text for text in tests if text in texts]
-
-
-@pytest.mark.parametrize("family", ["bert", "gpt2", "t5", "bert-encoder"])
-def test_every_readout_can_be_trained_on_the_made_tasks(tiny_backbone, family):
-    backbone = tiny_backbone(family)
-    for make in (prompt_transfer.sentence_pairs, prompt_transfer.next_sentence_choices):
-        task = make(editorials(), 12)
-        model = PromptedModel.for_task(backbone, task)
-        words = model.verbalizer.words
-        if family != "bert-encoder":  # the tiny vocabularies know few words
-            answers = ("great", "good", "bad", "terrible")[: len(words)]
-            model = model.with_changes(
-                verbalizer=Verbalizer(dict(zip(words, answers, strict=True)))
-            )
-        elif any("answer" in w for options in words.values() for w in options):
-            continue
-        prompt = SoftPrompt.from_vocab(backbone, 2)
-        fit(model, prompt, task, steps=1, batch_size=4)
+# ---- the command line ----
 
 
 @pytest.mark.skipif(not assets.is_ready(assets.ASSETS["vader"]), reason="run `labkit assets fetch`")

@@ -177,19 +177,19 @@ def transfer_pretrain(
 ) -> None:
     """Pre-train a prompt on plain text, the editorials (PPT), and save it as a start."""
     with verb(as_json), progress("preparing") as update:
-        from labkit import prompt_transfer
         from labkit.core.loading import load_backbone
         from labkit.core.prompted_model import evaluate, require_scorable
         from labkit.core.tasks import load_task
         from labkit.core.tuning import fit
         from labkit.experiments import RECIPES
+        from labkit.prompt_pretraining import pretraining_task
         from labkit.soft_prompt import initialise, save_prompt
 
         check_replaceable(out)
         check_writable(out)
         frozen = load_backbone(backbone)
         targets = [load_task(name) for name in target or ()]
-        data = prompt_transfer.pretraining_task(form, frozen, examples, seed, targets)
+        data = pretraining_task(form, frozen, examples, seed, targets)
         model = model_for(frozen, data, None, None, soft=True)
         recipe = RECIPES[frozen.readout].with_changes({} if steps is None else {"steps": steps})
         prompt = initialise(recipe.init, frozen, length, model.verbalizer, seed)

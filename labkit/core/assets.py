@@ -191,7 +191,7 @@ def ray_address() -> str | None:
 
 
 def language() -> str:
-    """``LABKIT_LANG``: of hints and figures' titles, ``en`` (default) or ``zh`` (Chinese)."""
+    """``LABKIT_LANG``: of what the checks say, ``en`` (default) or ``zh`` (Chinese)."""
     name = os.environ.get("LABKIT_LANG") or "en"
     if name not in ("en", "zh"):
         raise LabError(f"LABKIT_LANG={name!r} is not a language of the course; set it to en or zh")

@@ -29,7 +29,7 @@ from labkit.experiments.base.recipe import FINE_TUNING, RECIPES
 from labkit.experiments.base.report import cells, report_head
 from labkit.experiments.base.rows import paired_answers, scores_of
 from labkit.experiments.base.setting import Experiment, Place, Setting
-from labkit.prompt_transfer import pretraining_task
+from labkit.prompt_pretraining import pretraining_task
 from labkit.soft_prompt import SoftPrompt, initialise
 
 SIZES = (8, 32, 128, 16, 64, 256)

@@ -1,4 +1,4 @@
-"""Prompts that travel between tasks: SPoT, TPT, PPT, and ensembles of prompts.
+"""Prompts that travel between tasks: SPoT, TPT, and ensembles of prompts.
 
 - ``prompt_files``: prompts of any make, read as matrices.
 - ``similarity``: how alike are two prompts? By their vectors, or by the feed-forward neurons that
@@ -7,7 +7,6 @@
 - ``starts``: a target's prompt begins where others ended (SPoT).
 - ``projected_prompt``: a prompt of one model in front of another (TPT, section 6).
 - ``ensembles``: several prompts, one batch, one vote (Lester et al. 2021, section 6).
-- ``pretraining``: prompts trained on plain text first (PPT, Gu et al. 2022).
 
 Usage::
 
@@ -18,15 +17,6 @@ Usage::
 from __future__ import annotations
 
 from labkit.prompt_transfer.ensembles import ensemble_scores, majority_vote, mean_vote
-from labkit.prompt_transfer.pretraining import (
-    FORMS,
-    documents,
-    next_and_other,
-    next_sentence_choices,
-    pretraining_task,
-    pseudo_labelled,
-    sentence_pairs,
-)
 from labkit.prompt_transfer.projected_prompt import ProjectedPrompt
 from labkit.prompt_transfer.prompt_files import read_library, read_prompt
 from labkit.prompt_transfer.similarity import (
@@ -36,6 +26,7 @@ from labkit.prompt_transfer.similarity import (
     cosine_of_means,
     neuron_overlap,
     similarities,
+    since_start,
 )
 from labkit.prompt_transfer.starts import (
     fit_mixture,
@@ -52,11 +43,12 @@ from labkit.prompt_transfer.zero_shot import (
     kind_of,
     over_targets,
     rank_correlation,
+    retrieved,
+    same_kind_gain,
     similarity_against_transfer,
 )
 
 __all__ = [
-    "FORMS",
     "METRICS",
     "VECTOR_METRICS",
     "OverTargets",
@@ -64,7 +56,6 @@ __all__ = [
     "TransferTable",
     "active_neurons",
     "cosine_of_means",
-    "documents",
     "ensemble_scores",
     "fit_mixture",
     "is_seen",
@@ -74,17 +65,15 @@ __all__ = [
     "majority_vote",
     "mean_vote",
     "neuron_overlap",
-    "next_and_other",
-    "next_sentence_choices",
     "over_targets",
-    "pretraining_task",
-    "pseudo_labelled",
     "rank_correlation",
     "read_library",
     "read_prompt",
-    "sentence_pairs",
+    "retrieved",
+    "same_kind_gain",
     "similarities",
     "similarity_against_transfer",
+    "since_start",
     "steps_to_reach",
     "weighted_average",
     "weighted_start",

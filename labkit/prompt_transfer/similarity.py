@@ -6,6 +6,7 @@ TPT, section 5.1.
 Usage::
 
     similarities([first, second], "cosine-mean")               # (2, 2)
+    similarities(list(since_start(library, start).values()), "cosine-mean")
     similarities([first, second], "neurons", backbone)
 """
 
@@ -121,6 +122,24 @@ def _same_shape(a: Tensor, b: Tensor) -> tuple[Tensor, Tensor]:
             "use cosine-mean, cosine-pairs, euclidean-mean or euclidean-pairs"
         )
     return a.flatten(), b.flatten()
+
+
+def since_start(library: Mapping[str, Tensor], start: Tensor) -> dict[str, Tensor]:
+    """What training has added to each prompt (P, D) that began as ``start`` (P, D).
+
+    Prompts of one seed begin as the same vectors, and what they keep of them makes them alike
+    whatever they were trained on; this takes it away.
+
+    Raises:
+        LabError: for a prompt of another shape than its start.
+    """
+    for name, prompt in library.items():
+        if prompt.shape != start.shape:
+            raise LabError(
+                f"prompt {name!r} of shape {tuple(prompt.shape)} did not begin as vectors of shape "
+                f"{tuple(start.shape)}; give the start that it was trained from"
+            )
+    return {name: prompt - start for name, prompt in library.items()}
 
 
 # ---- by the neurons that they switch on ----

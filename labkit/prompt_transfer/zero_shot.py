@@ -121,6 +121,45 @@ def kind_difference(table: TransferTable) -> OverTargets:
     return over_targets(found)
 
 
+def same_kind_gain(table: TransferTable, level: ArrayLike) -> OverTargets:
+    """What a source of the target's kind brings it above a level, such as a control's.
+
+    Within each target over its fair sources of its own kind, seeds averaged; then averaged over the
+    targets that have such a source.
+
+    Args:
+        level: (T,) accuracies that gains are measured from.
+
+    Raises:
+        LabError: for a level of another shape, or fewer than two such targets.
+    """
+    level = np.asarray(level, dtype=float)
+    if level.shape != (len(table.targets),):
+        raise LabError(f"a level of shape {level.shape} for {len(table.targets)} targets: one each")
+    gains, kin = table.values.mean(0) - level, table.fair & table.same_kind
+    return over_targets([gains[rows, i].mean() for i, rows in enumerate(kin.T) if rows.any()])
+
+
+def retrieved(table: TransferTable, similarity: ArrayLike) -> OverTargets:
+    """What picking the most similar source brings: its accuracy minus the mean of all fair sources.
+
+    Within each target that has at least two fair sources, in each seed; then seeds averaged, and
+    targets. Where several are the most similar, their mean counts.
+
+    Args:
+        similarity: (R, S, T) of the prompts of one seed with each other, or (S, T).
+    """
+    similarity, found = _of_table(table, similarity), []
+    for column, rows in enumerate(table.fair.T):
+        if rows.sum() < 2:
+            continue
+        alike, values = similarity[:, rows, column], table.values[:, rows, column]  # (R, S')
+        best = alike == alike.max(1, keepdims=True)
+        picked = (values * best).sum(1) / best.sum(1)
+        found.append((picked - values.mean(1)).mean())
+    return over_targets(found)
+
+
 def rank_correlation(x: ArrayLike, y: ArrayLike) -> float:
     """Spearman's ρ of two (N,) arrays; tied values share their mean rank, 0 where one is constant.
 
@@ -142,15 +181,7 @@ def similarity_against_transfer(table: TransferTable, similarity: ArrayLike) -> 
     Args:
         similarity: (R, S, T) of the prompts of one seed with each other, or (S, T).
     """
-    similarity = np.asarray(similarity, dtype=float)
-    if similarity.ndim == 2:
-        similarity = np.broadcast_to(similarity, table.values.shape)
-    if similarity.shape != table.values.shape:
-        raise LabError(
-            f"similarities of shape {similarity.shape} for a table of {table.values.shape}: give "
-            "(seeds, sources, targets)"
-        )
-    found = []
+    similarity, found = _of_table(table, similarity), []
     for column in range(len(table.targets)):
         rows = table.fair[:, column]
         if rows.sum() < 3:
@@ -158,3 +189,14 @@ def similarity_against_transfer(table: TransferTable, similarity: ArrayLike) -> 
         pairs = zip(similarity[:, rows, column], table.values[:, rows, column], strict=True)
         found.append(np.mean([rank_correlation(x, y) for x, y in pairs]))
     return over_targets(found)
+
+
+def _of_table(table: TransferTable, similarity: ArrayLike) -> np.ndarray:
+    """(R, S, T) of similarities that are given for each seed, or once for all."""
+    similarity = np.asarray(similarity, dtype=float)
+    if similarity.shape not in (table.values.shape, table.values.shape[1:]):
+        raise LabError(
+            f"similarities of shape {similarity.shape} for a table of {table.values.shape}: give "
+            "(seeds, sources, targets)"
+        )
+    return np.broadcast_to(similarity, table.values.shape)

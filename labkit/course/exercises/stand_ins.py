@@ -21,12 +21,8 @@ from labkit.core.templates import Mask, Template, Words
 from labkit.course.exercises.answers import passed
 from labkit.course.language import in_language
 from labkit.position_enhancement import sinusoids
-from labkit.prompt_transfer import (
-    cosine_of_means,
-    neuron_overlap,
-    next_and_other,
-    weighted_average,
-)
+from labkit.prompt_pretraining import next_and_other
+from labkit.prompt_transfer import cosine_of_means, weighted_average
 from labkit.soft_prompt.vocabulary import generator
 
 
@@ -108,6 +104,13 @@ def _possible(printed: float, n: int) -> bool:
     return 0 <= k <= n and abs(100 * k / n - printed) <= 0.05 + 1e-9
 
 
+def _same_kind_gain(
+    values: np.ndarray, level: np.ndarray, same_kind: np.ndarray, fair: np.ndarray
+) -> float:
+    columns = enumerate((fair & same_kind).T)
+    return float(np.mean([(values[r, i] - level[i]).mean() for i, r in columns if r.any()]))
+
+
 def _average_start(prompts: list[Tensor], similarities: list[float], k: int) -> Tensor:
     best = sorted(range(len(prompts)), key=lambda i: -similarities[i])[:k]
     return weighted_average([prompts[i] for i in best], [similarities[i] for i in best])
@@ -125,9 +128,9 @@ STAND_INS: dict[str, Callable] = {
     "sinusoids": sinusoids,
     "content_share": _content_share,
     "possible": _possible,
+    "same_kind_gain": _same_kind_gain,
     "task_similarity": cosine_of_means,
     "average_start": _average_start,
-    "overlap": neuron_overlap,
     "next_pairs": next_and_other,
 }
 """``NAME`` of ``check_NAME`` → what the library puts in the answer's place."""

@@ -1,8 +1,7 @@
-"""Figures of notebook 08: the table of transfer, likeness, starts, votes, and few examples."""
+"""Figures of notebook 08: the table of transfer, likeness, starts, and maps between models."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -36,11 +35,12 @@ FULL_COLOUR = 0.95
 def transfer_map(table: TransferTable, control: str, title: str) -> CourseFigure:
     """Sources down, targets across: accuracy as a number, its gain over a control as a colour.
 
-    Tasks of one kind stand together. A source's own task is framed; seen pairs are hatched, because
-    they prove little.
+    Above the sources stands what each control reaches, the one that colours are measured from
+    first. Tasks of one kind stand together. A source's own task is framed; seen pairs are hatched,
+    because they prove little.
 
-    Colours reach their full depth at the largest gain but one in twenty, so that a single task
-    whose prompt only found its majority class does not pale all others.
+    Colours reach their full depth at the largest gain but one in twenty of the fair pairs, so that
+    neither a task's own prompt nor one that only found its majority class pales all others.
 
     Args:
         control: name of the control that colours are measured from, in ``table.controls`` or
@@ -51,21 +51,21 @@ def transfer_map(table: TransferTable, control: str, title: str) -> CourseFigure
     """
     rows, columns = _by_kind(table.sources), _by_kind(table.targets)
     mean, base = table.values.mean(0), level_of(table, control)
-    values = mean[np.ix_(rows, columns)]
-    points = 100 * (values - base[columns])
-    shown = np.vstack([base[columns], values])
-    colours = np.vstack([np.zeros(len(columns)), points])
+    controls = [control, *(name for name in controls_of(table) if name != control)]
+    levels = np.array([level_of(table, name) for name in controls])  # (controls, T)
+    shown = np.vstack([levels[:, columns], mean[np.ix_(rows, columns)]])
+    colours = 100 * (shown - base[columns])
     fig = CourseFigure(1.9 + 0.36 * max(len(shown), 8), title)
     ax = fig.subplots()
-    most = np.quantile(np.abs(points), FULL_COLOUR)
+    most = np.quantile(100 * np.abs(mean - base)[table.fair], FULL_COLOUR)
     sns.heatmap(
         colours, ax=ax, cmap=DIVERGING, vmin=-most, vmax=most, annot=100 * shown, fmt=".0f",
         annot_kws={"size": 9}, linewidths=0.6, cbar_kws={"pad": 0.015, "extend": "both"},
         xticklabels=[table.targets[i] for i in columns],
-        yticklabels=[control, *(table.sources[i] for i in rows)],
+        yticklabels=[*controls, *(table.sources[i] for i in rows)],
     )  # fmt: skip
     ax.collections[0].colorbar.set_label(f"points above the {control}")
-    for y, row in enumerate(rows, start=1):
+    for y, row in enumerate(rows, start=len(controls)):
         for x, column in enumerate(columns):
             if table.same_task[row, column]:
                 ax.add_patch(
@@ -79,7 +79,8 @@ def transfer_map(table: TransferTable, control: str, title: str) -> CourseFigure
                 )
     for line in _borders([table.targets[i] for i in columns]):
         ax.axvline(line, color=INK, linewidth=1.4)
-    for line in [1, *(1 + border for border in _borders([table.sources[i] for i in rows]))]:
+    kinds = _borders([table.sources[i] for i in rows])
+    for line in [len(controls) + border for border in (0, *kinds)]:
         ax.axhline(line, color=INK, linewidth=1.4)
     ax.set(xlabel="target: tested on (accuracy, %)", ylabel="source: trained on")
     ax.tick_params(length=0)
@@ -227,41 +228,4 @@ def read_through_maps(
     handles, labels = axes[0].get_legend_handles_labels()
     count = len(labels) // len(targets)  # of the names in one row
     fig.legend(handles[:count], labels[:count], loc=BELOW, ncols=count)
-    return fig
-
-
-@styled
-def few_shot_curves(
-    scores: Mapping[str, Mapping[int, Sequence[float]]],
-    title: str,
-    *,
-    ylabel: str,
-    untrained: Mapping[str, float],
-) -> CourseFigure:
-    """Means over draws against the number of training examples, every draw a dot beside its mean.
-
-    Args:
-        scores: method → training examples → the score of each draw.
-        untrained: what is reached without a training example, a level for each name.
-    """
-    fig = CourseFigure(4.6, title)
-    ax = fig.subplots()
-    for i, (method, draws) in enumerate(scores.items()):
-        aside = 1 + 0.07 * (i - (len(scores) - 1) / 2)  # so that dots of two methods stay apart
-        colour = PALETTE[i % len(PALETTE)]
-        sizes = np.array(list(draws))
-        ax.plot(sizes, [np.mean(v) for v in draws.values()], "-", color=colour, lw=1.8,
-                label=method)  # fmt: skip
-        for size, values in draws.items():
-            ax.plot([size * aside] * len(values), values, "o", color=colour, ms=4, alpha=0.6,
-                    mec="white", mew=0.4)  # fmt: skip
-    for (name, score), style in zip(untrained.items(), itertools.cycle(("--", ":")), strict=False):
-        level(ax, score, name, INK, style)
-    ticks = sorted({size for draws in scores.values() for size in draws})
-    ax.set_xscale("log", base=2)
-    ax.set_xticks(ticks, list(map(str, ticks)))
-    ax.minorticks_off()
-    ax.set(xlabel="training examples (as many again to choose the step)", ylabel=ylabel)
-    ax.grid(alpha=0.4)
-    fig.legend(loc=BELOW, ncols=3)
     return fig

@@ -47,10 +47,10 @@ from labkit.course.exercises.checks.position_enhancement import (
     check_relative_scores,
     check_sinusoids,
 )
+from labkit.course.exercises.checks.prompt_pretraining import check_next_pairs
 from labkit.course.exercises.checks.prompt_transfer import (
     check_average_start,
-    check_next_pairs,
-    check_overlap,
+    check_same_kind_gain,
     check_task_similarity,
 )
 from labkit.course.exercises.checks.shuffle_probe import (

@@ -3,19 +3,131 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from labkit.course.exercises.answers import exercise
-from labkit.course.exercises.compare import Draw, compare, require, under_other_hashes
+from labkit.course.exercises.compare import Draw, compare
 from labkit.course.exercises.guard import Guarded
 from labkit.course.exercises.results import Tolerance
 
 # ---- 8.1 ----
+
+
+def _tables(draw: Draw) -> list[tuple[np.ndarray, ...]]:
+    """Accuracies (S, T), the level of each target (T,), same kind and fair (S, T) bool."""
+    square = np.array([[0.9, 0.7, 0.5], [0.8, 0.9, 0.6], [0.5, 0.5, 0.9]])
+    kin = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]]) > 0
+    cases = [(square, np.array([0.6, 0.5, 0.5]), kin, ~np.eye(3, dtype=bool))]
+    for sources, targets, kinds in ((4, 4, 2), (6, 6, 2), (5, 7, 3), (8, 3, 2), (12, 12, 4)):
+        of_source = [i % kinds for i in range(sources)]
+        of_target = [i % kinds for i in range(targets)]
+        same = np.equal.outer(of_source, of_target)
+        fair = (draw.uniform(sources, targets) < 0.7).numpy()
+        fair[0, 0], fair[kinds, 0], fair[:, -1] = False, True, fair[:, -1] & ~same[:, -1]
+        values = draw.uniform(sources, targets).double().numpy().round(3)
+        cases.append((values, draw.uniform(targets).double().numpy().round(3), same, fair))
+    return cases
+
+
+def _over_targets(
+    values: np.ndarray,
+    level: np.ndarray,
+    counted: np.ndarray,
+    of_target: Callable[[np.ndarray], float] = np.mean,
+    without: float | None = None,
+) -> float:
+    gains = []
+    for column in range(values.shape[1]):
+        own = values[counted[:, column], column] - level[column]
+        if len(own):
+            gains.append(of_target(own))
+        elif without is not None:
+            gains.append(without)
+    return float(np.mean(gains))
+
+
+@exercise
+def check_same_kind_gain(gain: Guarded, draw: Draw) -> str:
+    """``gain``: accuracies (S, T), a level (T,), same kind and fair (S, T) → mean over targets."""
+
+    def right(values, level, same, fair):
+        return _over_targets(values, level, same & fair)
+
+    def pairs(values, level, same, fair):
+        return float((values - level)[same & fair].mean())
+
+    def by_source(values, level, same, fair):
+        return _over_targets((values - level).T, np.zeros(len(values)), (same & fair).T)
+
+    def kinds_apart(values, level, same, fair):
+        columns = [i for i, rows in enumerate((same & fair).T) if rows.any()]
+        columns = [i for i in columns if (~same & fair)[:, i].any()]
+        means = [
+            [values[(group & fair)[:, i], i].mean() for i in columns] for group in (same, ~same)
+        ]
+        return float(np.mean(np.subtract(*means)))
+
+    compare(
+        gain,
+        _tables(draw),
+        right,
+        tolerance=Tolerance(1e-6, 1e-6),
+        mistakes={
+            "pairs that are not fair count as well, a task's own prompt among them: only fair "
+            "pairs say something about transfer": (
+                lambda v, level, same, fair: _over_targets(v, level, same)
+            ),
+            "sources of other kinds count as well: only those of the target's kind": (
+                lambda v, level, same, fair: _over_targets(v, level, fair)
+            ),
+            "the sources of other kinds were taken: those of the target's kind": (
+                lambda v, level, same, fair: _over_targets(v, level, fair & ~same)
+            ),
+            "this is the mean over all pairs, so targets with many sources count more: average "
+            "within each target first": pairs,
+            "the table is averaged along its rows, over the targets of a source: down a column, "
+            "over the sources of a target": by_source,
+            "the level is not subtracted": (
+                lambda v, level, same, fair: _over_targets(v, 0 * level, same & fair)
+            ),
+            "the sign is turned round: accuracy minus level": (
+                lambda v, level, same, fair: -right(v, level, same, fair)
+            ),
+            "this is the best source of each target: which one is best is seen afterwards only; "
+            "take the mean": (
+                lambda v, level, same, fair: _over_targets(v, level, same & fair, np.max)
+            ),
+            "a target without a fair source of its kind is averaged over nothing, which gives "
+            "nan: leave it out": (
+                lambda v, level, same, fair: _over_targets(v, level, same & fair, without=np.nan)
+            ),
+            "a target without a fair source of its kind counts as a gain of 0: leave it out": (
+                lambda v, level, same, fair: _over_targets(v, level, same & fair, without=0.0)
+            ),
+            "one gain per target comes back, summed: take the mean over the targets": (
+                lambda v, level, same, fair: (
+                    right(v, level, same, fair) * int((same & fair).any(0).sum())
+                )
+            ),
+            "these are points: a share is asked for, do not multiply by 100": (
+                lambda v, level, same, fair: 100 * right(v, level, same, fair)
+            ),
+            "this is same kind minus other kind: the level is what gains are measured from": (
+                kinds_apart
+            ),
+        },
+        where="For each target: the mean of its fair sources of its own kind, minus its level; "
+        "then the mean over the targets that have such a source",
+    )
+    return "same-kind gain: within a target first, fair pairs only, above its own level"
+
+
+# ---- 8.2 ----
 
 
 def _cosine(x: list[float], y: list[float]) -> float:
@@ -128,101 +240,6 @@ def check_task_similarity(similarity: Guarded, draw: Draw) -> str:
     return "task similarity: one direction per prompt, any length, any order"
 
 
-# ---- 8.2 ----
-
-
-def _overlap(a: Tensor, b: Tensor) -> float:
-    first = {i for i, on in enumerate(a.tolist()) if on}
-    second = {i for i, on in enumerate(b.tolist()) if on}
-    if not first or not second:
-        return 0.0
-    return len(first & second) / math.sqrt(len(first) * len(second))
-
-
-@exercise
-def check_overlap(overlap: Guarded, draw: Draw) -> str:
-    """``overlap``: two sets of active neurons (N,) bool → |A ∩ B| / sqrt(|A| · |B|)."""
-    a = torch.tensor([1, 1, 1, 1, 0, 0, 0, 0], dtype=torch.bool)
-    b = torch.tensor([0, 0, 0, 1, 0, 0, 0, 0], dtype=torch.bool)
-    nothing = torch.zeros(8, dtype=torch.bool)
-    cases = [(a, b), (b, a), (a, a), (a, ~a), (~nothing, b), (a, nothing), (nothing, a)]
-    cases.append((nothing, nothing))
-    shares = ((12, 0.5, 0.3), (30, 0.8, 0.4), (1000, 0.6, 0.6), (3000, 0.9, 0.2))
-    for size, share, other in shares:
-        cases.append((draw.uniform(size) < share, draw.uniform(size) < other))
-    cases += [
-        (draw.uniform(5) < 0.5, draw.uniform(5) < 0.7),
-        (torch.ones(1) > 0, torch.ones(1) > 0),
-    ]
-
-    def of(formula: Callable[[int, int, int, int], float], empty: float | None = 0.0):
-        def computed(a: Tensor, b: Tensor) -> float:
-            both, first, second = int((a & b).sum()), int(a.sum()), int(b.sum())
-            if not first * second and empty is not None:
-                return empty
-            return float(formula(both, first, second, len(a)))
-
-        return computed
-
-    def tensor_nan(a: Tensor, b: Tensor) -> float:
-        both = float((a & b).sum())
-        return float(torch.tensor(both) / (a.sum() * b.sum()).sqrt())
-
-    formulas = {
-        "divided by the union: divide by sqrt(|A| · |B|)": lambda c, a, b, n: c / (a + b - c),
-        "divided by the larger set: divide by sqrt(|A| · |B|)": lambda c, a, b, n: c / max(a, b),
-        "divided by the smaller set: then a set within another overlaps fully": (
-            lambda c, a, b, n: c / min(a, b)
-        ),
-        "divided by the first set alone: divide by sqrt(|A| · |B|)": lambda c, a, b, n: c / a,
-        "divided by the second set alone: divide by sqrt(|A| · |B|)": lambda c, a, b, n: c / b,
-        "this is Dice's share, 2 · |A ∩ B| / (|A| + |B|): divide by sqrt(|A| · |B|)": (
-            lambda c, a, b, n: 2 * c / (a + b)
-        ),
-        "divided by all neurons: divide by sqrt(|A| · |B|)": lambda c, a, b, n: c / n,
-        "the root is missing: divide by sqrt(|A| · |B|)": lambda c, a, b, n: c / (a * b),
-        "the root is taken of the whole: divide by sqrt(|A| · |B|)": (
-            lambda c, a, b, n: (c / (a * b)) ** 0.5
-        ),
-        "divided by the root of the sum, not of the product": (
-            lambda c, a, b, n: c / math.sqrt(a + b)
-        ),
-        "nothing is divided: |A ∩ B| by sqrt(|A| · |B|)": lambda c, a, b, n: c,
-        "the union stands above the line: those active in both": (
-            lambda c, a, b, n: (a + b - c) / math.sqrt(a * b)
-        ),
-        "the square of it: the root is on the product alone": lambda c, a, b, n: c * c / (a * b),
-        "neurons that are off in both count as well: only those active in both should": (
-            lambda c, a, b, n: (n - a - b + 2 * c) / n
-        ),
-        "neurons that are off in both count as well (above the line): only those active in both": (
-            lambda c, a, b, n: (n - a - b + 2 * c) / math.sqrt(a * b)
-        ),
-    }
-    compare(
-        overlap,
-        cases,
-        _overlap,
-        mistakes={
-            "where no neuron is active the overlap is 0, not a division by zero": (
-                of(lambda c, a, b, n: c / math.sqrt(a * b), empty=None)
-            ),
-            "where no neuron is active the overlap is 0, not nan, a division by zero": tensor_nan,
-            "where no neuron is active the overlap is 0, not 1": (
-                of(lambda c, a, b, n: c / math.sqrt(a * b), empty=1.0)
-            ),
-            **{hint: of(formula) for hint, formula in formulas.items()},
-            **{
-                f"{hint}; and where no neuron is active the overlap is 0": of(formula, empty=None)
-                for hint, formula in formulas.items()
-            },
-        },
-        where="The number of neurons active in both, divided by sqrt(|A| · |B|); 0 where a set is "
-        "empty",
-    )
-    return "overlap: the cosine of two sets of neurons"
-
-
 # ---- 8.3 ----
 
 
@@ -332,158 +349,3 @@ def check_average_start(average: Guarded, draw: Draw) -> str:
         where="Of the k prompts with the highest similarity, Σ similarity · prompt / Σ similarity",
     )
     return "average start: the k most alike, weights that sum to one"
-
-
-# ---- 8.4 ----
-
-
-def _documents(draw: Draw, sizes: list[int]) -> dict[str, list[tuple[int, str]]]:
-    """Documents whose places have gaps; a sentence tells its document and its place."""
-    text = {}
-    for number, size in enumerate(sizes):
-        place, rows = draw.whole(0, 3), []
-        for _ in range(size):
-            rows.append((place, f"{number}.{place}"))
-            place += draw.plain.choice([1, 1, 1, 2, 3])
-        text[f"doc {number}"] = rows
-    return text
-
-
-@exercise(overtime="does a draw from the other documents always find one?")
-def check_next_pairs(pairs: Guarded, draw: Draw) -> str:
-    """``pairs``: document → (place, sentence) in order; seed → (first, second, label) triples."""
-    text = {
-        "1": [(1, "1.1"), (2, "1.2"), (3, "1.3"), (5, "1.5"), (6, "1.6")],
-        "2": [(1, "2.1"), (2, "2.2"), (4, "2.4")],
-        "3": [(2, "3.2")],
-    }
-    start = draw.whole(0, 999)
-    _pairs_of(pairs, text, 0)
-    _pairs_of(pairs, {"a": [(1, "a.1"), (2, "a.2")], "b": [(7, "b.7")]}, start)
-    _pairs_of(pairs, {"a": [(0, "a.0"), (2, "a.2")], "b": [(7, "b.7"), (9, "b.9")]}, start)
-    for sizes in ([6, 4], [2, 2, 2], [1, 5, 1], [9, 1], [12, 9, 14], [3, 1, 4]):
-        _pairs_of(pairs, _documents(draw, sizes), start)
-    many = _documents(draw, [30, 25, 20, 30])
-    _draws_of(pairs, many, start)
-    _salted(pairs, many)
-    return "next-sentence pairs: neighbours only, as many from elsewhere, repeatable"
-
-
-def _draws_of(pairs: Guarded, text: dict, start: int) -> None:
-    """What the seed does to the sentences from elsewhere."""
-    drawn: dict[int, list] = {}
-    for seed in (start, start + 1, start + 2, start, start + 1):
-        made = [row for row in _pairs_of(pairs, text, seed) if row[2] == "other"]
-        require(
-            drawn.setdefault(seed, made) == made,
-            "the same seed should give the same pairs: draw from random.Random(seed), and keep "
-            "nothing between calls",
-        )
-    different = len({tuple(made) for made in drawn.values()}) > 1
-    require(different, "`seed` is not used: another seed should draw other sentences")
-    seconds = Counter(second for _, second, _ in drawn[start])
-    often, count = seconds.most_common(1)[0]
-    require(
-        count <= max(5, len(drawn[start]) // 4),
-        f"{count} of {len(drawn[start])} 'other' rows have the second sentence {often!r}: draw "
-        "anew for each pair",
-    )
-    sources: dict[str, set] = {}
-    for seed in (start, start + 1, start + 2):
-        for first, second, _ in drawn[seed]:
-            sources.setdefault(first.partition(".")[0], set()).add(second.partition(".")[0])
-    everywhere = all(len(documents) >= len(text) - 1 for documents in sources.values())
-    require(
-        everywhere,
-        "the sentences from elsewhere all come from one other document: draw from all others",
-    )
-    places = {second.partition(".")[2] for made in drawn.values() for _, second, _ in made}
-    require(
-        len(places) > 8,
-        f"only the sentences at places {sorted(places)} are drawn: any of another document",
-    )
-
-
-def _salted(pairs: Guarded, text: dict) -> None:
-    def everything(salt: Callable[[str], str]) -> tuple:
-        rows = {salt(name): [(at, salt(s)) for at, s in rows] for name, rows in text.items()}
-        return rows, 1
-
-    def sentences(salt: Callable[[str], str]) -> tuple:
-        return {name: [(at, salt(s)) for at, s in rows] for name, rows in text.items()}, 1
-
-    results = under_other_hashes(pairs, everything) or under_other_hashes(pairs, sentences)
-    made = {tuple(tuple(map(str.__str__, row)) for row in result) for result in results}
-    require(
-        len(made) < 2,
-        "the pairs depend on the order of a set (or on `hash`), which is another one each time "
-        "Python starts: draw from a list in a fixed order",
-    )
-
-
-def _pairs_of(pairs: Guarded, text: dict, seed: int) -> list[tuple[str, str, str]]:
-    result = pairs(text, seed)
-    require(result is not None, "nothing comes back (None): is the `return` missing?")
-    require(
-        isinstance(result, list | tuple),
-        f"a {type(result).__name__} comes back, expected a list of triples",
-    )
-    for row in result:
-        require(
-            isinstance(row, list | tuple)
-            and len(row) == 3
-            and all(isinstance(x, str) for x in row),
-            f"an entry is {row!r}: give triples, first sentence, second sentence, label",
-        )
-    made = [tuple(row) for row in result]
-    labels = {label for _, _, label in made}
-    strange = sorted(labels - {"next", "other"})
-    require(not strange, f"a label is {strange[:1]}: use 'next' and 'other'")
-    following, document, placed = set(), {}, {}
-    for name, rows in text.items():
-        place_of = dict(rows)
-        for place, sentence in rows:
-            document[sentence], placed[sentence] = name, place
-            if place + 1 in place_of:
-                following.add((sentence, place_of[place + 1]))
-    unknown = [x for row in made for x in row[:2] if x not in document]
-    require(not unknown, f"{unknown[:1]} is no sentence of the documents")
-    positive = [(first, second) for first, second, label in made if label == "next"]
-    negative = [(first, second) for first, second, label in made if label == "other"]
-    for first, second in positive:
-        if (first, second) in following:
-            continue
-        require(
-            document[first] == document[second],
-            f"({first!r}, {second!r}) is labelled 'next', and the two are of two documents: don't "
-            "pair across a document's end",
-        )
-        require(
-            (second, first) not in following,
-            f"({first!r}, {second!r}) is labelled 'next': the later sentence comes second",
-        )
-        require(first != second, f"{first!r} is paired with itself")
-        require(
-            False,
-            f"{first!r} and {second!r} are not neighbours, places {placed[first]} and "
-            f"{placed[second]}: compare the places, not the positions in the list",
-        )
-    missing = sorted(following - set(positive))
-    require(not missing, f"the neighbours {missing[:1]} are missing among the 'next' rows")
-    require(len(set(positive)) == len(positive), "a pair of neighbours comes twice: give each once")
-    for first, second in negative:
-        require(
-            document[first] != document[second],
-            f"({first!r}, {second!r}) is labelled 'other', and both are of one document: 'other' "
-            "takes the second from another one",
-        )
-    require(
-        len(negative) == len(positive),
-        f"{len(positive)} 'next' and {len(negative)} 'other': as many of each, or the larger class "
-        "is a good guess",
-    )
-    require(
-        sorted(first for first, _ in negative) == sorted(first for first, _ in positive),
-        "the same first sentences should stand in both classes: else the first one alone tells",
-    )
-    return made

@@ -1,4 +1,3 @@
-def overlap(a, b):
-    x, y = a.double(), b.double()
-    n = x.norm() * y.norm()
-    return (x @ y / n).item() if n > 0 else 0.0
+def task_similarity(a, b):
+    x, y = a.mean(0), b.mean(0)
+    return float(x @ y / x.norm() / y.norm())

@@ -1,6 +1,3 @@
-# hint: mean of all pairwise cosines
-from torch.nn import functional as F
-
-
-def task_similarity(a, b):
-    return (F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T).mean().item()
+# hint: average within each target first
+def same_kind_gain(values, level, same_kind, fair):
+    return (values - level)[fair & same_kind].mean()

@@ -1,3 +1,0 @@
-# hint: divided by the union
-def overlap(a, b):
-    return ((a & b).sum() / (a | b).sum()).item()
