@@ -301,7 +301,8 @@ def _pretraining_task(
     prompts: Mapping[str, TaskPrompt],
 ) -> Task:
     fields = tuple(cut["train"][0].fields)
-    return Task(name, fields, tuple(labels), cut, "made here", None, prompts)
+    splits = {split: tuple(examples) for split, examples in cut.items()}
+    return Task(name, fields, tuple(labels), splits, "made here", None, prompts)
 
 
 def _document(example: Example) -> str:

@@ -115,7 +115,7 @@ def _model(
 ) -> tuple[transformers.PreTrainedModel, dict]:
     """The model, and transformers' report of names that its files lack or have besides."""
     if masked_head.holds_masked_head(Path(folder)):
-        whole = {"missing_keys": set(), "unexpected_keys": set()}
+        whole: dict[str, set[str]] = {"missing_keys": set(), "unexpected_keys": set()}
         return masked_head.load_masked_lm(Path(folder), dtype), whole
     return _auto_class(readout, config).from_pretrained(
         folder, revision=revision, dtype=dtype, output_loading_info=True

@@ -82,7 +82,7 @@ def load_masked_lm(folder: Path, dtype: torch.dtype) -> transformers.BertForMask
             f"{folder.name} is not a whole masked head ({first_line(error)}); make it again with "
             "`labkit assets make minilm-mlm`"
         ) from error
-    return model.to(dtype).eval()
+    return torch.nn.Module.to(model, dtype).eval()
 
 
 def load_body(folder: Path) -> transformers.BertModel:
@@ -102,7 +102,8 @@ def merge(body: torch.nn.Module, adapter: Mapping[str, Tensor], scale: float) ->
     for name in [key for key in adapter if key.endswith("lora_A.weight")]:
         module = name.removeprefix(_PREFIX).removesuffix(".lora_A.weight")
         low, high = adapter[name].float(), adapter[name.replace("lora_A", "lora_B")].float()
-        body.get_submodule(module).weight.data += scale * high @ low
+        weight = body.get_parameter(f"{module}.weight")
+        weight.data += scale * high @ low
 
 
 def save_masked_head(

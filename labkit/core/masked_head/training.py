@@ -116,7 +116,7 @@ def train_masked_head(
     if resume:
         run.resume()
     run.train(every, on_step or (lambda done, total, loss: None))
-    card = {
+    card: dict[str, object] = {
         "base": {"name": BASE, "version": assets.ASSETS[BASE].version},
         "command": command,
         "recipe": asdict(recipe),
@@ -143,6 +143,8 @@ class _LowRank(nn.Module):
 
     def __init__(self, linear: nn.Linear, rank: int, generator: torch.Generator) -> None:
         super().__init__()
+        self.weight: Tensor
+        self.bias: Tensor
         self.register_buffer("weight", linear.weight.detach())
         self.register_buffer("bias", linear.bias.detach())
         spread = torch.rand(rank, linear.in_features, generator=generator) * 2 - 1

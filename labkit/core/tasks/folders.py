@@ -156,7 +156,7 @@ def _require_labels(folder: Path, rows: Rows, columns: tuple[str, ...]) -> None:
 
 def _labels(
     folder: Path, rows: Rows, about: Mapping
-) -> tuple[tuple[str, ...], tuple[float, float] | None, dict[str, list[dict]]]:
+) -> tuple[tuple[str, ...], tuple[float, float] | None, dict[str, list[Mapping]]]:
     """Class names or a range, and the rows with class numbers or values as labels."""
     values = [row["label"] for given in rows.values() for row in given]
     for split, given in rows.items():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +20,7 @@ class Layout:
     range: tuple[float, float] | None = None
 
 
-def as_example(name: str, row: dict, known: Layout, split: str) -> Example:
+def as_example(name: str, row: Mapping, known: Layout, split: str) -> Example:
     index = row.get("idx", "?")
     try:
         fields = {field_name: row[field_name] for field_name in known.fields}
