@@ -42,7 +42,9 @@ def shift_row(setting: TrainingSetting, task: Task, seed: int, place: Place) -> 
     fair = without_overlap(task.split("train"), tested)
     home = task.with_splits(train=fair)
     checkpoint = place.folder / f"{file_name(setting.name)}-seed{seed}.run"
-    model, prompt, result, training = trained(setting, home, seed, limit, checkpoint)
+    model, prompt, result, training = trained(
+        setting, home, seed, limit, checkpoint, place.on_step(setting.recipe.steps)
+    )
     targets = {task.name: scores_of(result) | {"seen": False}}
     for index, (name, domain) in enumerate(domains.items()):
         place.tell(index, len(domains), f"scoring on {name}")

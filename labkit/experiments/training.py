@@ -12,7 +12,7 @@ from torch import nn
 from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
 from labkit.core.tasks import Task
-from labkit.core.tuning import History, fit
+from labkit.core.tuning import History, OnStep, fit
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.result_file import file_name
 from labkit.experiments.base.rows import scores_of
@@ -41,7 +41,8 @@ def training_row(setting: TrainingSetting, task: Task, seed: int, place: Place) 
     """Train by the setting's recipe, evaluate on test, keep the prompt in the place's folder."""
     folder = place.folder / f"{file_name(setting.name)}-seed{seed}"
     checkpoint = folder.with_name(f"{folder.name}.run")
-    model, prompt, result, notes = trained(setting, task, seed, place.limit, checkpoint)
+    tell = place.on_step(setting.recipe.steps)
+    model, prompt, result, notes = trained(setting, task, seed, place.limit, checkpoint, tell)
     scores = scores_of(result)
     if prompt is not None:
         about = {key: scores[key] for key in ("metric", "value", "ci95", "n", "majority")}
@@ -58,7 +59,12 @@ def training_row(setting: TrainingSetting, task: Task, seed: int, place: Place) 
 
 
 def trained(
-    setting: TrainingSetting, task: Task, seed: int, limit: int | None, checkpoint: Path | None
+    setting: TrainingSetting,
+    task: Task,
+    seed: int,
+    limit: int | None,
+    checkpoint: Path | None,
+    on_step: OnStep | None = None,
 ) -> tuple[PromptedModel, nn.Module | None, Evaluation, dict]:
     """A prompt or a backbone trained by the setting's recipe (or a prompt left as drawn)."""
     recipe = setting.recipe
@@ -84,6 +90,7 @@ def trained(
             seed=seed,
             checkpoint=checkpoint,
             resume=checkpoint is not None,
+            on_step=on_step,
         )
     result = evaluate(model, prompt, task, "test", limit=limit)
     return (
