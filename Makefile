@@ -102,12 +102,19 @@ lint: $(TOOLS)
 
 # Several processes of one thread each are faster than one of several; four fit into 8 GiB.
 SIDE_BY_SIDE := -n auto --maxprocesses 4
+# Submissions that fill the machine, and workers that would not start beside them.
+HOSTILE := tests/test_hostile_submissions.py
+PROCESSES := tests/test_engines.py
+comma := ,
 
 test: export LABKIT_PROFILE := small
 test masters run: export LABKIT_LANG := en
 test: assets lint
 	$(call heading,'Unit tests')
-	@OMP_NUM_THREADS=1 $(PY) -m pytest $(SIDE_BY_SIDE) --dist loadfile tests
+	@OMP_NUM_THREADS=1 $(PY) -m pytest $(SIDE_BY_SIDE) --dist loadfile \
+		--ignore $(HOSTILE) --ignore $(PROCESSES) tests
+	$(call heading,'Tests that starve others$(comma) one after the other')
+	@OMP_NUM_THREADS=1 $(PY) -m pytest $(HOSTILE) $(PROCESSES)
 	$(call heading,'Notebooks: each cell run again and compared with its stored output')
 	@OMP_NUM_THREADS=1 $(PY) -m pytest $(SIDE_BY_SIDE) --dist loadscope \
 		--nbval --nbval-current-env --nbval-cell-timeout=600 --ignore notebooks/zh notebooks

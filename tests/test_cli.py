@@ -489,6 +489,9 @@ def test_prompt_that_does_not_fit(
     lab: Lab, evaluating: list[object], copy_of_trained: Path, vectors: torch.Tensor, words: list
 ) -> None:
     replace_vectors(copy_of_trained, vectors)
+    config = json.loads((copy_of_trained / CONFIG).read_text("utf-8"))
+    config["base_model_name_or_path"] = str(evaluating[evaluating.index("--backbone") + 1])
+    (copy_of_trained / CONFIG).write_text(json.dumps(config), "utf-8")
     how = ["--template", SOFT, "--verbalizer", WORDS]
     assert_refused(lab(*evaluating, *how, "--prompt", copy_of_trained), *words)
 
@@ -798,8 +801,9 @@ def test_probe_names_a_wrong_option(
 
 def test_assets_list_and_verify(lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LABKIT_CACHE", str(tmp_path))
-    states = {asset["state"] for asset in lab("assets", "list", "--json").json["assets"]}
-    assert states == {"missing"}
+    states = {a["name"]: a["state"] for a in lab("assets", "list", "--json").json["assets"]}
+    assert states.pop("gemma-270m") == "optional"
+    assert set(states.values()) == {"missing"}
     outcome = lab("assets", "verify", "minilm", "--json")
     assert outcome.code == 1
     assert [asset["name"] for asset in outcome.json["assets"]] == ["minilm"]
@@ -807,7 +811,10 @@ def test_assets_list_and_verify(lab: Lab, tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_assets_fetch_says_what_it_brought(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(assets, "fetch", lambda names, report: report("fetching minilm", 1, 2))
+    def fetch(names, report, terms_accepted=False):
+        report("fetching minilm", 1, 2)
+
+    monkeypatch.setattr(assets, "fetch", fetch)
     monkeypatch.setattr(assets, "verify", lambda names: dict.fromkeys(names, "ok"))
     outcome = lab("assets", "fetch", "minilm", "--json")
     assert [(a["name"], a["state"]) for a in outcome.json["assets"]] == [("minilm", "ok")]

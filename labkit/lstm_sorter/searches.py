@@ -77,9 +77,9 @@ def find_order(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         run = Trials(objective, budget, on_progress)
-        METHODS[method](run, Tuning(positions, lr, temperature))
-        if keep_given:
+        if keep_given:  # first: of equally good orders the given one stays
             run.propose(run.given)
+        METHODS[method](run, Tuning(positions, lr, temperature))
     run.found.forward_passes = run.spent
     return run.found
 

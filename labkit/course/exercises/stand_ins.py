@@ -107,8 +107,11 @@ def _possible(printed: float, n: int) -> bool:
 def _same_kind_gain(
     values: np.ndarray, level: np.ndarray, same_kind: np.ndarray, fair: np.ndarray
 ) -> float:
-    columns = enumerate((fair & same_kind).T)
-    return float(np.mean([(values[r, i] - level[i]).mean() for i, r in columns if r.any()]))
+    gains = []
+    for target, sources in enumerate((fair & same_kind).T):
+        if sources.any():
+            gains.append(values[sources, target].mean() - level[target])
+    return float(np.mean(gains))
 
 
 def _average_start(prompts: list[Tensor], similarities: list[float], k: int) -> Tensor:
