@@ -68,7 +68,6 @@ def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[webdriver
         assert errors == []
 
 
-@pytest.mark.quick
 def test_exercise_gives_a_hint_and_then_a_tick(
     driver: webdriver.Chrome, address: str, course: Path
 ) -> None:
@@ -91,7 +90,6 @@ def test_exercise_gives_a_hint_and_then_a_tick(
     assert page.output("ex1-check").startswith("✓ cleaned")
 
 
-@pytest.mark.quick
 def test_notebook_01_runs_and_scores_a_review_of_ones_own(
     driver: webdriver.Chrome, address: str, course: Path
 ) -> None:
