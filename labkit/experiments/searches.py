@@ -109,7 +109,7 @@ def swap_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> dic
     """
     model, prompt = _prompt(setting, task, place)
     start = _start_order(setting, len(prompt))
-    given = SoftPrompt(model.vectors(prompt).detach()[start])
+    given = SoftPrompt(model.fixed_vectors(prompt)[start])
     objective = PromptLoss(model, given, task, sentences=SWAP_SENTENCES, seed=seed)
     changes = pair_changes(
         objective, lambda done, total: place.tell(done, total, f"exchange {done} of {total}")

@@ -68,13 +68,14 @@ def driver(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[webdriver
         assert errors == []
 
 
+@pytest.mark.quick
 def test_exercise_gives_a_hint_and_then_a_tick(
     driver: webdriver.Chrome, address: str, course: Path
 ) -> None:
     page = lab.NotebookPage(driver, address, course / "assignment-01_hard_prompt.ipynb")
     page.run("ex1-solution")
     page.run("ex1-check")
-    assert "NotImplementedError" in page.output("ex1-check")
+    assert "clean is still empty" in page.output("ex1-check")
 
     one_line = 'return list(dict.fromkeys(" ".join(s.split()) for s in raw.{}))'
     page.replace_last_line("ex1-solution", one_line.format('decode().split("\\n") if s.strip()'))
@@ -90,6 +91,7 @@ def test_exercise_gives_a_hint_and_then_a_tick(
     assert page.output("ex1-check").startswith("✓ cleaned")
 
 
+@pytest.mark.quick
 def test_notebook_01_runs_and_scores_a_review_of_ones_own(
     driver: webdriver.Chrome, address: str, course: Path
 ) -> None:
