@@ -8,7 +8,7 @@ through PEFT beside it; ``order_tables``, the order of virtual tokens (tables 1â
 one; ``glue_tables``, methods over GLUE (tables 7 and 8); ``transfer``, prompts that go from task to
 task, and ``transfer_starts``, training from there; ``few_shot``, with few examples, from a pre-
 trained prompt too; ``domain_shift``, with other kinds of text; ``cross_model``, from one model to
-another.
+another. ``ledger`` holds the papers' claims against what all of them found (``evidence``).
 
 Usage::
 
