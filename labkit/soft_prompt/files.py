@@ -19,6 +19,7 @@ from labkit.core.files import folder_aside
 from labkit.core.fingerprints import LOCAL, known_revision
 from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel
+from labkit.core.sets import SET, Positions
 from labkit.core.templates import Template, Verbalizer
 from labkit.soft_prompt.module import SoftPrompt
 
@@ -45,7 +46,7 @@ class PromptCard:
     verbalizer: dict[str, tuple[str, ...]]
     bos: str = "text"
     sentinel: bool = False
-    positions: bool = True
+    positions: Positions = True
     command: str = ""
     seed: int | None = None
     scores: dict[str, object] | None = None
@@ -275,6 +276,11 @@ def _exchange_warnings(model: PromptedModel) -> list[str]:
         warnings.append(
             f"PEFT puts all virtual tokens in front; the layout {model.template.text!r} "
             f"(bos={model.bos!r}) is kept in {CARD} only, and scores differ when PEFT opens it"
+        )
+    if model.positions == SET:
+        warnings.append(
+            "PEFT lets virtual tokens see each other and gives each a position; that this prompt "
+            f"is read as a set is kept in {CARD} only, and scores differ when PEFT opens it"
         )
     if not model.positions:
         warnings.append(
