@@ -1,4 +1,4 @@
-"""Checks of notebook 09_prompt_pretraining."""
+"""Exercise 9.1: the check of ``next_pairs``."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from collections.abc import Callable
 from labkit.course.exercises.answers import exercise
 from labkit.course.exercises.compare import Draw, require, under_other_hashes
 from labkit.course.exercises.guard import Guarded
-
-# ---- 9.1 ----
 
 
 def _documents(draw: Draw, sizes: list[int]) -> dict[str, list[tuple[int, str]]]:

@@ -1,0 +1,5 @@
+"""Checks of notebook 09_prompt_pretraining, one module an exercise."""
+
+# ruff: noqa: F401 (the course's checks are taken from here)
+
+from labkit.course.exercises.checks.prompt_pretraining.next_pairs import check_next_pairs
