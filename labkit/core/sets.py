@@ -145,4 +145,4 @@ def _forgets_the_order(backbone: CausalBackbone) -> bool:
 
     with_positions, _ = changes(backbone.with_positions(True))
     turned, replaced = changes(backbone)
-    return with_positions > 0 and turned <= ALIKE * min(with_positions, replaced)
+    return replaced > 0 and with_positions > 0 and turned <= ALIKE * min(with_positions, replaced)

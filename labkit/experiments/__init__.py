@@ -4,7 +4,8 @@
 prompt is trained, and ``soft_against_hard``, beside its controls (their rows: ``training``);
 ``template_family``, P-Tuning from templates that differ in a word, and ``peft_rows``, other methods
 through PEFT beside it; ``order_tables``, the order of virtual tokens (tables 1–6; their rows:
-``order``), and ``order_effect``, its mean over several prompts; ``searches``, looking for a better
+``order``), ``order_effect``, its mean over several prompts, and ``order_worth``, prompts
+that have none; ``searches``, looking for a better
 one; ``glue_tables``, methods over GLUE (tables 7 and 8); ``transfer``, prompts that go from task to
 task, and ``transfer_starts``, training from there; ``few_shot``, with few examples, from a pre-
 trained prompt too; ``domain_shift``, with other kinds of text; ``cross_model``, from one model to
@@ -34,6 +35,7 @@ from labkit.experiments import (
     lester,
     order_effect,
     order_tables,
+    order_worth,
     peft_rows,
     planning,
     searches,
@@ -67,6 +69,7 @@ __all__ = [
 _SUBJECTS = (
     order_tables,
     order_effect,
+    order_worth,
     glue_tables,
     searches,
     soft_against_hard,
