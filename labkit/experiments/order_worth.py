@@ -167,14 +167,21 @@ def as_markdown(result: Mapping) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _settings(backbone: str | None, profile: str) -> list[WorthSetting]:
+def ordinary_setting(backbone: str | None, profile: str) -> WorthSetting:
+    """Prompts as they are usually trained; other experiments take them from where they are kept."""
     name = backbone or "smollm2"
-    recipe = LESTER if profile == "full" else RECIPES[readout_of(name)]
+    recipe = LESTER
     if profile != "full":
-        recipe = replace(recipe, steps=STEPS, batch_size=BATCH)
+        recipe = replace(RECIPES[readout_of(name)], steps=STEPS, batch_size=BATCH)
+    return WorthSetting(ORDINARY, name, recipe, profile=profile)
+
+
+def _settings(backbone: str | None, profile: str) -> list[WorthSetting]:
+    ordinary = ordinary_setting(backbone, profile)
+    name, recipe = ordinary.backbone, ordinary.recipe
     longer = replace(recipe, steps=3 * recipe.steps)
     return [
-        WorthSetting(ORDINARY, name, recipe, profile=profile),
+        ordinary,
         WorthSetting(ORDER_PROOF, name, recipe, profile=profile, orders=RANDOM),
         WorthSetting(AS_SET, name, recipe, profile=profile, positions=SET),
         WorthSetting(LONGER, name, longer, profile=profile, orders=RANDOM),

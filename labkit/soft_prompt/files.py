@@ -52,7 +52,7 @@ class PromptCard:
     scores: dict[str, object] | None = None
     folded_from: str = ""
 
-    def load_backbone(self) -> Backbone:
+    def load_backbone(self, dtype: torch.dtype | None = None) -> Backbone:
         """The model that the prompt was made for, in its exact revision.
 
         Raises:
@@ -64,7 +64,8 @@ class PromptCard:
                 f"({self.revision}); name that folder as its backbone"
             )
         of_the_hub = self.backbone not in assets.MODELS and not Path(self.backbone).is_dir()
-        return load_backbone(self.backbone, revision=self.revision or None if of_the_hub else None)
+        revision = self.revision or None if of_the_hub else None
+        return load_backbone(self.backbone, revision=revision, dtype=dtype)
 
     def model(self, backbone: Backbone) -> PromptedModel:
         """The model as it was when the prompt was trained."""
