@@ -59,7 +59,7 @@ def result(monkeypatch, tiny_folder, tiny_task, tmp_path):
     return experiments.run("order-dose", backbone=folder, out=tmp_path, seeds=(0, 1))
 
 
-def test_the_order_found_follows_from_half_of_the_costs(result, tiny_backbone, tiny_task, tmp_path):
+def test_the_order_found_follows_from_half_of_the_costs(result, tiny_folder, tiny_task, tmp_path):
     row = result["rows"][1]
     orders, costs = np.array(row["orders"]), np.array(row["cost"])
     assert orders.shape == (36, 6) and costs.shape == (36,)
@@ -70,7 +70,8 @@ def test_the_order_found_follows_from_half_of_the_costs(result, tiny_backbone, t
     assert row["held_out"] == pytest.approx(told, abs=1e-3)
     (folder,) = (tmp_path / "prompts").glob("*-seed1")
     vectors = load_prompt(folder)[0]().detach()
-    model = PromptedModel.for_task(tiny_backbone("llama"), tiny_task)
+    backbone = order_dose.shared_backbone(str(tiny_folder("llama")))  # in the row's precision
+    model = PromptedModel.for_task(backbone, tiny_task)
     moved = evaluate(model, SoftPrompt(vectors[row["assigned"]["order"]]), tiny_task)
     assert from_digits(row["assigned"]["correct"]).tolist() == moved.correct.tolist()
 

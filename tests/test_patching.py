@@ -14,6 +14,7 @@ import plain
 from labkit import experiments
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel
+from labkit.core.statistics import Difference
 from labkit.experiments import first_place
 from labkit.experiments.base import runner
 from labkit.experiments.base.recipe import RECIPES
@@ -128,7 +129,7 @@ def result(monkeypatch, tiny_folder, tiny_task, tmp_path):
     monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
     monkeypatch.setattr(first_place, "GROUP", 1)
     # of random prompts, trained a little, one order costs what another gains
-    monkeypatch.setattr(first_place, "restored_share", lambda *losses: (0.5, 0.1, 0.9))
+    monkeypatch.setattr(first_place, "restored_share", lambda *losses: Difference(0.5, 0.1, 0.9))
     recipe = replace(RECIPES["causal"], length=5, steps=2, warmup=0)
     monkeypatch.setitem(RECIPES, "causal", recipe)
     first_place.shared_backbone.cache_clear()
@@ -136,11 +137,12 @@ def result(monkeypatch, tiny_folder, tiny_task, tmp_path):
     return experiments.run("first-place", backbone=folder, out=tmp_path, seeds=(0, 1))
 
 
-def test_each_patch_of_a_row_is_the_one_that_it_names(result, tiny_backbone, tiny_task, tmp_path):
+def test_each_patch_of_a_row_is_the_one_that_it_names(result, tiny_folder, tiny_task, tmp_path):
     row = result["rows"][1]
     (folder,) = (tmp_path / "prompts").glob("*-seed1")
     prompt, _ = load_prompt(folder)
-    model = PromptedModel.for_task(tiny_backbone("llama"), tiny_task)
+    backbone = first_place.shared_backbone(str(tiny_folder("llama")))  # in the row's precision
+    model = PromptedModel.for_task(backbone, tiny_task)
     examples = tiny_task.take("test", row["n"], seed=0)
     reader = Reader.of(model, prompt, tiny_task, examples)
     vectors = prompt().detach()

@@ -73,6 +73,8 @@ class Reader:
                 "from the words; patching takes a causal model and a template that begins with "
                 "{soft}"
             )
+        # words of the prefix read the mixture too, and are no part of it
+        prefix = Prefix(prefix.ids[: places[-1] + 1])
         targets = torch.tensor([example.label for example in examples])
         return cls(model.backbone, sequences, model.labels(), targets, prefix, places)
 

@@ -9,15 +9,21 @@ embedding table, under new tokens that the tokenizer puts in front of every text
 
 The folder is the whole model, and plain ``transformers`` gives the label scores that labkit gives.
 The new tokens must not take probability from the others. Where input and output share one table
-(tied weights) the two are parted first, or each virtual token would be scored by its own row. New
-output rows get a bias far below every other where the head has one. Where it has none, they point
-away from every state that the head reads: the closest point to the origin of the states' convex
-hull gives the direction of the widest margin, and their logits lie :data:`MARGIN` nats below all
-others together. A folder is written only after it was opened again and held against labkit.
+(tied weights) the two are parted first, or each virtual token would be scored by its own row. Where
+the table has rows to spare, which no token names, virtual tokens go there, and the output rows stay
+as they are. Other new output rows get a bias far below every other where the head has one. Where it
+has none, they point away from every state that the head was seen to read: the closest point to the
+origin of the states' convex hull gives the direction of the widest margin, and their logits lie
+:data:`MARGIN` nats below all others together. Trained models leave such a side free, random ones
+need not. A folder is written only after it was opened again and held against labkit.
+
+Servers and converters that read such folders (vLLM; llama.cpp by way of GGUF) lay texts out by
+themselves: there the tokens' names are written in front of the text. That was not tried.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,7 +57,7 @@ FAR_BELOW = -1e4
 CLOSE = 1e-4
 """Largest difference between a label's score in the exported model and here, in nats."""
 
-_FITTED, _COMPARED = 48, 8
+_FITTED, _COMPARED = 96, 16
 """Texts that the output rows are fitted on, and others that the scores are compared on."""
 
 _WORDS = 12
@@ -143,7 +149,7 @@ def _with_tokens(
         model_max_length=ours.model_max_length,
         **ours.special_tokens_map,
     )
-    names = [f"<soft:{index}>" for index in range(count)]
+    names = [f"<soft-{index}>" for index in range(count)]
     taken = set(names) & set(ours.get_vocab())
     if taken:
         raise LabError(
@@ -156,7 +162,7 @@ def _with_tokens(
     front = [*names, *before] if soft_first else [*before, *names]
     special = {name: theirs.convert_tokens_to_ids(name) for name in (*front, *after)}
     theirs.backend_tokenizer.post_processor = processors.TemplateProcessing(
-        single=[*front, "$A", *after],
+        single=[*(f"{name}:0" for name in front), "$A:0", *(f"{name}:0" for name in after)],
         special_tokens=list(special.items()),
     )
     return theirs, [special[name] for name in names]
@@ -180,7 +186,7 @@ class _Export:
     def __init__(self, model: PromptedModel, vectors: Tensor, ids: list[int]) -> None:
         self.model, self.backbone = model, model.backbone
         self.vectors, self.ids = vectors, ids
-        self.masked = 0
+        self.masked, self.turned_away = 0, False
 
     def built(self, texts: Sequence[Example]) -> transformers.PreTrainedModel:
         """A model of the same kind whose tables have the new rows."""
@@ -204,6 +210,9 @@ class _Export:
             twin = type(source)(_untied(source.config, after))
         twin.load_state_dict(tensors)
         use_fused_kernel(twin)
+        if twin.can_generate():
+            twin.generation_config = copy.deepcopy(source.generation_config)
+            twin.generation_config.suppress_tokens = list(self.ids)
         return twin.eval()
 
     def _input_rows(self, table: Tensor, rows: int) -> Tensor:
@@ -231,12 +240,10 @@ class _Export:
             )
         if not self.masked:
             return weight, None
+        self.turned_away = True
         row = _away_from(self._states(head, texts), weight)
         if row is None:
-            raise LabError(
-                f"the head of {self.backbone.name} has no bias, and its states point everywhere: "
-                "no row of it would always score below the others; use another model"
-            )
+            raise self._takes_probability("")
         return torch.cat([weight, row.expand(self.masked, -1)]), None
 
     def _states(self, head: nn.Module, texts: Sequence[Example]) -> Tensor:
@@ -283,12 +290,21 @@ class _Export:
             theirs = self._plain_scores(opened, ids, laid.answer, labels.words)
             ours = self._ours(laid, labels.words)
             largest = max(largest, (ours - theirs).abs().max().item())
+        if self.turned_away and not largest <= CLOSE:
+            raise self._takes_probability(f" (up to {largest:.2g} nats of a label)")
         if not largest <= CLOSE:
             raise LabError(
                 f"the exported {self.backbone.name} scores labels otherwise than this one (by up "
                 f"to {largest:.2g}); its family can't be exported with its prompt"
             )
         return largest
+
+    def _takes_probability(self, how_much: str) -> LabError:
+        return LabError(
+            f"new output rows of {self.backbone.name} would take probability from others{how_much}:"
+            " its head has no bias, and what it reads points everywhere; use a trained model, or "
+            "one whose table has as many rows to spare as the prompt has tokens"
+        )
 
     def _plain_scores(
         self, opened: Backbone, ids: Pieces, answer: int, words: Sequence[Pieces]
