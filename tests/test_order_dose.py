@@ -72,7 +72,8 @@ def test_the_order_found_follows_from_half_of_the_costs(result, tiny_folder, tin
     vectors = load_prompt(folder)[0]().detach()
     backbone = order_dose.shared_backbone(str(tiny_folder("llama")))  # in the row's precision
     model = PromptedModel.for_task(backbone, tiny_task)
-    moved = evaluate(model, SoftPrompt(vectors[row["assigned"]["order"]]), tiny_task)
+    found = SoftPrompt(vectors[row["assigned"]["order"]])
+    moved = evaluate(model, found, tiny_task, limit=order_dose.TEST_SENTENCES)
     assert from_digits(row["assigned"]["correct"]).tolist() == moved.correct.tolist()
 
 

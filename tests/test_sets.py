@@ -162,6 +162,22 @@ def test_a_saved_set_is_a_set_again(tiny_backbone, tiny_task, tmp_path):
     assert probe.counts == (0, 0, 20) and not probe.flip_rates.any()
 
 
+@pytest.mark.parametrize("family", ["llama", "gpt2", "bert", "t5"])
+def test_trying_a_model_in_half_precision_leaves_it_as_it_was(tiny_folder, tiny_task, family):
+    """Proofs are in fp32; what is kept in fp32 beside halved weights must not be halved by them."""
+    backbone = load_backbone(str(tiny_folder(family)), device="cpu", dtype=torch.bfloat16)
+    examples, prompt = tiny_task.split("test"), random_prompt(backbone)
+    model = PromptedModel.for_task(backbone, tiny_task)
+    scores = model.scores(prompt, examples)
+    tensors = [*backbone.model.parameters(), *backbone.model.buffers()]
+    before = [tensor.clone() for tensor in tensors]
+    for positions in (False, "set"):
+        model.with_changes(positions=positions)
+    assert [t.dtype for t in tensors] == [t.dtype for t in before]
+    assert all(torch.equal(one, other) for one, other in zip(tensors, before, strict=True))
+    assert torch.equal(model.scores(prompt, examples), scores)
+
+
 # ---- refused ----
 
 

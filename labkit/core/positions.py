@@ -227,13 +227,14 @@ def close(one: Tensor, other: Tensor) -> bool:
 @contextlib.contextmanager
 def in_fp32(model: Any) -> Iterator[None]:
     """Within the block the weights are fp32: rounding in half precision depends on the order too.
-    There and back again every number is the same."""
-    dtype = model.dtype
-    if dtype.itemsize >= 4:
-        yield
-        return
-    model.float()
+    There and back again every number is the same; what is in fp32 already, such as the rotary
+    frequencies of a model in half precision, is not touched."""
+    tensors = [*model.parameters(), *model.buffers()]
+    halves = [(t, t.dtype) for t in tensors if t.is_floating_point() and t.dtype.itemsize < 4]
+    for tensor, _ in halves:
+        tensor.data = tensor.data.float()
     try:
         yield
     finally:
-        model.to(dtype)
+        for tensor, dtype in halves:
+            tensor.data = tensor.data.to(dtype)

@@ -41,7 +41,7 @@ ORDINARY, ORDER_PROOF, AS_SET = "ordinary", "order-proof", "set"
 LONGER = "order-proof, three times the steps"
 """Another answer to "at equal cost": as long as it takes to come to the ordinary prompt's loss."""
 
-STEPS, BATCH = 200, 8
+STEPS, BATCH = 120, 8
 SENTENCES, GATE = 500, 200
 """Test sentences, and validation sentences on which a prompt has to beat the majority class."""
 
