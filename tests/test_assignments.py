@@ -86,8 +86,7 @@ def test_a_folder_without_masters_is_named(tmp_path: Path) -> None:
 def test_a_notebook_has_exercises_as_the_contract_wants_them(path: Path) -> None:
     master = read(path)
     found = exercises(master)
-    least = 1 if path.stem.startswith("09") else 3  # it was split off 08 with the one it had
-    assert least <= len(found) <= 6
+    assert 3 <= len(found) <= 6
     assert sum(is_by_hand(cell) for cell in master.cells) == 1
     for exercise in found:
         tests = "\n".join(cell.source for cell in exercise.tests)
