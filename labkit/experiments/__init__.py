@@ -4,10 +4,11 @@
 a prompt is trained, and ``soft_against_hard``, beside its controls (their rows: ``training``);
 ``template_family``, P-Tuning from templates that differ in a word, and ``peft_rows``, other methods
 through PEFT beside it; ``order_tables``, the order of virtual tokens (tables 1–6; their rows:
-``order``); ``searches``, looking for a better one; ``glue_tables``, methods over GLUE (tables 7 and
-8); ``transfer``, prompts that go from task to task, and ``transfer_starts``, training from there;
-``few_shot``, with few examples, from a pre-trained prompt too; ``domain_shift``, with other kinds
-of text; ``cross_model``, from one model to another.
+``order``); ``searches``, looking for a better one, and ``sorter_memory``, what a sorter keeps of
+the given one; ``glue_tables``, methods over GLUE (tables 7 and 8); ``transfer``, prompts that go
+from task to task, and ``transfer_starts``, training from there; ``few_shot``, with few examples,
+from a pre-trained prompt too; ``domain_shift``, with other kinds of text; ``cross_model``, from one
+model to another.
 
 Usage::
 
@@ -36,6 +37,7 @@ from labkit.experiments import (
     planning,
     searches,
     soft_against_hard,
+    sorter_memory,
     template_family,
     transfer,
     transfer_starts,
@@ -66,6 +68,7 @@ _SUBJECTS = (
     order_tables,
     glue_tables,
     searches,
+    sorter_memory,
     soft_against_hard,
     lester,
     template_family,
