@@ -6,10 +6,11 @@ prompt is trained, and ``soft_against_hard``, beside its controls (their rows: `
 through PEFT beside it; ``order_tables``, the order of virtual tokens (tables 1–6; their rows:
 ``order``), ``order_effect``, its mean over several prompts, ``order_worth``, prompts that have
 none, ``order_dose``, what a distance from it costs, ``first_place``, where in the model it matters,
-and ``connectivity``, prompts of two seeds; ``searches``, looking for a better one; ``glue_tables``,
-methods over GLUE (tables 7 and 8); ``transfer``, prompts that go from task to task, and
-``transfer_starts``, training from there; ``few_shot``, with few examples, from a pre-trained prompt
-too; ``domain_shift``, with other kinds of text; ``cross_model``, from one model to another.
+``connectivity``, prompts of two seeds, and ``pruning``, fewer virtual tokens; ``searches``, looking
+for a better one; ``glue_tables``, methods over GLUE (tables 7 and 8); ``transfer``, prompts that go
+from task to task, and ``transfer_starts``, training from there; ``few_shot``, with few examples,
+from a pre-trained prompt too; ``domain_shift``, with other kinds of text; ``cross_model``, from one
+model to another.
 
 Usage::
 
@@ -41,6 +42,7 @@ from labkit.experiments import (
     order_worth,
     peft_rows,
     planning,
+    pruning,
     searches,
     soft_against_hard,
     template_family,
@@ -77,6 +79,7 @@ _SUBJECTS = (
     order_dose,
     first_place,
     connectivity,
+    pruning,
     glue_tables,
     searches,
     soft_against_hard,

@@ -97,9 +97,11 @@ class Reader:
         for layer, (theirs, ours) in enumerate(
             zip(shuffled.keys_values, trained.keys_values, strict=True)
         ):
-            if layer in layers:
-                pairs = zip(theirs, ours, strict=True)  # keys, then values: (1, heads, L, size)
-                theirs = tuple(a.index_copy(2, at, b[:, :, at]) for a, b in pairs)
+            if layer in layers:  # (1, heads, L, size) each
+                keys, values = (
+                    a.index_copy(2, at, b[:, :, at]) for a, b in zip(theirs, ours, strict=True)
+                )
+                theirs = keys, values
             mixed.append(theirs)
         return replace(shuffled, keys_values=mixed)
 
