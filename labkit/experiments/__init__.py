@@ -10,7 +10,7 @@ none, ``order_dose``, what a distance from it costs, ``first_place``, where in t
 for a better one; ``glue_tables``, methods over GLUE (tables 7 and 8); ``transfer``, prompts that go
 from task to task, and ``transfer_starts``, training from there; ``few_shot``, with few examples,
 from a pre-trained prompt too; ``domain_shift``, with other kinds of text; ``cross_model``, from one
-model to another.
+model to another, and ``anchor_transfer``, the same without training.
 
 Usage::
 
@@ -29,6 +29,7 @@ import numpy as np
 from labkit.core.engines import Engine, LocalEngine, Tell
 from labkit.core.errors import LabError
 from labkit.experiments import (
+    anchor_transfer,
     connectivity,
     cross_model,
     domain_shift,
@@ -91,6 +92,7 @@ _SUBJECTS = (
     few_shot,
     domain_shift,
     cross_model,
+    anchor_transfer,
 )
 EXPERIMENTS = {
     experiment.name: experiment for subject in _SUBJECTS for experiment in subject.EXPERIMENTS

@@ -44,6 +44,7 @@ class Reader:
 
     Attributes:
         prefix: what they begin with, not read yet; its virtual tokens stand at ``places``.
+        vectors: (P, D) of any order: beside virtual tokens some families read words otherwise.
     """
 
     backbone: Backbone
@@ -52,6 +53,7 @@ class Reader:
     targets: Tensor
     prefix: Prefix
     places: tuple[int, ...]
+    vectors: Tensor
 
     @classmethod
     def of(
@@ -76,7 +78,7 @@ class Reader:
         # words of the prefix read the mixture too, and are no part of it
         prefix = Prefix(prefix.ids[: places[-1] + 1])
         targets = torch.tensor([example.label for example in examples])
-        return cls(model.backbone, sequences, model.labels(), targets, prefix, places)
+        return cls(model.backbone, sequences, model.labels(), targets, prefix, places, vectors)
 
     @property
     def layers(self) -> int:
@@ -109,7 +111,7 @@ class Reader:
         """−log p(right class) of each sentence behind these keys and values: (N,) in nats."""
         with torch.inference_mode():
             scores = scoring.class_scores(
-                self.backbone, self.sequences, None, self.labels, prefix
+                self.backbone, self.sequences, self.vectors, self.labels, prefix
             ).cpu()
         return F.cross_entropy(scores, self.targets, reduction="none").double().numpy()
 
