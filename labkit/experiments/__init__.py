@@ -7,10 +7,11 @@ through PEFT beside it; ``order_tables``, the order of virtual tokens (tables 1â
 ``order``), ``order_effect``, its mean over several prompts, ``order_worth``, prompts that have
 none, ``order_dose``, what a distance from it costs, ``first_place``, where in the model it matters,
 ``connectivity``, prompts of two seeds, and ``pruning``, fewer virtual tokens; ``searches``, looking
-for a better one; ``glue_tables``, methods over GLUE (tables 7 and 8); ``transfer``, prompts that go
-from task to task, and ``transfer_starts``, training from there; ``few_shot``, with few examples,
-from a pre-trained prompt too; ``domain_shift``, with other kinds of text; ``cross_model``, from one
-model to another, and ``anchor_transfer``, the same without training.
+for a better one, and ``worth_of_sorting``, where that pays; ``glue_tables``, methods over GLUE
+(tables 7 and 8); ``transfer``, prompts that go from task to task, and ``transfer_starts``, training
+from there; ``few_shot``, with few examples, from a pre-trained prompt too; ``domain_shift``, with
+other kinds of text; ``cross_model``, from one model to another, and ``anchor_transfer``, the same
+without training.
 
 Usage::
 
@@ -49,6 +50,7 @@ from labkit.experiments import (
     template_family,
     transfer,
     transfer_starts,
+    worth_of_sorting,
 )
 from labkit.experiments.base import result_file, runner
 from labkit.experiments.base.recipe import RECIPES
@@ -83,6 +85,7 @@ _SUBJECTS = (
     pruning,
     glue_tables,
     searches,
+    worth_of_sorting,
     soft_against_hard,
     lester,
     template_family,
