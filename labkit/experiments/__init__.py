@@ -11,7 +11,8 @@ for a better one, and ``worth_of_sorting``, where that pays; ``glue_tables``, me
 (tables 7 and 8); ``transfer``, prompts that go from task to task, and ``transfer_starts``, training
 from there; ``few_shot``, with few examples, from a pre-trained prompt too; ``domain_shift``, with
 other kinds of text; ``cross_model``, from one model to another, and ``anchor_transfer``, the same
-without training.
+without training. ``ledger`` holds the papers' claims against the stored results of all of them,
+which ``evidence`` reads.
 
 Usage::
 
