@@ -50,6 +50,11 @@ def test_rows_are_orders_of_the_kept_prompt_and_their_scores(kept, tiny_task, tm
                 assert sorted(row["order"]) == list(range(5))
             if row["method"] == "swap" or row.get("keep_given"):
                 assert row["loss"] <= row["loss_before"]
+    tuned = rows[searches.LSTM_TUNED]
+    assert len({(each["lr"], each["temperature"]) for each in tuned["tried"]}) == 4
+    ordered = SoftPrompt(prompt()[tuned["order"]])
+    best = evaluate(model, ordered, tiny_task, "validation").value
+    assert tuned["validation"] == best == max(each["validation"] for each in tuned["tried"])
     assert rows["trained order"]["order"] == [0, 1, 2, 3, 4] != rows["shuffled"]["order"]
     guarded = {name: row["choose_by"] for name, row in rows.items() if "choose_by" in row}
     assert guarded == {

@@ -11,9 +11,12 @@ found again. Orders are chosen on training sentences and scored on test.
 from __future__ import annotations
 
 import functools
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from scipy.stats import spearmanr
+from torch import Tensor
 
 from labkit.core.loading import readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
@@ -26,6 +29,7 @@ from labkit.experiments.base.runner import PROMPTS
 from labkit.experiments.base.setting import Experiment, Place
 from labkit.experiments.base.verdicts import Claim
 from labkit.lstm_sorter import BUDGET, PromptLoss, pair_changes, search
+from labkit.lstm_sorter.searches import SearchResult
 from labkit.shuffle_probe import Shuffle
 from labkit.soft_prompt import SoftPrompt, load_prompt
 
@@ -38,6 +42,7 @@ SWAP_SENTENCES = 48
 """Training sentences on which every exchange of two virtual tokens is tried."""
 
 TRAINED, SHUFFLED = "trained order", "shuffled"
+LSTM_TUNED = "lstm, rate and temperature chosen on validation"
 LSTM_GUARDED = "lstm, the trained order among its candidates"
 
 
@@ -67,6 +72,15 @@ class GuardedSearchSetting(SearchSetting):
     choose_by: str = "train"
 
 
+@dataclass(frozen=True)
+class TunedSearchSetting(SearchSetting):
+    """A search with several learning rates and temperatures of its gate, each at the whole budget;
+    the order that scores highest on validation is the row's."""
+
+    rates: tuple[float, ...] = (1e-3, 1e-2)
+    temperatures: tuple[float, ...] = (1.0, 0.1)
+
+
 def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> dict:
     """Search from the given order; ``order`` in the row counts rows of the trained prompt."""
     model, prompt = _prompt(setting, task, place)
@@ -86,7 +100,8 @@ def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> d
     }
     if setting.method is None:
         return row | {"order": start} | scores_of(evaluate(model, given, task, limit=place.limit))
-    result = search(
+    find = functools.partial(
+        search,
         model,
         given,
         task,
@@ -98,9 +113,14 @@ def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> d
         limit=place.limit,
         on_progress=lambda spent, budget: place.tell(spent, budget, f"{spent:,} forward passes"),
     )
+    if isinstance(setting, TunedSearchSetting):
+        result, chosen = _tuned(setting, find, model, given(), task)
+    else:
+        result, chosen = find(), {}
     best = result.found
     return {
         **row,
+        **chosen,
         "budget": setting.budget,
         "forward_passes": best.forward_passes,
         "order": [start[i] for i in best.order],
@@ -142,6 +162,24 @@ def swap_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> dic
         "n": objective.size,
         **model.backbone.where(),
     }
+
+
+def _tuned(
+    setting: TunedSearchSetting,
+    find: Callable[..., SearchResult],
+    model: PromptedModel,
+    vectors: Tensor,
+    task: Task,
+) -> tuple[SearchResult, dict]:
+    """The search whose order scores highest on validation, and with what it was made."""
+    tried = []
+    for lr, temperature in itertools.product(setting.rates, setting.temperatures):
+        result = find(lr=lr, temperature=temperature)
+        order_found = SoftPrompt(vectors[list(result.order)])
+        value = evaluate(model, order_found, task, "validation").value
+        tried.append((result, {"lr": lr, "temperature": temperature, "validation": value}))
+    result, chosen = max(tried, key=lambda each: each[1]["validation"])
+    return result, {**chosen, "tried": [each for _, each in tried]}
 
 
 def _guards(setting: SearchSetting) -> dict:
@@ -200,6 +238,7 @@ def _settings(backbone: str | None, profile: str) -> list[SearchSetting]:
         line("softsort", "softsort"),
         line("neuralsort", "neuralsort"),
         line("lstm, untrained", "lstm-untrained"),
+        line(LSTM_TUNED, "lstm", kind=TunedSearchSetting),
         guarded("random, chosen on a development set", "random", choose_by="validation"),
         guarded("random, chosen without labels", "random", choose_by="entropy"),
         guarded(LSTM_GUARDED, "lstm", start=TRAINED, keep_given=True),
@@ -231,6 +270,7 @@ EXPERIMENTS = (
                     "swap",
                     "swap from the trained order",
                     LSTM_GUARDED,
+                    LSTM_TUNED,
                 )
             ),
             *(_higher(each, "random") for each in ("plackett-luce", "assignment", "softsort")),

@@ -85,6 +85,10 @@ QUESTIONS: dict[str, Question] = {
         "05_position_enhancement", "share of the variance of prompt and sinusoids that is prompt",
         0, 1,
     ),
+    "prompt abroad": Question(
+        "09_prompt_pretraining",
+        "accuracy on foreign text, the prompt less fine-tuning, mean over four kinds", -1, 1,
+    ),
 }  # fmt: skip
 """Name → question, in the order of the course."""
 
