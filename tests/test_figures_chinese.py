@@ -150,19 +150,17 @@ def test_pictures_of_sliders_are_chinese_without_a_font_of_matplotlib_s(
 
 def test_long_chinese_titles_are_broken_between_characters(font: str) -> None:
     english = (
-        "Without positions 5 of 14 prompts, in their trained order, score lower beyond the "
-        "choice of sentences"
+        "Where order means nothing, the best of 200 gains 0.036 where it was chosen, 0.000 "
+        "elsewhere; minilm's: 0.036 and -0.002"
     )
     first, second = bars(english).get_suptitle().split("\n")
-    assert first + second == catalogue_entry(english)
-    assert abs(len(first) - len(second)) <= 4
+    whole = (
+        "在顺序毫无意义的地方，200 种中最好的在挑选它的样例上高 0.036，在别处高 0.000；"
+        "minilm 的是 0.036 和 -0.002"
+    )
+    assert (first + second).replace(" ", "") == whole.replace(" ", "")
+    assert 25 < len(first) < 45 and len(second) > 20
     assert not re.match("[，。、；：！？）]", second)
-
-
-def catalogue_entry(english: str) -> str:
-    template = re.sub(r"\d+", "{}", english)
-    numbers = re.findall(r"\d+", english)
-    return re.sub(r"\{(\d)\}", lambda hole: numbers[int(hole[1])], catalogue()[template])
 
 
 def test_without_a_font_figures_stay_english_and_one_line_says_why(

@@ -18,7 +18,7 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 from matplotlib.text import Text
-from matplotlib.ticker import FixedFormatter
+from matplotlib.ticker import FixedLocator
 
 from labkit.core.assets import language
 from labkit.course.language import catalogue, in_language
@@ -89,28 +89,22 @@ def translate(figure: Figure) -> None:
     if not speaks_chinese():
         return
     for axis in figure.findobj(Axis):
-        formatter = axis.get_major_formatter()
-        if isinstance(formatter, FixedFormatter):
-            shown = axis.get_majorticklabels()
-            formatter.seq = [
-                name if _is_code(label) else _translated(name)
-                for name, label in zip(formatter.seq, shown, strict=False)
-            ]
+        if isinstance(axis.get_major_locator(), FixedLocator):
+            labels = axis.get_majorticklabels()
+            names = [_translated(label) for label in labels]
+            if names != [label.get_text() for label in labels]:  # else a formatter goes on
+                axis.set_ticklabels(names)
     for text in figure.findobj(Text):
-        if not _is_code(text):
-            text.set_text(_translated(text.get_text()))
+        text.set_text(_translated(text))
 
 
-def _is_code(text: Text) -> bool:
-    return CODE_FONT in text.get_fontfamily()
-
-
-def _translated(text: str) -> str:
-    lines = text.split("\n")
-    message = " ".join(text.split())
+def _translated(text: Text) -> str:
+    """Its words in the reader's language; a text that had several lines is broken again."""
+    lines = text.get_text().split("\n")
+    message = " ".join(text.get_text().split())
     translation = in_language(message)
-    if translation == message:
-        return text
+    if CODE_FONT in text.get_fontfamily() or translation == message:
+        return text.get_text()
     if len(lines) == 1:
         return translation
     return "\n".join(balanced(translation, max(map(len, lines)), wrapped))
