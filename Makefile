@@ -73,7 +73,7 @@ lab: assets $(CHINESE)
 	exec $(PY) -m jupyterlab "$$@" --LabApp.default_url=/lab/tree/$(BOOKS)$(CHINESE:%=/%)/01_hard_prompt.ipynb
 
 zh: $(STAMP)
-	@$(PY) -m labkit.course.pages.translation
+	@$(PY) -m labkit.course.language.translation
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache .mypy_cache

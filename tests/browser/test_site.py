@@ -18,7 +18,8 @@ from selenium.webdriver.common.by import By
 from browser import lab
 from conftest import ROOT
 from labkit.core.errors import LabError
-from labkit.course.pages import site, translation
+from labkit.course.language import translation
+from labkit.course.pages import site
 
 pytestmark = [pytest.mark.browser, pytest.mark.quick]
 

@@ -13,13 +13,16 @@ box.addEventListener("input", () => {
     item.append(link, " … " + text.slice(from, from + 120) + " …");
     list.append(item);
   }
-  hits.append(pages.length ? list : "Nothing found.");
+  hits.append(pages.length ? list : "Nothing found. 没有找到。");
 });
 
 const unfold = document.getElementById("zh");
 if (unfold) {
   const texts = [...document.querySelectorAll("details.zh")];
-  const all = (open) => texts.forEach((text) => { text.open = open; });
+  const all = (open) => {
+    texts.forEach((text) => { text.open = open; });
+    document.body.classList.toggle("chinese", open);  // shows the titles of figures
+  };
   unfold.addEventListener("click", () => all(!texts.every((text) => text.open)));
   if (location.hash === "#zh") all(true);
 }
