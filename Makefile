@@ -7,7 +7,7 @@
 ## make site    the executed course and labkit's reference as pages under build/site/, to read with
 ##              the network off
 ## make zh      the notebooks and assignments with Chinese text, in notebooks/zh/ and assignments/zh/;
-##              make lab LABKIT_LANG=zh opens those, with hints in Chinese
+##              make lab LABKIT_LANG=zh opens those, with hints, figures and widgets in Chinese
 ## make run     run every notebook without a window; pages land in build/
 ## make lint    style, layers and types only
 ## make lock    take the newest allowed releases and write requirements.lock anew
