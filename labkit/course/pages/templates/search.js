@@ -13,7 +13,7 @@ box.addEventListener("input", () => {
     item.append(link, " … " + text.slice(from, from + 120) + " …");
     list.append(item);
   }
-  hits.append(pages.length ? list : "Nothing found. 没有找到。");
+  hits.append(pages.length ? list : "Nothing found.");
 });
 
 const unfold = document.getElementById("zh");
