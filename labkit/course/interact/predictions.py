@@ -32,7 +32,7 @@ from labkit.core.statistics import accuracy_interval
 from labkit.course.figures import predictions as figures
 from labkit.course.figures.style import CourseFigure
 from labkit.course.interact.recorded import recording
-from labkit.course.language import in_language
+from labkit.course.language import in_language, translation
 
 FILE = "predictions.jsonl"
 CONFIDENCE = 0.8
@@ -43,9 +43,6 @@ PENALTY = 2 / (1 - CONFIDENCE)
 
 OUTCOME = "labkit_outcome"
 """Key in the metadata of an output that holds a question's name and its number."""
-
-_TRANSLATED = "zh"
-"""Name of the folders that hold translated notebooks."""
 
 
 class Question(NamedTuple):
@@ -290,7 +287,7 @@ def _known() -> dict[str, Known]:
 def _path() -> Path:
     """Beside the notebooks; translated ones share the file of the originals."""
     folder = Path.cwd()
-    return (folder.parent if folder.name == _TRANSLATED else folder) / FILE
+    return (folder.parent if folder.name == translation.LANGUAGE else folder) / FILE
 
 
 def _lines() -> Iterator[dict[str, Any]]:
