@@ -7,7 +7,7 @@ import itertools
 from labkit.course.exercises.guard import CheckFailed, Guarded
 from labkit.course.exercises.outcomes import Outcome, outcome_of, unsteady
 from labkit.course.exercises.results import Tolerance, agrees
-from labkit.course.exercises.values import alike, copied, overwrite, writable_like, write_to
+from labkit.course.exercises.values import copied, overwrite, writable_like, write_to
 
 _REPEATED = 5
 
@@ -39,26 +39,24 @@ def _refuse_shared_results(answer: Guarded, outcomes: list[Outcome], fit: Tolera
 def _refuse_memory_of_objects(answer: Guarded, outcomes: list[Outcome], fit: Tolerance) -> None:
     """An answer may not know an argument again by its being the same object.
 
-    Each argument that can be written to changes in one of the pairs of cases that are tried: what
-    is kept may depend on one of them alone.
+    Each case is written over with two others: what is kept may belong to one argument of several,
+    and be the same for many of its values.
     """
     fine = [o for o in outcomes if o.error is None]
-    changed: set[int] = set()
-    for one, other in itertools.product(fine, fine):
-        if agrees(one.expected, other.expected, fit) or not writable_like(one.args, other.args):
-            continue
-        pairs = enumerate(zip(one.args, other.args, strict=True))
-        places = {i for i, (mine, new) in pairs if not callable(mine) and not alike(mine, new)}
-        if places <= changed:
-            continue
-        changed |= places
-        args = copied(one.args)
-        answer(*args)
-        for mine, new in zip(args, other.args, strict=True):
-            overwrite(mine, new)
-        seen = outcome_of(answer, args, lambda *_: None)
-        if not seen.is_(other.expected, fit):
-            raise CheckFailed(
-                f"{answer.name} keeps results from call to call: after the values in its "
-                "arguments changed, it still gives the old one"
-            )
+    for one in fine:
+        others = (o for o in fine if not agrees(one.expected, o.expected, fit))
+        for other in itertools.islice((o for o in others if writable_like(one.args, o.args)), 2):
+            _refuse_the_old_result(answer, one, other, fit)
+
+
+def _refuse_the_old_result(answer: Guarded, one: Outcome, other: Outcome, fit: Tolerance) -> None:
+    args = copied(one.args)
+    answer(*args)
+    for mine, new in zip(args, other.args, strict=True):
+        overwrite(mine, new)
+    seen = outcome_of(answer, args, lambda *_: None)
+    if not seen.is_(other.expected, fit):
+        raise CheckFailed(
+            f"{answer.name} keeps results from call to call: after the values in its "
+            "arguments changed, it still gives the old one"
+        )

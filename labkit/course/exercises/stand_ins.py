@@ -21,6 +21,7 @@ from labkit.core import statistics
 from labkit.core.errors import LabError
 from labkit.core.tasks import Example, without_overlap
 from labkit.core.templates import Mask, Template, Words
+from labkit.course.exercises import plans
 from labkit.course.exercises.answers import passed
 from labkit.course.language import in_language
 from labkit.position_enhancement import sinusoids
@@ -194,6 +195,14 @@ def _discoveries(p_values: np.ndarray, rate: float) -> np.ndarray:
     return statistics.false_discovery(p_values) <= rate
 
 
+def _order_plan() -> dict:
+    return dict(plans.EXAMPLE)
+
+
+def _plan_lock() -> str:
+    return plans.lock(plans.EXAMPLE)
+
+
 STAND_INS: dict[str, Callable] = {
     "clean": _clean,
     "fill": _fill,
@@ -219,5 +228,8 @@ STAND_INS: dict[str, Callable] = {
     "next_pairs": next_and_other,
     "without_test": _without_test,
     "surest": _surest,
+    "verdict": plans.verdict,
+    "order_plan": _order_plan,
+    "plan_lock": _plan_lock,
 }
 """``NAME`` of ``check_NAME`` → what the library puts in the answer's place."""
