@@ -97,8 +97,8 @@ def _explains(mistake: Callable, outcomes: list, wrong: list, tolerance: Toleran
     for outcome in outcomes:
         value = attempt(mistake, outcome.args)
         if outcome.is_(value, tolerance):
-            agreeing += any(outcome is each for each in wrong)
-        elif not (_is_no_number(value) and any(outcome is each for each in wrong)):
+            agreeing += any(outcome is o for o in wrong)
+        elif not (_is_no_number(value) and any(outcome is o for o in wrong)):
             return False
     return agreeing >= min(2, len(wrong))
 

@@ -63,7 +63,7 @@ class Report:
             waiting = f", {by_hand} to mark by hand" if by_hand else ""
             failed = dict.fromkeys(m.notebook for m in self.not_marked() if m.student == student)
             lines.append(f"{student}: {points:g} of {most:g}{waiting}{_could_not(failed)}")
-        lines += [f"left aside: {each.file}: {each.why}" for each in self.aside]
+        lines += [f"left aside: {left.file}: {left.why}" for left in self.aside]
         if not self.isolated:
             lines.append("not isolated: nothing can be shut in here; see docs/instructor.md")
         return lines
@@ -113,7 +113,7 @@ def as_markdown(report: Report) -> str:
         lines.append(_row((student, f"{points:g}", f"{most:g}", str(by_hand))))
     if report.aside:
         lines += ["", "## Left aside", "", *_table(("student", "file", "why"))]
-        lines += [_row(each) for each in report.aside]
+        lines += [_row(left) for left in report.aside]
     for student, marks in _by_student(report.marks):
         lines += ["", f"## {_cell_text(student)}", ""]
         lines += _table(("notebook", "exercise", "points", "of", ""))
