@@ -58,9 +58,7 @@ def transfer_similarity(
 
 @app.command("matrix")
 def transfer_matrix(
-    backbone: Annotated[
-        str, typer.Option(help="smollm2, minilm, t5-titles, minilm-mlm, a Hub id, or a folder")
-    ] = "minilm",
+    backbone: BackboneName = "minilm",
     seeds: Annotated[str, typer.Option(help="such as 0,1,2")] = "0,1,2",
     out: Annotated[Path, typer.Option(help="folder for the results")] = Path("results"),
     resume: Annotated[bool, typer.Option(help="keep the finished rows, run the others")] = False,
