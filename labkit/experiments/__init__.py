@@ -42,7 +42,7 @@ from labkit.experiments import (
     transfer,
     transfer_starts,
 )
-from labkit.experiments.base import runner
+from labkit.experiments.base import result_file, runner
 from labkit.experiments.base.recipe import RECIPES
 from labkit.experiments.base.report import as_markdown
 from labkit.experiments.base.runner import PROMPTS, REFERENCE, Note, run_grid
@@ -56,6 +56,7 @@ __all__ = [
     "REFERENCE",
     "by_seed",
     "compared_seeds",
+    "conclude_again",
     "gains",
     "mean_gain",
     "names",
@@ -192,6 +193,23 @@ def _experiment(name: str) -> Experiment:
 def markdown(result: Mapping) -> str:
     """A result as a table, in its experiment's own form."""
     return (EXPERIMENTS[result["name"]].report or as_markdown)(result)
+
+
+def conclude_again(folder: Path = REFERENCE) -> list[str]:
+    """Make summaries, verdicts and reports of stored results anew; rows keep what was measured.
+
+    Returns:
+        The names of the results that changed.
+    """
+    changed = []
+    for file in sorted(folder.glob("*.json")):
+        result = result_file.read(file)
+        if result is None or result.get("name") not in EXPERIMENTS:
+            continue
+        runner.conclude(EXPERIMENTS[result["name"]], result, folder)
+        if result_file.write(file, result, markdown):
+            changed.append(file.stem)
+    return changed
 
 
 def reference(name: str, backbone: str, task: str = "rt-polarity") -> dict:

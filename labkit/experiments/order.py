@@ -100,8 +100,7 @@ def order_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dic
     row |= probe.summary()
     row["matrix"] = str(matrix.relative_to(place.out))
     row["available"] = available_orders(setting)
-    row["verdict"] = _verdicts(row)
-    return row
+    return judged(row)
 
 
 def scored_behind_gate(
@@ -253,8 +252,12 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
 
 def relabel(row: Mapping, setting: OrderSetting) -> dict:
     """The same row in another table, whose paper may claim the opposite."""
-    row = {**row, "setting": setting.name, "paper": setting.paper}
-    return row | ({"verdict": _verdicts(row)} if row["learns"] else {})
+    return judged({**row, "setting": setting.name, "paper": setting.paper})
+
+
+def judged(row: Mapping) -> dict:
+    """The row with the verdicts that its differences give; one that was not probed has none."""
+    return {**row, "verdict": _verdicts(row)} if row["learns"] else {**row}
 
 
 def _verdicts(row: Mapping) -> list[dict]:
