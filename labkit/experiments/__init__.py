@@ -10,6 +10,8 @@ and ``connectivity``, prompts of two seeds; ``searches``, looking for a better o
 methods over GLUE (tables 7 and 8); ``transfer``, prompts that go from task to task, and
 ``transfer_starts``, training from there; ``few_shot``, with few examples, from a pre-trained prompt
 too; ``domain_shift``, with other kinds of text; ``cross_model``, from one model to another.
+``ledger`` holds the papers' claims against the stored results of all of them, which ``evidence``
+reads.
 
 Usage::
 

@@ -26,6 +26,7 @@ from labkit.core.tuning import TRAINED, fit
 from labkit.experiments.base.digest import digest_of
 from labkit.experiments.base.kept import kept_prompt
 from labkit.experiments.base.models import shared_backbone, short
+from labkit.experiments.base.result_file import row_stem
 from labkit.experiments.base.rows import scores_of
 from labkit.experiments.base.setting import Place, Setting
 from labkit.experiments.base.verdicts import verdict
@@ -178,6 +179,11 @@ def _probed(
     probe.save(matrix)
     shutil.rmtree(work)
     return probe
+
+
+def matrix_of(row: Mapping, table: str) -> str:
+    """A row's matrix, relative to the folder of results; older rows don't name it."""
+    return row.get("matrix", f"{table}/{row_stem(row['setting'], row['seed'])}.npz")
 
 
 def _drawn(setting: OrderSetting, seed: int) -> Orders:

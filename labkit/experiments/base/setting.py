@@ -10,7 +10,7 @@ from labkit.core.engines import Tell, silent
 from labkit.core.tasks import Task
 from labkit.core.tuning import OnStep
 from labkit.experiments.base.recipe import Recipe
-from labkit.experiments.base.result_file import file_name
+from labkit.experiments.base.result_file import row_stem
 from labkit.experiments.base.verdicts import Claim
 
 PROFILES = ("small", "full")
@@ -53,7 +53,7 @@ class Place:
 
     def of_row(self, setting: Setting, seed: int) -> Path:
         """Where a row keeps what belongs to it alone."""
-        return self.folder / f"{file_name(setting.name)}-seed{seed}"
+        return self.folder / row_stem(setting.name, seed)
 
     def on_step(self, parts: int, what: str = "training") -> OnStep:
         """Tells of each training step, as one of that many parts of the row."""
