@@ -157,12 +157,16 @@ def _with_tokens(
     before, after = (theirs.convert_ids_to_tokens(part) for part in _around(model))
     soft_first = model.bos == "text"
     front = [*names, *before] if soft_first else [*before, *names]
-    special = {name: theirs.convert_tokens_to_ids(name) for name in (*front, *after)}
+    special = [*front, *after]
     theirs.backend_tokenizer.post_processor = processors.TemplateProcessing(
         single=[*(f"{name}:0" for name in front), "$A:0", *(f"{name}:0" for name in after)],
-        special_tokens=list(special.items()),
+        special_tokens=list(zip(special, _ids_of(theirs, special), strict=True)),
     )
-    return theirs, [special[name] for name in names]
+    return theirs, _ids_of(theirs, names)
+
+
+def _ids_of(tokenizer: Any, names: Sequence[str]) -> list[int]:
+    return [tokenizer.convert_tokens_to_ids(name) for name in names]
 
 
 def _around(model: PromptedModel) -> tuple[list[int], list[int]]:
@@ -227,7 +231,7 @@ class _Export:
         grown[self.ids] = self.vectors / (inside * self.backbone.word_scale)
         return grown
 
-    def _output_rows(self, head: nn.Module, texts: Sequence[Example]) -> tuple[Tensor, Any]:
+    def _output_rows(self, head: Any, texts: Sequence[Example]) -> tuple[Tensor, Any]:
         """Weight (V, D) and bias (V) of the head: as they were, and new rows below all others."""
         weight, bias = head.weight, getattr(head, "bias", None)
         if bias is not None:
@@ -313,7 +317,8 @@ class _Export:
         hidden = opened.model(input_ids=source).last_hidden_state
         words_alone = torch.isin(source, torch.tensor(self.ids, device=opened.device)).logical_not()
         pooled = mean_pooled(hidden, words_alone)
-        return (ENCODER_SCALE * pooled @ self.backbone.label_vectors(tuple(words)).T)[0]
+        ours: Any = self.backbone
+        return (ENCODER_SCALE * pooled @ ours.label_vectors(tuple(words)).T)[0]
 
     def _ours(self, laid: Encoded, words: Sequence[Pieces]) -> Tensor:
         """(W,) by labkit."""

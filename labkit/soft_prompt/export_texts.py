@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from labkit.core.backbones import Backbone
 from labkit.core.prompted_model import PromptedModel
@@ -15,7 +16,7 @@ _WORDS = 12
 
 def random_texts(model: PromptedModel, count: int) -> list[Example]:
     """Texts of random words, a few each, for every field of the template."""
-    tokenizer = model.backbone.tokenizer
+    tokenizer: Any = model.backbone.tokenizer
     drawn = model.backbone.ordinary_ids(count * _WORDS * len(model.template.fields))
     pieces = [drawn[i : i + _WORDS] for i in range(0, len(drawn), _WORDS)]
     lines = [tokenizer.decode(ids).strip() or "a" for ids in pieces]
