@@ -154,9 +154,9 @@ def as_markdown(result: Mapping) -> str:
 
 
 def _settings(backbone: str | None, profile: str) -> list[PruningSetting]:
-    own = ordinary_setting(backbone, profile)
+    ordinary = ordinary_setting(backbone, profile)
     return [
-        PruningSetting(way, own.backbone, own.recipe, profile=profile, way=way)
+        PruningSetting(way, ordinary.backbone, ordinary.recipe, profile=profile, way=way)
         for way in (*WAYS, GREEDY, RANDOM, TRAINED)
     ]
 

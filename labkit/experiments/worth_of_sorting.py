@@ -122,13 +122,13 @@ def as_markdown(result: Mapping) -> str:
 
 
 def _settings(backbone: str | None, profile: str) -> list[SortedSetting]:
-    own = ordinary_setting(backbone, profile)
-    ways = {ORDINARY: own.orders, ORDER_PROOF: RANDOM}
+    ordinary = ordinary_setting(backbone, profile)
+    ways = {ORDINARY: ordinary.orders, ORDER_PROOF: RANDOM}
     return [
         SortedSetting(
             f"{way}, {method}",
-            own.backbone,
-            own.recipe,
+            ordinary.backbone,
+            ordinary.recipe,
             profile=profile,
             orders=orders,
             way=way,

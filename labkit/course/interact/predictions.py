@@ -238,8 +238,8 @@ def calibration() -> CourseFigure | None:
         print(in_language("no range has met its number yet: predict, then run"))
         return None
     around = {
-        name: tuple((place - value) / (question.most - question.least) for place in each)
-        for name, (each, value) in scored.items()
+        name: tuple((place - value) / (question.most - question.least) for place in prediction)
+        for name, (prediction, value) in scored.items()
         for question in [QUESTIONS[name]]
     }
     return figures.ranges_around(around, in_language(_so_far(every)))
