@@ -51,7 +51,7 @@ def outcomes(master: NotebookNode) -> dict[str, float]:
     """Question → its number, from the outputs of an executed master."""
     outputs = [o for cell in master.cells for o in cell.get("outputs", [])]
     marked = [o.metadata[OUTCOME] for o in outputs if OUTCOME in o.get("metadata", {})]
-    return {each["name"]: each["value"] for each in marked}
+    return {outcome["name"]: outcome["value"] for outcome in marked}
 
 
 def committed(sources: Iterable[str]) -> dict[str, Prediction]:
