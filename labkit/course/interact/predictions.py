@@ -238,7 +238,7 @@ def calibration() -> CourseFigure | None:
         for name, (each, value) in scored.items()
         for question in [QUESTIONS[name]]
     }
-    return figures.ranges_around(around, in_language(_so_far(every)))
+    return figures.ranges_around(around, _so_far(every))
 
 
 def _scored(every: Mapping[str, Known]) -> dict[str, tuple[Prediction, float]]:
