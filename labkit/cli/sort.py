@@ -25,7 +25,11 @@ def sort(
     prompt: Annotated[Path, typer.Option(help="folder of a saved soft prompt")],
     out: Annotated[Path, typer.Option(help="folder for the sorted prompt")],
     method: Annotated[
-        str, typer.Option(help="swap, lstm, lstm-printed, lstm-taught, random or sinkhorn")
+        str,
+        typer.Option(
+            help="swap, assignment, plackett-luce or random (no sorter); lstm, lstm-taught, "
+            "lstm-printed or lstm-untrained; sinkhorn, softsort or neuralsort"
+        ),
     ] = "swap",
     positions: Annotated[
         bool, typer.Option("--positions", help="position enhancement for the lstm sorter")

@@ -21,6 +21,7 @@ from torch import nn
 
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
+from labkit.core.sets import SET
 from labkit.core.tasks import Task
 from labkit.lstm_sorter.methods import METHODS, Tuning
 from labkit.lstm_sorter.objectives import LabelFree, Objective, PromptLoss
@@ -150,8 +151,13 @@ def search(
         limit: report on a seeded sample of that many test examples; default: all.
 
     Raises:
-        LabError: as :func:`find_order`, and for another choice.
+        LabError: as :func:`find_order`, for another choice, and for a prompt that is read as a set.
     """
+    if model.positions == SET:
+        raise LabError(
+            f"{model.backbone.name} reads this prompt as a set, alike in every order: there is no "
+            "order to look for; search one of a prompt that was trained with positions"
+        )
     if choose_by not in CHOICES:
         raise LabError(f"choose_by={choose_by!r} is unknown; take one of {', '.join(CHOICES)}")
     if choose_by == "entropy" and method != "random":
