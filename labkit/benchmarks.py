@@ -232,7 +232,8 @@ class _Labkit:
         prefix = backbone.prefix_of(self.sequences)
         for rows in epoch_batches(len(self.sequences), BATCH_SIZE, 0, 0):
             batch = [self.sequences[row] for row in rows]
-            scores = scoring.training_scores(backbone, batch, prompt(), self.labels, prefix)
+            vectors = self.model.vectors(prompt)
+            scores = scoring.training_scores(backbone, batch, vectors, self.labels, prefix)
             loss = F.cross_entropy(scores, self.targets[rows].to(scores.device))
             loss.backward()
             optimizer.step()
