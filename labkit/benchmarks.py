@@ -28,7 +28,7 @@ from labkit.core import scoring
 from labkit.core.attention import use_fused_kernel
 from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
-from labkit.core.loading import has_bf16, load_backbone
+from labkit.core.loading import fast_dtype, load_backbone
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.sequences import Encoded, collate
 from labkit.core.tasks import Example, load_task
@@ -181,7 +181,7 @@ class _Arena:
 
     def __init__(self, name: str, length: int, examples: Sequence[Example]) -> None:
         exact = load_backbone(name, dtype=torch.float32)
-        self.fast_dtype = torch.bfloat16 if has_bf16(exact.device) else torch.float32
+        self.fast_dtype = fast_dtype(exact.device)
         fast = load_backbone(name, dtype=self.fast_dtype)
         if exact.readout not in ("causal", "encoder"):
             raise LabError(

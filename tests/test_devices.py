@@ -78,7 +78,7 @@ def test_prompts_that_are_computed_and_searched_for(backbone, tiny_task):
 def test_every_benchmark_runs(family, tiny_folder, tiny_task, monkeypatch):
     folder = str(tiny_folder(family))
     monkeypatch.setattr(benchmarks, "load_task", lambda name: tiny_task)
-    monkeypatch.setattr(benchmarks, "has_bf16", lambda device: False)
+    monkeypatch.setattr(benchmarks, "fast_dtype", lambda device: torch.float32)
     monkeypatch.setattr(benchmarks, "load_backbone", there(load_backbone))
     with pretended() as device:
         scored = benchmarks.bench_evaluate(folder, length=3, limit=12, rounds=1)

@@ -71,7 +71,8 @@ def load_backbone(
         name: one of :data:`NAMED`, a Hub id, or a folder in Hugging Face's format.
         trainable: for the fine-tuning baseline; the weights are then kept in fp32.
         device: default: the GPU if there is one, else the CPU.
-        dtype: default: bf16 where the machine multiplies it natively, else fp32.
+        dtype: default: ``LABKIT_DTYPE``, else bf16 where the machine multiplies it natively, else
+            fp32.
         revision: commit or tag of a Hub model.
 
     Raises:
@@ -81,7 +82,7 @@ def load_backbone(
     folder = _folder(name)
     device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
     if dtype is None:
-        dtype = torch.bfloat16 if has_bf16(device) and not trainable else torch.float32
+        dtype = torch.float32 if trainable else fast_dtype(device)
     _refuse_pointers(name, folder)
     try:
         config = transformers.AutoConfig.from_pretrained(folder, revision=revision)
@@ -141,6 +142,17 @@ def readout_of(name: str, revision: str | None = None) -> str:
         LabError: if there is no such model, or it has none of the four readouts.
     """
     return _readout(name, config_of(name, revision))
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """The precision of frozen models where none is asked for: ``LABKIT_DTYPE``, else bf16 where the
+    device has it, else fp32.
+
+    Raises:
+        LabError: for a value of ``LABKIT_DTYPE`` that is none of the two.
+    """
+    name = assets.dtype_name() or ("bfloat16" if has_bf16(device) else "float32")
+    return getattr(torch, name)
 
 
 def has_bf16(device: torch.device) -> bool:
