@@ -187,7 +187,7 @@ def test_a_label_that_melts_into_the_words_before_it_is_refused(tiny_backbone):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_precision_of_frozen_models_can_be_set(copied, monkeypatch, dtype):
-    """On any machine; weights that are trained and a precision that is asked for stay as they are."""
+    """On any machine; neither weights that are trained nor a precision that is asked for follow."""
     folder, name = str(copied("bert")), str(dtype).removeprefix("torch.")
     monkeypatch.setenv("LABKIT_DTYPE", name)
     assert load_backbone(folder, device="cpu").where() == {"device": "cpu", "dtype": name}
@@ -197,7 +197,7 @@ def test_the_precision_of_frozen_models_can_be_set(copied, monkeypatch, dtype):
 
 def test_a_precision_that_is_none_is_refused(copied, monkeypatch):
     monkeypatch.setenv("LABKIT_DTYPE", "fp8")
-    with pytest.raises(LabError, match="LABKIT_DTYPE='fp8'.*float32 or bfloat16"):
+    with pytest.raises(LabError, match=r"LABKIT_DTYPE='fp8'.*float32 or bfloat16"):
         load_backbone(str(copied("bert")), device="cpu")
 
 
