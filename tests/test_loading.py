@@ -9,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from labkit.core import proofs
 from labkit.core.encoding import ExampleEncoder
 from labkit.core.errors import LabError
 from labkit.core.labels import cut_labels
@@ -213,3 +214,34 @@ def test_a_table_with_an_offset_is_filled_and_not_overrun(tmp_path, family):
     long = [Example("1", {"text": "a film and " * 90}, 0)]
     assert len(model.encode(long, None)[0].ids) in (63, 64)
     assert torch.isfinite(model.scores(None, long)).all()
+
+
+# ---- what has been found out of a model ----
+
+
+def test_a_large_model_is_held_against_itself_once(copied, tmp_path, monkeypatch):
+    """For the same weights and precision; the path that is remembered is the one that was found."""
+    monkeypatch.setenv("LABKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(proofs, "LARGE", 1)
+    asked = []
+    prove = proofs._prove
+    monkeypatch.setattr(proofs, "_prove", lambda b: (asked.append(b.revision), prove(b)))
+    folder = FAMILIES["marian"].build(tmp_path / "marian")
+    first, again = load(folder), load(folder)
+    assert len(asked) == 1
+    assert proofs._Path.of(first) == proofs._Path.of(again)
+    assert again.word_scale != 1
+    load_backbone(str(folder), device="cpu", dtype=torch.bfloat16)
+    change_weights(folder, lambda w: {k: v * 1.1 for k, v in w.items()})
+    load(folder)
+    assert len(asked) == 3 and len(set(asked)) == 2
+
+
+@pytest.mark.parametrize("damage", ["{", '{"of another version": 1}', "[]"])
+def test_a_damaged_note_costs_time_only(copied, tmp_path, monkeypatch, damage):
+    monkeypatch.setenv("LABKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(proofs, "LARGE", 1)
+    folder = copied("gpt2")
+    path = proofs._Path.of(load(folder))
+    (tmp_path / "cache" / "paths.json").write_text(damage)
+    assert proofs._Path.of(load(folder)) == path

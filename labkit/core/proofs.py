@@ -5,18 +5,27 @@ than the rest, words scaled outside their embedding module, convolutions that re
 padding, caches that keep a window, a state, or nothing. None of them is listed here. :func:`settle`
 holds a model that has just been loaded against its own plain forward pass, turns off whatever of
 the fast path it does not bear, and refuses a model that still scores otherwise.
+
+Of a large model the path is remembered (notes.py), so that it is held against itself once for the
+same weights, precision, device, libraries and code, and not at every start.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+import transformers
 from torch import Tensor
 
-from labkit.core.attention import use_fused_kernel, use_plain_products
+from labkit.core.attention import attends_in_plain_products, use_fused_kernel, use_plain_products
 from labkit.core.errors import LabError, first_line
+from labkit.core.notes import Notes
 from labkit.core.sequences import Encoded, Pieces, Prefix, collate
 
 if TYPE_CHECKING:
@@ -27,8 +36,32 @@ CLOSE_IN_HALF_PRECISION = 0.1
 """Largest difference between two ways to one score, as a share of the scores' spread (root mean
 squares). In bf16 rounding alone makes a few hundredths; a mistake of method makes one or more."""
 
+LARGE = 10_000_000
+"""Parameters from which on a model's path is remembered."""
+
+_PATHS = Notes("paths.json")
+
 FAILURES = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
 """What a family's code raises where it is asked for something that it does not know."""
+
+
+@dataclass(frozen=True)
+class _Path:
+    """On which path a model scores as its own plain forward pass does."""
+
+    plain_products: bool
+    word_scale: float
+    body: str | None
+    pads: bool
+
+    @classmethod
+    def of(cls, backbone: Backbone) -> _Path:
+        plain = attends_in_plain_products(backbone.model)
+        return cls(plain, backbone.word_scale, backbone.body, backbone.pads)
+
+    def take(self, backbone: Backbone) -> None:
+        (use_plain_products if self.plain_products else use_fused_kernel)(backbone.model)
+        backbone.word_scale, backbone.body, backbone.pads = self.word_scale, self.body, self.pads
 
 
 def settle(backbone: Backbone) -> None:
@@ -37,6 +70,45 @@ def settle(backbone: Backbone) -> None:
     Raises:
         LabError: for a model that scores otherwise on every path, or can't be run at all.
     """
+    key = _key(backbone)
+    path = _noted(key) if key else None
+    if path is not None:
+        path.take(backbone)
+        return
+    _prove(backbone)
+    if key:
+        _PATHS.put(key, asdict(_Path.of(backbone)))
+
+
+def _noted(key: str) -> _Path | None:
+    try:
+        return _Path(**_PATHS.get(key))
+    except TypeError:  # nothing noted, or something else
+        return None
+
+
+def _key(backbone: Backbone) -> str:
+    """What a path depends on; empty for a model whose weights are not known exactly, and for small
+    ones, which are asked in no time."""
+    if not backbone.revision or backbone.model.num_parameters() < LARGE:
+        return ""
+    parts = (
+        *(type(backbone.model).__name__, backbone.name, backbone.revision, backbone.dtype),
+        *(backbone.device.type, torch.backends.cpu.get_cpu_capability()),
+        *(torch.__version__, transformers.__version__, _digest_of_this_code()),
+    )
+    return " ".join(map(str, parts))
+
+
+@functools.cache
+def _digest_of_this_code() -> str:
+    total = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        total.update(file.read_bytes())
+    return total.hexdigest()[:16]
+
+
+def _prove(backbone: Backbone) -> None:
     on_cpu = backbone.device.type == "cpu"
     example = _Example(backbone)
     with torch.no_grad():
