@@ -12,9 +12,12 @@ import nbformat
 import pytest
 
 from conftest import ROOT
+from labkit.course.exercises.cells import is_lab
 
 CONFIG = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+SUBJECTS = [path for path in NOTEBOOKS if not is_lab(path.stem)]
+LABS = [path for path in NOTEBOOKS if is_lab(path.stem)]
 each_notebook = pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 
 MODULES = sorted((ROOT / "labkit").rglob("*.py"))
@@ -47,17 +50,24 @@ def imported_packages(tree: ast.AST) -> set[str]:
 # ------------------------------------------------------------------------------------------ names
 
 
-@each_notebook
+@pytest.mark.parametrize("path", SUBJECTS, ids=lambda path: path.stem)
 def test_notebook_has_its_module_and_its_tests(path: Path) -> None:
     module = ROOT / "labkit" / subject(path)
     assert module.with_suffix(".py").is_file() or (module / "__init__.py").is_file()
     assert (ROOT / "tests" / f"test_{subject(path)}.py").is_file()
 
 
+@pytest.mark.parametrize("path", LABS, ids=lambda path: path.stem)
+def test_lab_has_a_letter_its_checks_and_its_tests(path: Path) -> None:
+    assert re.fullmatch(r"lab_[a-z]_\w+", path.stem)
+    assert (ROOT / "labkit/course/exercises/checks" / path.stem / "__init__.py").is_file()
+    assert (ROOT / "tests" / f"test_{path.stem}.py").is_file()
+
+
 def test_layers_stand_in_the_order_of_the_notebooks() -> None:
     contract, *_rooms = CONFIG["tool"]["importlinter"]["contracts"]
     layers = [layer.strip("()") for layer in contract["layers"]]
-    positions = [layers.index(subject(path)) for path in NOTEBOOKS]
+    positions = [layers.index(subject(path)) for path in SUBJECTS]
     assert positions == sorted(positions, reverse=True)
 
 

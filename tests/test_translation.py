@@ -11,6 +11,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
 from conftest import ROOT
+from labkit.course.exercises.cells import LAB, is_lab
 from labkit.course.pages import translation
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
@@ -35,6 +36,11 @@ COMMON = {
 CRAMPED = re.compile(r"[\u4e00-\u9fff][\w,.;:?!()`$]|[\w,.;:?!()`$][\u4e00-\u9fff]", re.ASCII)
 
 
+def short_name(stem: str) -> str:
+    """``02`` of ``02_soft_prompt``, ``A`` of ``lab_a_soft_prompt``."""
+    return stem.removeprefix(LAB)[0].upper() if is_lab(stem) else stem[:2]
+
+
 def table_rows(text: str, header: str) -> list[list[str]]:
     """Cells of the rows below a table's header line."""
     rows = []
@@ -50,7 +56,7 @@ def test_glossary_holds_the_terms_of_every_notebook_and_no_others() -> None:
     for path in NOTEBOOKS:
         for cell in nbformat.read(path, as_version=4).cells:
             rows = table_rows(cell.source, "| English | 中文 | here |")
-            introduced += [[*row, path.stem[:2]] for row in rows]
+            introduced += [[*row, short_name(path.stem)] for row in rows]
     glossary = (ROOT / "docs/glossary.md").read_text("utf-8")
     listed = table_rows(glossary, "| English | 中文 | meaning here | notebook |")
     assert len(introduced) > 10

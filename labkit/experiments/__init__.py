@@ -1,13 +1,14 @@
 """Named experiments: ``labkit run NAME``, a table of the paper or another grid of rows.
 
-``base`` runs any of them row by row. The others hold the experiments, by subject: ``lester``, how
-a prompt is trained, and ``soft_against_hard``, beside its controls (their rows: ``training``);
+``base`` runs any of them row by row. The others hold the experiments, by subject: ``lester``, how a
+prompt is trained, and ``soft_against_hard``, beside its controls (their rows: ``training``);
 ``template_family``, P-Tuning from templates that differ in a word, and ``peft_rows``, other methods
 through PEFT beside it; ``order_tables``, the order of virtual tokens (tables 1–6; their rows:
-``order``); ``searches``, looking for a better one; ``glue_tables``, methods over GLUE (tables 7 and
-8); ``transfer``, prompts that go from task to task, and ``transfer_starts``, training from there;
-``few_shot``, with few examples, from a pre-trained prompt too; ``domain_shift``, with other kinds
-of text; ``cross_model``, from one model to another.
+``order``), and ``order_effect``, its mean over several prompts; ``searches``, looking for a better
+one; ``glue_tables``, methods over GLUE (tables 7 and 8); ``transfer``, prompts that go from task to
+task, and ``transfer_starts``, training from there; ``few_shot``, with few examples, from a pre-
+trained prompt too; ``domain_shift``, with other kinds of text; ``cross_model``, from one model to
+another.
 
 Usage::
 
@@ -31,6 +32,7 @@ from labkit.experiments import (
     few_shot,
     glue_tables,
     lester,
+    order_effect,
     order_tables,
     peft_rows,
     planning,
@@ -40,7 +42,7 @@ from labkit.experiments import (
     transfer,
     transfer_starts,
 )
-from labkit.experiments.base import runner
+from labkit.experiments.base import result_file, runner
 from labkit.experiments.base.recipe import RECIPES
 from labkit.experiments.base.report import as_markdown
 from labkit.experiments.base.runner import PROMPTS, REFERENCE, Note, run_grid
@@ -54,6 +56,7 @@ __all__ = [
     "REFERENCE",
     "by_seed",
     "compared_seeds",
+    "conclude_again",
     "gains",
     "mean_gain",
     "names",
@@ -64,6 +67,7 @@ __all__ = [
 
 _SUBJECTS = (
     order_tables,
+    order_effect,
     glue_tables,
     searches,
     soft_against_hard,
@@ -189,6 +193,23 @@ def _experiment(name: str) -> Experiment:
 def markdown(result: Mapping) -> str:
     """A result as a table, in its experiment's own form."""
     return (EXPERIMENTS[result["name"]].report or as_markdown)(result)
+
+
+def conclude_again(folder: Path = REFERENCE) -> list[str]:
+    """Make summaries, verdicts and reports of stored results anew; rows keep what was measured.
+
+    Returns:
+        The names of the results that changed.
+    """
+    changed = []
+    for file in sorted(folder.glob("*.json")):
+        result = result_file.read(file)
+        if result is None or result.get("name") not in EXPERIMENTS:
+            continue
+        runner.conclude(EXPERIMENTS[result["name"]], result, folder)
+        if result_file.write(file, result, markdown):
+            changed.append(file.stem)
+    return changed
 
 
 def reference(name: str, backbone: str, task: str = "rt-polarity") -> dict:

@@ -101,7 +101,7 @@ def order_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dic
         without, _ = model.without_positions()
         if without is not None:
             bare = evaluate(without, prompt, task, "test", limit=limit)
-            row["no_positions"] = _against(plain, bare)
+            row["no_positions"] = against(plain, bare)
     if setting.shuffle == ALL_FREE:
         row["noise_floor"] = _noise_floor(setting, model, prompt, task, plain)
     matrix = place.folder / f"{file_name(setting.name)}-seed{seed}.npz"
@@ -109,8 +109,7 @@ def order_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dic
     row |= probe.summary()
     row["matrix"] = str(matrix.relative_to(place.out))
     row["available"] = available_orders(setting)
-    row["verdict"] = _verdicts(row)
-    return row
+    return judged(row)
 
 
 def trained_prompt(
@@ -193,7 +192,7 @@ def learns(gate: Evaluation) -> bool:
     return gate.ci95.low > (0.0 if gate.majority is None else gate.majority)
 
 
-def _against(plain: Evaluation, other: Evaluation) -> dict:
+def against(plain: Evaluation, other: Evaluation) -> dict:
     """Another evaluation of the same prompt on the same examples, and its paired difference."""
     pair = (other.predictions[None], plain.predictions[None])
     difference = difference_of_scores(*pair, plain.targets, plain.metric)
@@ -210,7 +209,7 @@ def _noise_floor(
     if not has_bf16(model.backbone.device) or model.backbone.dtype == torch.float32:
         return None
     exact = model.with_changes(backbone=shared_backbone(setting.backbone, torch.float32))
-    return _against(plain, evaluate(exact, prompt, task, "test", limit=plain.n))
+    return against(plain, evaluate(exact, prompt, task, "test", limit=plain.n))
 
 
 # ---- what rows say together ----
@@ -252,8 +251,12 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
 
 def relabel(row: Mapping, setting: OrderSetting) -> dict:
     """The same row in another table, whose paper may claim the opposite."""
-    row = {**row, "setting": setting.name, "paper": setting.paper}
-    return row | ({"verdict": _verdicts(row)} if row["learns"] else {})
+    return judged({**row, "setting": setting.name, "paper": setting.paper})
+
+
+def judged(row: Mapping) -> dict:
+    """The row with the verdicts that its differences give; one that was not probed has none."""
+    return {**row, "verdict": _verdicts(row)} if row["learns"] else {**row}
 
 
 def _verdicts(row: Mapping) -> list[dict]:

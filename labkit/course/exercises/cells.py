@@ -3,6 +3,8 @@
 A notebook marks its exercises with nbgrader's cell metadata: solution cells, each followed by the
 graded cells that examine it. To mark them not all of the notebook has to run: the long given cells
 carry the tag :data:`SKIPPABLE`.
+
+A capstone (:func:`is_lab`) is such a notebook too; it has no module of the library behind it.
 """
 
 from __future__ import annotations
@@ -14,6 +16,14 @@ from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
+
+LAB = "lab_"
+"""How the names of capstones begin (``lab_a_soft_prompt``); other notebooks have a number."""
+
+
+def is_lab(stem: str) -> bool:
+    """Whether a notebook is a capstone, in which several exercises make one thing."""
+    return stem.startswith(LAB)
 
 
 def grading(cell: NotebookNode) -> dict:

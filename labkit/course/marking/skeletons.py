@@ -58,7 +58,7 @@ def skeletons(root: Path) -> dict[str, str]:
 
 
 def masters(root: Path) -> list[Path]:
-    """The solved notebooks, in the order of the course."""
+    """The solved notebooks: the subjects in the order of the course, then the labs."""
     paths = sorted((root / MASTERS).glob("*.ipynb"))
     if not paths:
         raise LabError(

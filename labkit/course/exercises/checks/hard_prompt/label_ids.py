@@ -1,0 +1,91 @@
+"""Exercise 1.4: the check of ``label_ids``."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from labkit.course.exercises.answers import exercise
+from labkit.course.exercises.compare import Draw, compare, require
+from labkit.course.exercises.guard import Guarded
+
+
+def _ids(tokenizer, words: Sequence[str], space: str = " ", special: bool = False) -> list[list]:
+    return [tokenizer(space + w, add_special_tokens=special)["input_ids"] for w in words]
+
+
+def _only(pieces: list[list[int]]) -> list[int]:
+    if any(len(ids) != 1 for ids in pieces):
+        raise ValueError
+    return [ids[0] for ids in pieces]
+
+
+@exercise
+def check_label_ids(label_ids: Guarded, draw: Draw, tokenizer) -> str:
+    """``label_ids``: tokenizer, words → one id per word, as it stands after a space."""
+    known = []
+    while len(known) < 24:
+        word = tokenizer.decode([draw.whole(300, 20_000)])
+        fits = word.startswith(" ") and word[1:].isalpha() and word.isascii()
+        if fits and len(_ids(tokenizer, [word[1:]])[0]) == 1:
+            known.append(word[1:])
+    several = "unputdownable"
+    lists = [["terrible", "great", "bad", "good"], ["great"], known[:6], known[6:14], known[14:]]
+    lists += [["no", "yes", "no"], [several], ["good", several], [several, "good"]]
+    cases = [(tokenizer, words) for words in lists]
+    found = label_ids(tokenizer, lists[0]) if not label_ids.raised(tokenizer, lists[0]) else None
+    require(
+        not isinstance(found, list | tuple) or all(not isinstance(i, list) for i in found),
+        f"give plain integers, one for each word, not {found!r}",
+    )
+    require(
+        found is None or not hasattr(found, "__len__") or len(found) == 4,
+        f"{len(found) if hasattr(found, '__len__') else 0} ids for 4 words",
+    )
+    spelt = ""
+    if found is not None and all(isinstance(i, int | np.integer) for i in found):
+        spelt = f"The ids for {lists[0]} spell {[tokenizer.decode([int(i)]) for i in found]!r}; "
+    compare(
+        label_ids,
+        cases,
+        lambda t, words: _only(_ids(t, words)),
+        mistakes={
+            "ValueError for words each of which is one piece behind a space: tokenise ' great', "
+            "not 'great'; behind 'It was' a space comes first": lambda t, words: _only(
+                _ids(t, words, "")
+            ),
+            "these are ids for the start of a text, and behind 'It was' a space comes first; "
+            "besides, the first of several pieces is another word": lambda t, words: [
+                ids[0] for ids in _ids(t, words, "")
+            ],
+            "'unputdownable' is several pieces, and its first one is another word: raise "
+            "ValueError": lambda t, words: [ids[0] for ids in _ids(t, words)],
+            "'unputdownable' is several pieces, and its last one is another word: raise "
+            "ValueError": lambda t, words: [ids[-1] for ids in _ids(t, words)],
+            "words of several pieces are left out without a word: raise ValueError": (
+                lambda t, words: [ids[0] for ids in _ids(t, words) if len(ids) == 1]
+            ),
+            "all pieces of a word are there: one id for each word, ValueError if it has more": (
+                lambda t, words: [i for ids in _ids(t, words) for i in ids]
+            ),
+            "the label's space is there twice": lambda t, words: _only(_ids(t, words, "  ")),
+            "only the first word is looked at: any of them may be several pieces": (
+                lambda t, words: [
+                    ids[0] for i, ids in enumerate(_ids(t, words)) if i or _only([ids])
+                ]
+            ),
+            "each id once: two equal words have two equal ids": (
+                lambda t, words: list(dict.fromkeys(_only(_ids(t, words))))
+            ),
+            "these ids are sorted: the order is that of the words": (
+                lambda t, words: sorted(_only(_ids(t, words)))
+            ),
+            "convert_tokens_to_ids knows the pieces as they are written in the vocabulary, with "
+            "their mark for the space": lambda t, words: t.convert_tokens_to_ids(list(words)),
+        },
+        unraised="'unputdownable' is several pieces, whose first is another word: raise ValueError",
+        where=f"{spelt}behind 'It was' a space comes first, so tokenise ' great', without special "
+        "tokens",
+    )
+    return "label words: one id each, with the space that stands in front"
