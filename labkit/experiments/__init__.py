@@ -4,11 +4,14 @@
 prompt is trained, and ``soft_against_hard``, beside its controls (their rows: ``training``);
 ``template_family``, P-Tuning from templates that differ in a word, and ``peft_rows``, other methods
 through PEFT beside it; ``order_tables``, the order of virtual tokens (tables 1–6; their rows:
-``order``), and ``order_effect``, its mean over several prompts; ``searches``, looking for a better
-one; ``glue_tables``, methods over GLUE (tables 7 and 8); ``transfer``, prompts that go from task to
-task, and ``transfer_starts``, training from there; ``few_shot``, with few examples, from a pre-
-trained prompt too; ``domain_shift``, with other kinds of text; ``cross_model``, from one model to
-another.
+``order``), ``order_effect``, its mean over several prompts, ``order_worth``, prompts that have
+none, ``order_dose``, what a distance from it costs, ``first_place``, where in the model it matters,
+and ``connectivity``, prompts of two seeds; ``searches``, looking for a better one; ``glue_tables``,
+methods over GLUE (tables 7 and 8); ``transfer``, prompts that go from task to task, and
+``transfer_starts``, training from there; ``few_shot``, with few examples, from a pre-trained prompt
+too; ``domain_shift``, with other kinds of text; ``cross_model``, from one model to another.
+``ledger`` holds the papers' claims against the stored results of all of them, which ``evidence``
+reads.
 
 Usage::
 
@@ -27,13 +30,17 @@ import numpy as np
 from labkit.core.engines import Engine, LocalEngine, Tell
 from labkit.core.errors import LabError
 from labkit.experiments import (
+    connectivity,
     cross_model,
     domain_shift,
     few_shot,
+    first_place,
     glue_tables,
     lester,
+    order_dose,
     order_effect,
     order_tables,
+    order_worth,
     peft_rows,
     planning,
     searches,
@@ -68,6 +75,10 @@ __all__ = [
 _SUBJECTS = (
     order_tables,
     order_effect,
+    order_worth,
+    order_dose,
+    first_place,
+    connectivity,
     glue_tables,
     searches,
     soft_against_hard,
