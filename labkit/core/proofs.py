@@ -41,7 +41,9 @@ LARGE = 10_000_000
 
 _PATHS = Notes("paths.json")
 
-FAILURES = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+FAILURES = (
+    *(AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError),
+)
 """What a family's code raises where it is asked for something that it does not know."""
 
 
@@ -53,15 +55,17 @@ class _Path:
     word_scale: float
     body: str | None
     pads: bool
+    reads_vectors: bool
 
     @classmethod
     def of(cls, backbone: Backbone) -> _Path:
         plain = attends_in_plain_products(backbone.model)
-        return cls(plain, backbone.word_scale, backbone.body, backbone.pads)
+        return cls(plain, backbone.word_scale, backbone.body, backbone.pads, backbone.reads_vectors)
 
     def take(self, backbone: Backbone) -> None:
         (use_plain_products if self.plain_products else use_fused_kernel)(backbone.model)
         backbone.word_scale, backbone.body, backbone.pads = self.word_scale, self.body, self.pads
+        backbone.reads_vectors = self.reads_vectors
 
 
 def settle(backbone: Backbone) -> None:
@@ -109,34 +113,47 @@ def _digest_of_this_code() -> str:
 
 
 def _prove(backbone: Backbone) -> None:
-    on_cpu = backbone.device.type == "cpu"
     example = _Example(backbone)
     with torch.no_grad():
-        theirs = _own_scores(example)
-        if on_cpu:
-            use_plain_products(backbone.model)
-        if _agrees(backbone, example.padded, theirs):
-            return
-        use_fused_kernel(backbone.model)
-        _settle_scale(example, theirs)
-        _settle_body(example, theirs)
-        backbone.pads = _agrees(backbone, example.padded, theirs)
+        _prove_words(example)
+        backbone.reads_vectors = _reads_vectors(example)
+
+
+def _prove_words(example: _Example) -> None:
+    backbone = example.backbone
+    on_cpu = backbone.device.type == "cpu"
+    theirs = _own_scores(example)
+    if on_cpu:
+        use_plain_products(backbone.model)
+    if _agrees(backbone, example.padded, theirs):
+        return
+    use_fused_kernel(backbone.model)
+    _settle_scale(example, theirs)
+    _settle_body(example, theirs)
+    backbone.pads = _agrees(backbone, example.padded, theirs)
+    if not _agrees(backbone, example.batches, theirs):
+        raise _refusal(backbone, _reason(example))
+    if on_cpu:
+        use_plain_products(backbone.model)
         if not _agrees(backbone, example.batches, theirs):
-            raise _refusal(backbone, _reason(example))
-        if on_cpu:
-            use_plain_products(backbone.model)
-            if not _agrees(backbone, example.batches, theirs):
-                use_fused_kernel(backbone.model)
+            use_fused_kernel(backbone.model)
+
+
+def _reads_vectors(example: _Example) -> bool:
+    try:
+        return bool(torch.isfinite(example.with_a_vector()).all())
+    except FAILURES:
+        return False
 
 
 def goes_on_from(backbone: Backbone, prefix: Prefix, sequence: Encoded) -> bool:
     """Whether ``sequence`` scores the same where its prefix has been read beforehand."""
     words = _Example(backbone).words
-    count = max((-number for number in sequence.ids if number < 0), default=1)
+    count = max((-number for number in sequence.ids if number < 0), default=0)
     rows = torch.tensor(backbone.ordinary_ids(count), device=backbone.device)
     whole, rest = (collate([s] * 2, backbone.device) for s in (sequence, prefix.rest(sequence)))
     with torch.no_grad():
-        vectors = backbone.embed(rows)  # (P, D)
+        vectors = backbone.embed(rows) if count else None  # (P, D)
         plain = backbone.word_scores(whole, vectors, words)
 
         def in_two_parts() -> Tensor:
@@ -188,6 +205,15 @@ class _Example:
         """(2, W), in batches as they will be."""
         return self.padded() if self.backbone.pads else self.alone()
 
+    def with_a_vector(self) -> Tensor:
+        """(1, 1), the short text behind a vector between those of two words."""
+        short, backbone = self.sequences[1], self.backbone
+        answer = short.answer + 1 if short.answer >= 0 else short.answer
+        batch = collate([Encoded((-1, *short.ids), answer)], backbone.device)
+        rows = torch.tensor(backbone.ordinary_ids(2), device=backbone.device)
+        vector = backbone.embed(rows).mean(0, keepdim=True)  # (1, D)
+        return backbone.word_scores(batch, vector, self.words[:1])
+
     def _scores(self, sequences: Sequence[Encoded]) -> Tensor:
         batch = collate(sequences, self.backbone.device)
         return self.backbone.word_scores(batch, None, self.words)
@@ -215,10 +241,12 @@ def _settle_scale(example: _Example, theirs: Tensor) -> None:
     """Words that the model scales outside its embedding module: by which factor?"""
     backbone, root = example.backbone, example.backbone.hidden_size**0.5
     body, backbone.body = backbone.body, None  # one question at a time
-    for scale in (root, 1.0 / root, 1.0):
+    for scale in (1.0, root, 1.0 / root):
         backbone.word_scale = scale
         if _agrees(backbone, example.alone, theirs):
             break
+    else:
+        backbone.word_scale = 1.0
     backbone.body = body
 
 
