@@ -74,8 +74,8 @@ def load_backbone(
         revision: commit or tag of a Hub model.
 
     Raises:
-        LabError: if there is no such device, the model cannot be had, has none of the four readouts, lacks weights or a
-            tokenizer, or can't be scored as its own forward pass scores.
+        LabError: if there is no such device or model, if it has none of the four readouts, lacks
+            weights or a tokenizer, or can't be scored as its own forward pass scores.
     """
     folder = _folder(name)
     device = _device(device)
