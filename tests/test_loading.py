@@ -167,6 +167,7 @@ def test_a_vocabulary_of_characters_has_something_to_start_from(tmp_path):
         ("xlm-roberta", "{text} It was {mask}.", "a film It was", " great"),
         ("albert", "{text} ({mask})", "a film (", "great"),
         ("xlm-roberta", "{text}a{mask}.", "a filma", "great"),
+        ("xlm-roberta", "{text}ve{mask}.", "a filmve", "ry"),
         ("xlm-roberta", "{mask} film, {text}", "", "great"),
         ("xlm-roberta", "{soft}great{mask} film, {text}", "great", "film"),
         ("bert", "{text} It was {mask}.", "a film It was", " wonderful"),
