@@ -86,6 +86,28 @@ def test_a_verdict_is_what_its_interval_says():
             assert (ROOT / f"data/reference/{entry['file']}.json").is_file()
 
 
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("lester2021-length-20", ("20", "1")),
+        ("lester2021-prompt-design", ("soft prompt", "best hard prompt")),
+        ("lester2021-small-models", ("{}, fine-tuning", "{}, prompt")),
+        ("gu2022-over-fine-tuning", ("pre-trained prompt, {}", "fine-tuning, {}")),
+    ],
+)
+def test_a_difference_is_that_of_the_mean_scores(name, names):
+    for entry in CLAIMS[name]["results"]:
+        if entry["verdict"] == ledger.NOT_RUN:
+            continue
+        file = ROOT / f"data/reference/{entry['file']}.json"
+        values = defaultdict(list)
+        for row in json.loads(file.read_text(encoding="utf-8"))["rows"]:
+            values[row["setting"]].append(row["value"])
+        better, worse = (values[setting.format(entry.get("about"))] for setting in names)
+        assert entry["difference"] == pytest.approx(np.mean(better) - np.mean(worse), abs=2e-6)
+        assert entry["seeds"] == max(len(better), len(worse))
+
+
 def test_no_result_is_left_aside():
     """Stored rows of an experiment that pointers name stand in the ledger, or stronger ones do."""
     pointers = [p["file"] for claim in LEDGER["claims"] for p in claim.get("evidence", ())]
@@ -177,6 +199,26 @@ def test_two_kinds_of_shuffling_are_compared_on_the_same_sentences(tmp_path):
     (reading,) = READERS["order kinds"](Result.read(file), "blocks of 5", "all tokens move")
     assert reading.difference.value == pytest.approx(0.4)  # of twenty answers, eight were lost
     assert (reading.seeds, reading.n) == (2, 10)
+
+
+def test_a_lead_shrinks_where_it_is_larger_with_few_examples(tmp_path):
+    right = {("new", 8): 9, ("old", 8): 4, ("new", 16): 8, ("old", 16): 7, ("new", 64): 10}
+    right["old", 64] = 8
+    rows = [
+        {
+            "setting": f"{method}, {size} examples",
+            "examples": size,
+            "seed": seed,
+            "correct": "1" * count + "0" * (10 - count),
+        }
+        for (method, size), count in right.items()
+        for seed in (0, 1)
+    ]
+    file = tmp_path / "few-shot-tiny-x.json"
+    file.write_text(json.dumps({"rows": rows}), encoding="utf-8")
+    (reading,) = READERS["lead shrinks"](Result.read(file), "new", "old")
+    assert reading.difference.value == pytest.approx((9 - 4 - (10 - 8)) / 10)
+    assert (reading.seeds, reading.n, reading.about) == (2, 10, "8 − 64 examples")
 
 
 def test_the_cost_of_a_word_is_not_that_of_the_worst_by_chance():

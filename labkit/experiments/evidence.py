@@ -174,13 +174,23 @@ def methods_by_examples(result: Result, better: str, worse: str) -> Iterator[Rea
         yield Reading(difference, result.seeds, result.rows[0]["n"], f"{size} examples")
 
 
-def domains(result: Result, which: str) -> Iterator[Reading]:
-    """Prompt minus fine-tuning: ``abroad``, in each other domain, or at ``home``."""
-    scores = result.rows[0]["targets"]
+def lead_shrinks(result: Result, better: str, worse: str) -> Iterator[Reading]:
+    """How much larger a method's lead is with the fewest training examples than with the most."""
+    sizes = [row["examples"] for row in result.rows]
+    ends = min(sizes), max(sizes)
+    pairs = [few_shot.answers(result.content, better, worse, size) for size in ends]
+    if None not in pairs:
+        few, many = (np.subtract(*pair, dtype=float) for pair in pairs)  # (draws, N)
+        about = "{} − {} examples".format(*ends)
+        yield Reading(paired_difference(few, many), *few.shape, about)
+
+
+def domains(result: Result) -> Iterator[Reading]:
+    """Prompt minus fine-tuning in each domain that neither was trained on."""
+    first = result.rows[0]
     for domain, difference in domain_shift.shifts(result.content).items():
-        at_home = domain == result.rows[0]["task"]
-        if at_home == (which == "home"):
-            yield Reading(difference, result.seeds, scores[domain]["n"], domain)
+        if domain != first["task"]:
+            yield Reading(difference, result.seeds, first["targets"][domain]["n"], domain)
 
 
 # ---- templates ----
@@ -276,6 +286,7 @@ READERS: dict[str, Reader] = {
         order_settings,
         methods_by_task,
         methods_by_examples,
+        lead_shrinks,
         domains,
         template_scores,
         template_spreads,
