@@ -227,6 +227,22 @@ def test_a_table_with_an_offset_is_filled_and_not_overrun(tmp_path, family):
     assert torch.isfinite(model.scores(None, long)).all()
 
 
+def test_a_long_text_leaves_room_for_an_answer_of_several_pieces(tiny_backbone):
+    """Its pieces but the last are read behind the text, and the table of positions has an end."""
+    backbone = tiny_backbone("gpt2")
+    long = [Example("1", {"text": "a gripping film and " * 60}, 0)]
+    words = ("marvellous", "good")
+    model = PromptedModel(backbone, "{text} It was {mask}", Verbalizer({"a": "good", "b": "bad"}))
+    chosen = model.with_changes(verbalizer=Verbalizer({word: word for word in words}))
+    labels = chosen.labels().words
+    assert len(labels[0]) > 2
+    (encoded,) = chosen.encode(long, None)
+    assert len(encoded.ids) + len(labels[0]) - 1 == backbone.max_length == 64
+    expected = backbone.plain_scores(encoded.ids, encoded.answer, labels)
+    for scores in (chosen.scores(None, long), model.scores(None, long, [words])):
+        torch.testing.assert_close(scores[0], expected, rtol=1e-6, atol=1e-5)
+
+
 # ---- models that read a long text otherwise than a short one ----
 
 REFORMER = zoo.Family(
