@@ -17,8 +17,12 @@ from labkit.core.tuning import fit
 from labkit.lstm_sorter import PromptLoss, find_order
 from labkit.p_tuning import PromptEncoder
 from labkit.prompt_transfer import ProjectedPrompt
-from labkit.shuffle_probe import Shuffle, probe_order
-from labkit.soft_prompt import SoftPrompt, load_for, nearest_tokens, save_prompt
+from labkit.prompt_transfer.connectivity import losses_along, matched
+from labkit.shuffle_probe import Shuffle, incomplete_design, probe_order
+from labkit.shuffle_probe.incomplete import design_losses
+from labkit.shuffle_probe.patching import Reader
+from labkit.soft_prompt import SoftPrompt, WaywardPrompt, load_for, nearest_tokens, save_prompt
+from labkit.soft_prompt.pruning import missed
 
 READOUTS = ("bert", "llama", "t5", "bert-encoder")
 
@@ -34,7 +38,7 @@ def test_every_path_stays_on_the_device(backbone, tiny_task, tmp_path):
     model = PromptedModel.for_task(backbone, tiny_task)
     prompt = SoftPrompt.from_vocab(backbone, 4)
     examples = tiny_task.split("test")
-    there = {positions: None for positions in (True, False)}
+    there = {positions: None for positions in (True, False, "set")}
     here = {p: model.with_changes(positions=p).scores(prompt, examples) for p in there}
     with pretended() as device:
         backbone.to(device)
@@ -47,7 +51,7 @@ def test_every_path_stays_on_the_device(backbone, tiny_task, tmp_path):
         answers = [("good", "bad")] * len(examples)
         assert model.scores(prompt, examples, answers).shape == (len(examples), 2)
         start = prompt().detach().clone()
-        fit(model, prompt, tiny_task, steps=2, evaluate_every=1)
+        fit(model, prompt, tiny_task, steps=2, evaluate_every=1, orders="random")
         assert not torch.equal(prompt(), start)
         probe_order(model, prompt, tiny_task, Shuffle().draw(4, 3, 0), "test", limit=8)
         nearest_tokens(backbone, prompt(), 2)
@@ -55,6 +59,27 @@ def test_every_path_stays_on_the_device(backbone, tiny_task, tmp_path):
         load_for(backbone, tmp_path / "prompt")
     for positions in there:
         torch.testing.assert_close(there[positions], here[positions], rtol=1e-6, atol=1e-5)
+
+
+def test_prompts_that_are_taken_apart(backbone, tiny_task):
+    examples = tiny_task.split("test")[:4]
+    with pretended() as device:
+        backbone.to(device)
+        model = PromptedModel.for_task(backbone, tiny_task)
+        prompt = WaywardPrompt(backbone, "a slow film", 4)
+        fit(model.with_changes(positions="set"), prompt, tiny_task, steps=1)
+        vectors = model.fixed_vectors(prompt)
+        for how in ("left out", "mean", "gradient"):
+            assert missed(model, prompt, tiny_task, examples, how).shape == (4,)
+        moved = vectors[[1, 0, 3, 2]]
+        assert matched(vectors, moved) == [1, 0, 3, 2]
+        assert losses_along(model, vectors, moved, tiny_task, examples).shape == (5, 4)
+        design = incomplete_design(Shuffle(), 4, 8, per_sentence=1, per_order=4)
+        assert len(design_losses(model, prompt, tiny_task, design)[0]) == 8
+        if backbone.readout == "causal":
+            reader = Reader.of(model, prompt, tiny_task, examples)
+            whole, other = reader.read(vectors), reader.read(moved)
+            assert reader.losses(reader.patched(other, whole, [1], [0, 2])).shape == (4,)
 
 
 def test_prompts_that_are_computed_and_searched_for(backbone, tiny_task):

@@ -147,11 +147,11 @@ def model_for(
     verbalizer = None if words is None else Verbalizer(words)
     if line is not None and verbalizer is not None and card is None:
         return PromptedModel(backbone, line, verbalizer)
-    own = card.model(backbone) if card else PromptedModel.for_task(backbone, task, soft=soft)
+    saved = card.model(backbone) if card else PromptedModel.for_task(backbone, task, soft=soft)
     changes: dict[str, object] = {} if verbalizer is None else {"verbalizer": verbalizer}
     if line is not None:
         changes |= {"template": line, "sentinel": None}  # whether it has one is the template's word
-    return own.with_changes(**changes)
+    return saved.with_changes(**changes)
 
 
 def command_line(

@@ -254,18 +254,8 @@ class Backbone(nn.Module):
         """``prefix`` as the model keeps it under one prompt (P, D), differentiable in it."""
         return prefix
 
-    def word_scores(
-        self,
-        batch: Batch,
-        vectors: Tensor | None,
-        words: Sequence[Pieces],
-        prefix: Prefix = NO_PREFIX,
-    ) -> Tensor:
-        """Score of each label word for each sequence: (B, W), differentiable in ``vectors``.
-
-        Args:
-            prefix: what stands before every row of the batch, as :meth:`read` returned it.
-        """
+    def word_scores(self, batch: Batch, vectors: Tensor | None, words: Sequence[Pieces]) -> Tensor:
+        """Score of each label word for each sequence: (B, W), differentiable in ``vectors``."""
         raise NotImplementedError
 
     def combine(self, word_scores: Tensor) -> Tensor:

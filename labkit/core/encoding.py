@@ -170,11 +170,11 @@ class ExampleEncoder:
             if excess <= 0:
                 return sequence
             starts = _piece_starts(stretches, (offsets for _, offsets in cut), texts)
-            most = _common_length([len(found) for found in starts.values()], excess)
+            most = _common_length([len(piece_starts) for piece_starts in starts.values()], excess)
             shorter = {
-                name: texts[name][: found[most]]
-                for name, found in starts.items()
-                if len(found) > most
+                name: texts[name][: piece_starts[most]]
+                for name, piece_starts in starts.items()
+                if len(piece_starts) > most
             }
             if not most or not all(text.strip() for text in shorter.values()):
                 raise LabError(
@@ -223,11 +223,11 @@ def _drop_last_space(segments: list[_Stretch | _Ids]) -> None:
 
 def _piece_starts(stretches, offsets, texts: dict[str, str]) -> dict[str, list[int]]:
     """For each field, the character at which each of its pieces starts."""
-    found: dict[str, list[int]] = {}
+    starts: dict[str, list[int]] = {}
     for stretch, spans in zip(stretches, offsets, strict=True):
         for name, start, end in stretch.spans(texts):
-            found[name] = [max(s, start) - start for s, e in spans if s < end and e > start]
-    return found
+            starts[name] = [max(s, start) - start for s, e in spans if s < end and e > start]
+    return starts
 
 
 def _common_length(lengths: Sequence[int], excess: int) -> int:

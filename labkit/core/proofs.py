@@ -68,7 +68,8 @@ def goes_on_from(backbone: Backbone, prefix: Prefix, sequence: Encoded) -> bool:
         plain = backbone.word_scores(whole, vectors, words)
 
         def in_two_parts() -> Tensor:
-            return backbone.word_scores(rest, vectors, words, backbone.read(prefix, vectors))
+            behind = rest._replace(prefix=backbone.read(prefix, vectors))
+            return backbone.word_scores(behind, vectors, words)
 
         return _agrees(backbone, in_two_parts, plain)
 

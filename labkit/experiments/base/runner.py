@@ -288,8 +288,9 @@ def _relabel(row: Mapping, setting: Setting) -> dict:
 
 
 def _row(run_row: RunRow, setting: Setting, task: str, seed: int, place: Place, tell: Tell) -> dict:
-    """One row, in whatever process it runs."""
-    return run_row(setting, load_task(task), seed, replace(place, tell=tell))
+    """One row, in whatever process it runs, under the names that every row has."""
+    row = run_row(setting, load_task(task), seed, replace(place, tell=tell))
+    return {"setting": setting.name, "seed": seed, "backbone": setting.backbone, **row}
 
 
 def _offset(tell: Tell, before: int, total: int) -> Tell:

@@ -7,16 +7,18 @@ each under a line that names the cell and the digest of the English that was tra
 
     # 01 · 硬提示
 
-`python -m labkit.course.pages.translation` (make zh) puts them into copies of the notebooks, with
-the same code and the same outputs, in ``notebooks/zh/``, and of the skeletons in
-``assignments/zh/``.
+`python -m labkit.course.language.translation` (make zh) puts them into copies of the notebooks,
+with the same code and the same outputs, in ``notebooks/zh/``, and of the skeletons in
+``assignments/zh/``. A copy that somebody has worked in stays as it is.
 """
 
 from __future__ import annotations
 
 import copy
 import hashlib
+import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +29,9 @@ ROOT = Path(__file__).resolve().parents[3]
 
 LANGUAGE = "zh"
 FOLDERS = ("notebooks", "assignments")
+
+BUILT = Path("build/zh.json")
+"""Copy → digest of the file as `build` wrote it."""
 
 _MARK = re.compile(r"^<!-- cell (\S+) ([0-9a-f]{10}) -->$", re.MULTILINE)
 
@@ -75,21 +80,30 @@ def translated(notebook: NotebookNode, cells: dict[str, Cell]) -> NotebookNode:
     """
     result = copy.deepcopy(notebook)
     for cell in result.cells:
-        own = cells.get(cell.id)
-        if cell.cell_type == "markdown" and own is not None and own.digest == digest(cell.source):
-            cell.source = own.text
+        twin = cells.get(cell.id)
+        if cell.cell_type == "markdown" and twin is not None and twin.digest == digest(cell.source):
+            cell.source = twin.text
     return result
+
+
+def write(path: Path, cells: Mapping[str, Cell]) -> None:
+    """Write the file that `read` reads."""
+    parts = [f"<!-- cell {name} {c.digest} -->\n\n{c.text}\n" for name, c in cells.items()]
+    path.write_text("\n".join(parts), "utf-8")
 
 
 def build(root: Path = ROOT) -> list[Path]:
     """Write the Chinese notebooks and skeletons of a checkout, where it has the English ones.
 
-    A copy whose English is gone goes too.
+    A copy whose English is gone goes too. One that is no longer as it was written holds somebody's
+    answers: it stays as it is.
 
     Returns:
-        The files, those of the notebooks first.
+        The files, those of the notebooks first, without those that stay.
     """
     texts, written = root / "docs" / LANGUAGE, []
+    record = root / BUILT
+    known: dict[str, str] = json.loads(record.read_text("utf-8")) if record.exists() else {}
     for name in FOLDERS:
         folder, sources = root / name / LANGUAGE, sorted((root / name).glob("*.ipynb"))
         if not sources or not texts.is_dir():
@@ -98,12 +112,31 @@ def build(root: Path = ROOT) -> list[Path]:
         for old in {path.name for path in folder.glob("*.ipynb")} - {path.name for path in sources}:
             (folder / old).unlink()
         for path in sources:
-            cells = read(texts / f"{path.stem}.md")
-            nbformat.write(translated(nbformat.read(path, as_version=4), cells), folder / path.name)
-            written.append(folder / path.name)
+            target, cells = folder / path.name, read(texts / f"{path.stem}.md")
+            text = nbformat.writes(translated(nbformat.read(path, as_version=4), cells)) + "\n"
+            place = target.relative_to(root).as_posix()
+            if target.exists() and digest(target.read_text("utf-8")) not in (
+                known.get(place),
+                digest(text),
+            ):
+                continue
+            target.write_text(text, "utf-8")
+            known[place] = digest(text)
+            written.append(target)
+    record.parent.mkdir(exist_ok=True)
+    record.write_text(json.dumps(known, indent=1), "utf-8")
     return written
 
 
+def main() -> None:
+    """Build, and say which copies were written and which stay."""
+    written = build()
+    for path in written:
+        print(path.relative_to(ROOT))
+    for path in sorted(p for name in FOLDERS for p in (ROOT / name / LANGUAGE).glob("*.ipynb")):
+        if path not in written:
+            print(f"{path.relative_to(ROOT)} holds your work and stays; delete it for a new copy")
+
+
 if __name__ == "__main__":
-    for file in build():
-        print(file.relative_to(ROOT))
+    main()
