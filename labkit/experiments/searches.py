@@ -88,9 +88,6 @@ def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> d
     vectors = model.fixed_vectors(prompt)
     given = SoftPrompt(vectors[start])
     row = {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "task": task.name,
         "method": setting.method,
         "positions": setting.enhanced,
@@ -117,7 +114,7 @@ def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> d
         result, chosen = _tuned(setting, find, model, given(), task)
     else:
         result, chosen = find(), {}
-    best = result.found
+    best = result.best
     return {
         **row,
         **chosen,
@@ -148,9 +145,6 @@ def swap_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> dic
         objective, lambda done, total: place.tell(done, total, f"exchange {done} of {total}")
     )
     return {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "task": task.name,
         "method": "swap",
         "order": start,
@@ -262,8 +256,8 @@ EXPERIMENTS = (
         search_row,
         (
             *(
-                _higher(each, TRAINED)
-                for each in (
+                _higher(method, TRAINED)
+                for method in (
                     "lstm",
                     "lstm + positions",
                     "lstm taught the trained order",
@@ -273,7 +267,7 @@ EXPERIMENTS = (
                     LSTM_TUNED,
                 )
             ),
-            *(_higher(each, "random") for each in ("plackett-luce", "assignment", "softsort")),
+            *(_higher(method, "random") for method in ("plackett-luce", "assignment", "softsort")),
             _higher("lstm", "random"),
             _higher("lstm", "swap"),
             _higher("lstm + positions", "lstm"),

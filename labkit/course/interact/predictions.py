@@ -74,6 +74,13 @@ QUESTIONS: dict[str, Question] = {
     "LoRA over nine vectors": Question(
         "03_p_tuning", "test accuracy of LoRA less that of nine free vectors", -1, 1
     ),
+    "cost of a random order": Question(
+        "04_shuffle_probe", "what a random order costs smollm2 in accuracy, mean of 200", -1, 1
+    ),
+    "luck of the best of 200": Question(
+        "04_shuffle_probe",
+        "where order means nothing, what the best of 200 gains where it was chosen", 0, 1,
+    ),
     "place from distances": Question(
         "05_position_enhancement",
         "share of present places that relative positions alone tell, mean over seeds", 0, 1,
@@ -81,6 +88,20 @@ QUESTIONS: dict[str, Question] = {
     "content in the sum": Question(
         "05_position_enhancement", "share of the variance of prompt and sinusoids that is prompt",
         0, 1,
+    ),
+    "order handed back": Question(
+        "06_lstm_sorter",
+        "Kendall's tau of the order that the sorter with positions chose and the one it was given",
+        -1, 1,
+    ),
+    "gain of the sorter": Question(
+        "07_glue", "score with the learned order less that with the trained one, mean", -1, 1
+    ),
+    "same kind over no prompt": Question(
+        "08_prompt_transfer", "accuracy with a prompt of the same kind less that with none", -1, 1
+    ),
+    "likeness and transfer": Question(
+        "08_prompt_transfer", "Spearman's ρ of likeness and transfer within a kind", -1, 1
     ),
     "prompt abroad": Question(
         "09_prompt_pretraining",
@@ -216,9 +237,13 @@ def outcome(name: str, value: float) -> Outcome:
     return Outcome(name, value, lines)
 
 
-def _verdict(each: Prediction, value: float, question: Question) -> str:
-    low, high, score = f"{each.low:g}", f"{each.high:g}", f"{each.score(value, question):.2g}"
-    if missed := each.missed_by(value):
+def _verdict(prediction: Prediction, value: float, question: Question) -> str:
+    low, high, score = (
+        f"{prediction.low:g}",
+        f"{prediction.high:g}",
+        f"{prediction.score(value, question):.2g}",
+    )
+    if missed := prediction.missed_by(value):
         return f"your range, {low} to {high}, misses it by {missed:.2g}: score {score}"
     return f"your range, {low} to {high}, holds it: score {score}"
 
@@ -235,8 +260,8 @@ def calibration() -> CourseFigure | None:
         print(in_language("no range has met its number yet: predict, then run"))
         return None
     around = {
-        name: tuple((place - value) / (question.most - question.least) for place in each)
-        for name, (each, value) in scored.items()
+        name: tuple((place - value) / (question.most - question.least) for place in prediction)
+        for name, (prediction, value) in scored.items()
         for question in [QUESTIONS[name]]
     }
     return figures.ranges_around(around, _so_far(every))
@@ -246,17 +271,19 @@ def _scored(every: Mapping[str, Known]) -> dict[str, tuple[Prediction, float]]:
     """The predictions that count, with their numbers, in the order of the course."""
     known = {name: every[name] for name in QUESTIONS if name in every}
     return {
-        name: (each.prediction, each.value)
-        for name, each in known.items()
-        if each.prediction is not None and each.value is not None and not each.late
+        name: (entry.prediction, entry.value)
+        for name, entry in known.items()
+        if entry.prediction is not None and entry.value is not None and not entry.late
     }
 
 
 def _so_far(every: Mapping[str, Known]) -> str:
     scored = _scored(every)
-    held = sum(each.missed_by(value) == 0 for each, value in scored.values())
+    held = sum(prediction.missed_by(value) == 0 for prediction, value in scored.values())
     share = accuracy_interval((held, len(scored)))
-    scores = [each.score(value, QUESTIONS[name]) for name, (each, value) in scored.items()]
+    scores = [
+        prediction.score(value, QUESTIONS[name]) for name, (prediction, value) in scored.items()
+    ]
     return (
         f"{held} of {len(scored)} ranges hold their number, a share of [{share.low:.2f}, "
         f"{share.high:.2f}] where {CONFIDENCE:g} is meant; mean score {fmean(scores):.2g}"
@@ -278,9 +305,9 @@ def _known() -> dict[str, Known]:
             known[line["shown"]] = before._replace(value=line["value"])
         else:
             before = known.get(line["predict"], Known())
-            each = Prediction(line["guess"], line["low"], line["high"])
+            prediction = Prediction(line["guess"], line["low"], line["high"])
             late = before.value is not None
-            known[line["predict"]] = before._replace(prediction=each, late=late)
+            known[line["predict"]] = before._replace(prediction=prediction, late=late)
     return known
 
 
