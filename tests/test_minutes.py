@@ -10,7 +10,8 @@ import pytest
 from nbformat import v4
 
 from conftest import ROOT
-from labkit.course.pages import minutes, translation
+from labkit.course.language import translation
+from labkit.course.pages import minutes
 
 README = """Text.
 
