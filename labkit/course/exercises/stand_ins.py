@@ -132,10 +132,10 @@ def _few_shot_gain(better: np.ndarray, worse: np.ndarray) -> tuple[float, float,
 def _without_test(
     text: dict[str, list[tuple[int, str]]], test: list[str]
 ) -> dict[str, list[tuple[int, str]]]:
-    rows = [(name, row) for name, own in text.items() for row in own]
+    rows = [(name, row) for name, document in text.items() for row in document]
     read = [Example(str(i), {"text": row[1]}, 0) for i, (_, row) in enumerate(rows)]
     kept: dict[str, list[tuple[int, str]]] = {}
-    for example in without_overlap(read, [Example("", {"text": each}, 0) for each in test]):
+    for example in without_overlap(read, [Example("", {"text": sentence}, 0) for sentence in test]):
         name, row = rows[int(example.id)]
         kept.setdefault(name, []).append(row)
     return kept

@@ -80,9 +80,9 @@ def translated(notebook: NotebookNode, cells: dict[str, Cell]) -> NotebookNode:
     """
     result = copy.deepcopy(notebook)
     for cell in result.cells:
-        own = cells.get(cell.id)
-        if cell.cell_type == "markdown" and own is not None and own.digest == digest(cell.source):
-            cell.source = own.text
+        twin = cells.get(cell.id)
+        if cell.cell_type == "markdown" and twin is not None and twin.digest == digest(cell.source):
+            cell.source = twin.text
     return result
 
 
