@@ -319,6 +319,9 @@ def _is_ours(frame: types.FrameType) -> bool:
 def _codes_of(value: Any) -> Iterator[types.CodeType]:
     if isinstance(value, types.FunctionType):
         yield value.__code__
+    elif isinstance(value, types.SimpleNamespace):
+        for part in vars(value).values():
+            yield from _codes_of(part)
     elif isinstance(value, nn.Module) or type(value).__module__.startswith(PACKAGE):
         for kind in type(value).__mro__:
             if kind.__module__.startswith(PACKAGE):
@@ -430,8 +433,10 @@ def _has_more_than_the_raise(function: Any) -> bool:
     """Whether an answer holds statements besides its documentation and the line to delete."""
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-        body = tree.body[0].body
-    except (OSError, TypeError, SyntaxError, IndexError, AttributeError):
+        (written,) = tree.body
+        methods = written.body if isinstance(written, ast.ClassDef) else [written]
+        body = [node for method in methods for node in getattr(method, "body", [])]
+    except (OSError, TypeError, SyntaxError, ValueError):
         code = getattr(function, "__code__", None)
         lines = {line for *_, line in code.co_lines() if line} if code else set()
         return len(lines - {code.co_firstlineno}) > 1 if code else False

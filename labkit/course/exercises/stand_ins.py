@@ -18,7 +18,17 @@ from transformers import PreTrainedTokenizerBase
 
 from labkit.core.errors import LabError
 from labkit.core.templates import Mask, Template, Words
+from labkit.core.tuning import epoch_batches
 from labkit.course.exercises.answers import passed
+from labkit.course.exercises.lab_a_soft_prompt import (
+    PromptInFront,
+    collate,
+    label_scores,
+    learning_rate,
+    predict,
+    save_prompt,
+    train,
+)
 from labkit.course.language import in_language
 from labkit.position_enhancement import sinusoids
 from labkit.prompt_pretraining import next_and_other
@@ -135,5 +145,13 @@ STAND_INS: dict[str, Callable] = {
     "task_similarity": cosine_of_means,
     "average_start": _average_start,
     "next_pairs": next_and_other,
+    "soft_prompt": PromptInFront,
+    "batches": epoch_batches,
+    "collate": collate,
+    "label_scores": label_scores,
+    "learning_rate": learning_rate,
+    "train": train,
+    "predict": predict,
+    "save_prompt": save_prompt,
 }
 """``NAME`` of ``check_NAME`` → what the library puts in the answer's place."""

@@ -29,6 +29,16 @@ from labkit.course.exercises.checks.hard_prompt import (
     check_score_batch,
     check_split,
 )
+from labkit.course.exercises.checks.lab_a_soft_prompt import (
+    check_batches,
+    check_collate,
+    check_label_scores,
+    check_learning_rate,
+    check_predict,
+    check_save_prompt,
+    check_soft_prompt,
+    check_train,
+)
 from labkit.course.exercises.checks.lstm_sorter import (
     check_gate,
     check_lstm_step,
