@@ -1,13 +1,14 @@
 """Named experiments: ``labkit run NAME``, a table of the paper or another grid of rows.
 
-``base`` runs any of them row by row. The others hold the experiments, by subject: ``lester``, how
-a prompt is trained, and ``soft_against_hard``, beside its controls (their rows: ``training``);
+``base`` runs any of them row by row. The others hold the experiments, by subject: ``lester``, how a
+prompt is trained, and ``soft_against_hard``, beside its controls (their rows: ``training``);
 ``template_family``, P-Tuning from templates that differ in a word, and ``peft_rows``, other methods
 through PEFT beside it; ``order_tables``, the order of virtual tokens (tables 1–6; their rows:
-``order``); ``searches``, looking for a better one; ``glue_tables``, methods over GLUE (tables 7 and
-8); ``transfer``, prompts that go from task to task, and ``transfer_starts``, training from there;
-``few_shot``, with few examples, from a pre-trained prompt too; ``domain_shift``, with other kinds
-of text; ``cross_model``, from one model to another.
+``order``), and ``order_effect``, its mean over several prompts; ``searches``, looking for a better
+one; ``glue_tables``, methods over GLUE (tables 7 and 8); ``transfer``, prompts that go from task to
+task, and ``transfer_starts``, training from there; ``few_shot``, with few examples, from a pre-
+trained prompt too; ``domain_shift``, with other kinds of text; ``cross_model``, from one model to
+another.
 
 Usage::
 
@@ -31,6 +32,7 @@ from labkit.experiments import (
     few_shot,
     glue_tables,
     lester,
+    order_effect,
     order_tables,
     peft_rows,
     planning,
@@ -64,6 +66,7 @@ __all__ = [
 
 _SUBJECTS = (
     order_tables,
+    order_effect,
     glue_tables,
     searches,
     soft_against_hard,

@@ -101,7 +101,7 @@ def order_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dic
         without, _ = model.without_positions()
         if without is not None:
             bare = evaluate(without, prompt, task, "test", limit=limit)
-            row["no_positions"] = _against(plain, bare)
+            row["no_positions"] = against(plain, bare)
     if setting.shuffle == ALL_FREE:
         row["noise_floor"] = _noise_floor(setting, model, prompt, task, plain)
     matrix = place.folder / f"{file_name(setting.name)}-seed{seed}.npz"
@@ -193,7 +193,7 @@ def learns(gate: Evaluation) -> bool:
     return gate.ci95.low > (0.0 if gate.majority is None else gate.majority)
 
 
-def _against(plain: Evaluation, other: Evaluation) -> dict:
+def against(plain: Evaluation, other: Evaluation) -> dict:
     """Another evaluation of the same prompt on the same examples, and its paired difference."""
     pair = (other.predictions[None], plain.predictions[None])
     difference = difference_of_scores(*pair, plain.targets, plain.metric)
@@ -210,7 +210,7 @@ def _noise_floor(
     if not has_bf16(model.backbone.device) or model.backbone.dtype == torch.float32:
         return None
     exact = model.with_changes(backbone=shared_backbone(setting.backbone, torch.float32))
-    return _against(plain, evaluate(exact, prompt, task, "test", limit=plain.n))
+    return against(plain, evaluate(exact, prompt, task, "test", limit=plain.n))
 
 
 # ---- what rows say together ----

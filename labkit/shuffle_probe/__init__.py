@@ -13,7 +13,13 @@ Source: Liu, Cheng and Liu 2024, section 2 (tables 1–6).
 from __future__ import annotations
 
 from labkit.shuffle_probe.designs import TokenPlaceEffects, discordant_share, mallows
-from labkit.shuffle_probe.effect import Components, components, mean_effect, spread_by_factor
+from labkit.shuffle_probe.effect import (
+    Components,
+    components,
+    mean_effect,
+    pooled_effect,
+    spread_by_factor,
+)
 from labkit.shuffle_probe.incomplete import (
     Design,
     IncompleteProbe,
@@ -43,6 +49,7 @@ __all__ = [
     "incomplete_design",
     "mallows",
     "mean_effect",
+    "pooled_effect",
     "probe_incomplete",
     "probe_order",
     "reversal",

@@ -74,6 +74,32 @@ def spread_by_factor(probes: Sequence[Probe], n_boot: int = 1000, seed: int = 0)
     return half_widths
 
 
+def pooled_effect(effects: NDArray[np.float64]) -> Difference:
+    """Mean over prompts and sentences of an effect, with its interval for other ones of both.
+
+    Effects of the same prompt belong together (its orders are its own), and so do those of the same
+    sentence: the variance is the two-way cluster-robust one, never below that of either alone, with
+    Student's t of P − 1 degrees of freedom (Cameron, Gelbach and Miller 2011, section 2).
+
+    Args:
+        effects: (P, N), of prompt p on sentence n, averaged over the orders that it was read in.
+
+    Raises:
+        LabError: for fewer than two prompts, of which nothing about other prompts follows.
+    """
+    prompts, sentences = effects.shape
+    if prompts < 2:
+        raise LabError("the effect over one prompt; give at least two, or say which one it is of")
+    mean = effects.mean()
+    around = effects - mean
+    by_prompt = np.sum(around.mean(axis=1) ** 2) / prompts / (prompts - 1)
+    by_sentence = np.sum(around.mean(axis=0) ** 2) / sentences / (sentences - 1)
+    by_both = np.sum(around**2) / around.size**2
+    variance = max(by_prompt + by_sentence - by_both, by_prompt, by_sentence)
+    half = stats.t.ppf(statistics.TAILS[1], prompts - 1) * np.sqrt(variance)
+    return Difference(float(mean), float(mean - half), float(mean + half))
+
+
 def _check(probes: Sequence[Probe]) -> None:
     if not probes:
         raise LabError("the order effect of no probe; give at least one")

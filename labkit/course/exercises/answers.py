@@ -14,8 +14,8 @@ import warnings
 from collections.abc import Callable
 from typing import Any
 
-from labkit.course.exercises.compare import Draw
-from labkit.course.exercises.guard import CheckFailed, Guarded, generators_kept
+from labkit.course.exercises.draws import Draw, generators_kept
+from labkit.course.exercises.guard import CheckFailed, Guarded
 from labkit.course.language import in_language
 
 passed: dict[str, Callable] = {}

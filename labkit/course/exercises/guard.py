@@ -12,38 +12,31 @@ thread of its own making work for it, or that is a copy of labkit's text.
 from __future__ import annotations
 
 import ast
-import contextlib
 import copy
-import ctypes
 import dis
-import functools
 import inspect
-import io
 import linecache
-import random
-import signal
 import sys
 import textwrap
 import threading
 import traceback
-import types
-import warnings
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
+from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
-import torch
-from torch import Tensor, nn
-
+from labkit.course.exercises.draws import GENERATORS, generator_states, seed_all
+from labkit.course.exercises.running import Overtime, Watch, silence, time_limit
 from labkit.course.exercises.show import call_text, shown
+from labkit.course.exercises.values import is_as, snapshot
 
 LIMIT_S = 10.0
 """Seconds for one call of an answer; those of this course take milliseconds."""
 
+
 WATCHED_CALLS = 60
 """So many calls of a check run under the profiler, which slows an answer down several times."""
 
-PACKAGE = __name__.partition(".")[0]
+_HERE = Path(__file__).parent
 
 
 class CheckFailed(AssertionError):
@@ -59,10 +52,6 @@ class OwnError(CheckFailed):
     def __init__(self, message: str, error: BaseException) -> None:
         super().__init__(message)
         self.error = error
-
-
-class Overtime(BaseException):
-    """Not an ``Exception``, so that an answer's own ``except`` lets it through."""
 
 
 class Guarded:
@@ -97,10 +86,10 @@ class Guarded:
             OwnError: if it raises something.
             CheckFailed: if it does something that no answer may.
         """
-        before = [None if i in may_change else _snapshot(arg) for i, arg in enumerate(args)]
-        generators = _seed_all(self._calls)
+        before = [None if i in may_change else snapshot(arg) for i, arg in enumerate(args)]
+        states = seed_all(self._calls)
         result, error = self._run(args, named)
-        changed = [i for i, arg in enumerate(args) if not _is_as(before[i], arg)]
+        changed = [i for i, arg in enumerate(args) if not is_as(before[i], arg)]
         if changed:
             raise CheckFailed(
                 f"{self.name} changes its argument `{self.parameter(changed[0])}`: work on a copy, "
@@ -108,7 +97,7 @@ class Guarded:
             )
         if error is not None:
             raise OwnError(self._error_text(error, args, named), error) from None
-        self._refuse_reseeding(generators, args, named)
+        self._refuse_reseeding(states, args, named)
         return result
 
     def raised(self, *args: Any) -> BaseException | None:
@@ -138,10 +127,10 @@ class Guarded:
 
     def _run(self, args: tuple, named: dict) -> tuple[Any, BaseException | None]:
         self._calls += 1
-        watch = _Watch(args) if self._calls <= self.watched else None
+        watch = Watch(args) if self._calls <= self.watched else None
         result, error = None, None
         try:
-            with _silence(), _time_limit(LIMIT_S):
+            with silence(), time_limit(LIMIT_S):
                 earlier = sys.getprofile()
                 try:
                     if watch is not None:
@@ -167,14 +156,14 @@ class Guarded:
 
     def _refuse_reseeding(self, before: tuple, args: tuple, named: dict) -> None:
         """Drawing from a global generator moves it on; seeding puts it where it always is."""
-        after = _generators()
+        after = generator_states()
         moved = [i for i, state in enumerate(after) if state != before[i]]
         if not moved:
             return
-        _seed_all(self._calls + 7919)
+        seed_all(self._calls + 7919)
         self._run(copy.deepcopy(args), named)
-        again = _generators()
-        seeded = [_GENERATORS[i] for i in moved if again[i] == after[i]]
+        again = generator_states()
+        seeded = [GENERATORS[i] for i in moved if again[i] == after[i]]
         if seeded:
             call, own = seeded[0]
             raise CheckFailed(
@@ -214,195 +203,6 @@ class Guarded:
         return f"{self.name} is still empty: write it in the cell above, run that, then this one"
 
 
-# ---- what may not change ----
-
-
-def _snapshot(value: Any) -> Any:
-    """A copy deep enough to see a change by; None where there is nothing to change."""
-    if isinstance(value, Tensor):
-        return value.detach().clone(), value.requires_grad
-    if isinstance(value, np.ndarray):
-        return value.copy()
-    if isinstance(value, nn.Module):
-        weights = {**dict(value.named_parameters()), **dict(value.named_buffers())}
-        return value.training, {name: _snapshot(weight) for name, weight in weights.items()}
-    if isinstance(value, dict):
-        return [(key, _snapshot(inner)) for key, inner in value.items()]
-    if isinstance(value, list | tuple):
-        return [_snapshot(inner) for inner in value]
-    return value if isinstance(value, str | bytes | int | float | bool) else None
-
-
-def _is_as(before: Any, value: Any) -> bool:
-    if before is None:
-        return True
-    now = _snapshot(value)
-    return alike(before, now)
-
-
-def alike(one: Any, other: Any) -> bool:
-    """Whether two values, or what they hold, are equal."""
-    if isinstance(one, Tensor):
-        same = isinstance(other, Tensor) and one.shape == other.shape and one.dtype == other.dtype
-        return same and torch.equal(one.nan_to_num(), other.nan_to_num())
-    if isinstance(one, np.ndarray):
-        return isinstance(other, np.ndarray) and np.array_equal(one, other)
-    if isinstance(one, dict):
-        return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
-    if isinstance(one, list | tuple):
-        pairs = zip(one, other, strict=False)
-        return len(one) == len(other) and all(alike(a, b) for a, b in pairs)
-    return bool(one == other)
-
-
-_GENERATORS = (
-    ("random.seed", "random.Random(seed)"),
-    ("numpy.random.seed", "numpy.random.default_rng(seed)"),
-    ("torch.manual_seed", "torch.Generator().manual_seed(seed)"),
-)
-
-
-def _generators() -> tuple:
-    numpy = np.random.get_state(legacy=False)["state"]
-    return (
-        random.getstate(),
-        (numpy["key"].tobytes(), numpy["pos"]),
-        torch.get_rng_state().numpy().tobytes(),
-    )
-
-
-def _seed_all(number: int) -> tuple:
-    """Put the global generators where no answer expects them; returns where that is."""
-    random.seed(f"check {number}")
-    np.random.seed(1_000_003 + number)
-    torch.default_generator.manual_seed(2_000_003 + number)
-    return _generators()
-
-
-@contextlib.contextmanager
-def generators_kept() -> Iterator[None]:
-    """The notebook's own draws go on as if no check had run between them."""
-    kept = random.getstate(), np.random.get_state(), torch.get_rng_state()
-    try:
-        yield
-    finally:
-        random.setstate(kept[0])
-        np.random.set_state(kept[1])
-        torch.set_rng_state(kept[2])
-
-
-# ---- what runs ----
-
-
-class _Watch:
-    """A profiler that notes functions of labkit's, unless the check handed them in."""
-
-    def __init__(self, args: tuple) -> None:
-        self.seen: set[str] = set()
-        self._given = {code for arg in args for code in _codes_of(arg)} | _OWN_CODES
-        self._within = 0
-
-    def __call__(self, frame: types.FrameType, event: str, arg: Any) -> None:
-        if event not in ("call", "return"):
-            return
-        if frame.f_code in self._given:
-            self._within += 1 if event == "call" else -1
-        elif event == "call" and not self._within and _is_ours(frame):
-            self.seen.add(frame.f_code.co_qualname.replace("<module>", "import"))
-
-
-def _is_ours(frame: types.FrameType) -> bool:
-    name = frame.f_globals.get("__name__") or ""
-    return name == PACKAGE or name.startswith(f"{PACKAGE}.")
-
-
-def _codes_of(value: Any) -> Iterator[types.CodeType]:
-    if isinstance(value, types.FunctionType):
-        yield value.__code__
-    elif isinstance(value, types.SimpleNamespace):
-        for part in vars(value).values():
-            yield from _codes_of(part)
-    elif isinstance(value, nn.Module) or type(value).__module__.startswith(PACKAGE):
-        for kind in type(value).__mro__:
-            if kind.__module__.startswith(PACKAGE):
-                members = vars(kind).values()
-                yield from (m.__code__ for m in members if isinstance(m, types.FunctionType))
-
-
-@contextlib.contextmanager
-def _silence() -> Iterator[None]:
-    with (
-        contextlib.redirect_stdout(io.StringIO()),
-        contextlib.redirect_stderr(io.StringIO()),
-        warnings.catch_warnings(),
-        np.errstate(all="ignore"),
-    ):
-        warnings.simplefilter("ignore")
-        yield
-
-
-@contextlib.contextmanager
-def _time_limit(seconds: float) -> Iterator[None]:
-    """Raise :class:`Overtime` in this thread when the seconds are over, again and again."""
-    if threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer"):
-        handler = signal.signal(signal.SIGALRM, _ring)
-        left, again = signal.setitimer(signal.ITIMER_REAL, seconds, 0.5)
-        try:
-            yield
-        finally:
-            signal.setitimer(signal.ITIMER_REAL, left, again)
-            signal.signal(signal.SIGALRM, handler)
-        return
-    raise_in = functools.partial(  # stops loops of Python, where there are no signals
-        ctypes.pythonapi.PyThreadState_SetAsyncExc,
-        ctypes.c_ulong(threading.get_ident()),
-        ctypes.py_object(Overtime),
-    )
-    timer = threading.Timer(seconds, raise_in)
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
-
-
-def _ring(number: int, frame: types.FrameType | None) -> None:
-    raise Overtime
-
-
-class SaltedText(str):
-    """A text whose hash depends on its salt, as that of every text does on the start of Python."""
-
-    salt: int
-
-    def __new__(cls, text: str, salt: int) -> SaltedText:
-        made = super().__new__(cls, text)
-        made.salt = salt
-        return made
-
-    def __hash__(self) -> int:
-        return hash((self.salt, str.__str__(self)))
-
-    def __eq__(self, other: object) -> bool:
-        return str.__eq__(self, other)
-
-    def __deepcopy__(self, memo: dict) -> SaltedText:
-        return self
-
-    def strip(self, *args: Any) -> SaltedText:
-        return SaltedText(str.strip(self, *args), self.salt)
-
-
-_OWN_CODES = {
-    _ring.__code__,
-    *(m.__code__ for m in vars(SaltedText).values() if isinstance(m, types.FunctionType)),
-}
-
-
-# ---- lines of an answer ----
-
-
 class _Place(NamedTuple):
     file: str
     line: int
@@ -417,7 +217,7 @@ def _lines_of(error: BaseException, function: Any) -> list[_Place]:
     frames = [
         _Place(frame.f_code.co_filename, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
-        if frame.f_code.co_filename != __file__
+        if Path(frame.f_code.co_filename).parent != _HERE
     ]
     code = getattr(inspect.unwrap(function), "__code__", None)
     own = {code.co_filename} if code is not None else set()
@@ -432,8 +232,7 @@ def _is_cell(file: str) -> bool:
 def _has_more_than_the_raise(function: Any) -> bool:
     """Whether an answer holds statements besides its documentation and the line to delete."""
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-        (written,) = tree.body
+        (written,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
         methods = written.body if isinstance(written, ast.ClassDef) else [written]
         body = [node for method in methods for node in getattr(method, "body", [])]
     except (OSError, TypeError, SyntaxError, ValueError):

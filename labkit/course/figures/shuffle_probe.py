@@ -25,7 +25,7 @@ from labkit.course.figures.drawings import (
     drawing,
     text,
 )
-from labkit.course.figures.shared import name_rows, value_beside
+from labkit.course.figures.shared import interval_mark, name_rows, value_beside
 from labkit.course.figures.style import (
     BELOW,
     BLUE,
@@ -120,6 +120,39 @@ def order_ranges(
     if paper:
         source = "the paper's worst and best (other model, SST-2)"
         handles.append(Line2D([], [], color=PURPLE, marker="D", ls=":", mfc="white", label=source))
+    fig.legend(handles=handles, loc=BELOW, ncols=2)
+    return fig
+
+
+@styled
+def effects_over_prompts(pooled: Sequence[Mapping[str, object]], title: str) -> CourseFigure:
+    """What reordering does on average over several prompts: a panel per model, a row per kind.
+
+    Args:
+        pooled: lines of `labkit run order-effect`: ``setting``, ``kind``, ``prompts``,
+            ``mean_difference`` with its interval, ``by_prompt``; every model has the same kinds.
+    """
+    models = list(dict.fromkeys(str(line["setting"]) for line in pooled))
+    kinds = list(dict.fromkeys(str(line["kind"]) for line in pooled))
+    fig = CourseFigure(1.8 + 0.36 * len(kinds), title)
+    panels = np.atleast_1d(fig.subplots(1, len(models), sharex=True, sharey=True))
+    for ax, model in zip(panels, models, strict=True):
+        lines = [line for line in pooled if line["setting"] == model]
+        ax.axvline(0, color=GREY, linewidth=1, zorder=0)
+        for line in lines:
+            y = kinds.index(str(line["kind"]))
+            each = line["by_prompt"]
+            ax.plot(each, [y] * len(each), "o", color=GREY, alpha=0.55, markersize=4)
+            interval_mark(ax, y, line["mean_difference"])
+        ax.set_title(f"{model}, {lines[0]['prompts']} prompts", loc="left")
+        ax.grid(axis="x", alpha=0.5)
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=4))
+    name_rows(panels[0], kinds)
+    fig.supxlabel("change of accuracy against the trained order", size=10)
+    handles = [
+        Line2D([], [], color=BLUE, marker="o", label="mean over prompts, 95 % interval"),
+        Line2D([], [], color=GREY, marker="o", ls="", ms=4, label="one prompt"),
+    ]
     fig.legend(handles=handles, loc=BELOW, ncols=2)
     return fig
 

@@ -1,0 +1,54 @@
+"""Whether an answer keeps something from call to call."""
+
+from __future__ import annotations
+
+from labkit.course.exercises.guard import CheckFailed, Guarded
+from labkit.course.exercises.outcomes import Outcome, outcome_of, unsteady
+from labkit.course.exercises.results import Tolerance, agrees
+from labkit.course.exercises.values import copied, overwrite, writable_like, write_to
+
+_REPEATED = 5
+
+
+def refuse_memory(answer: Guarded, outcomes: list[Outcome], tolerance: Tolerance) -> None:
+    """Calls in another order, with the same objects, and after the last result was written to."""
+    for outcome in outcomes[::-1][:_REPEATED]:
+        again = outcome_of(answer, outcome.args, lambda *_: None)
+        if not again.is_(outcome.expected, tolerance):
+            raise CheckFailed(unsteady(answer, outcome, again))
+    _refuse_shared_results(answer, outcomes, tolerance)
+    _refuse_memory_of_objects(answer, outcomes, tolerance)
+
+
+def _refuse_shared_results(answer: Guarded, outcomes: list[Outcome], fit: Tolerance) -> None:
+    for outcome in outcomes[:2]:
+        if outcome.error is not None:
+            continue
+        args = copied(outcome.args)
+        write_to(answer(*args))
+        again = outcome_of(answer, copied(outcome.args), lambda *_: None)
+        if not again.is_(outcome.expected, fit):
+            raise CheckFailed(
+                f"whoever writes to a result of {answer.name} changes the next one: the same "
+                "object comes back each time; make a new one for each call"
+            )
+
+
+def _refuse_memory_of_objects(answer: Guarded, outcomes: list[Outcome], fit: Tolerance) -> None:
+    """An answer may not know an argument again by its being the same object."""
+    fine = [o for o in outcomes if o.error is None]
+    for one in fine:
+        for other in fine:
+            args = copied(one.args)
+            if agrees(one.expected, other.expected, fit) or not writable_like(args, other.args):
+                continue
+            answer(*args)
+            for mine, new in zip(args, other.args, strict=True):
+                overwrite(mine, new)
+            seen = outcome_of(answer, args, lambda *_: None)
+            if not seen.is_(other.expected, fit):
+                raise CheckFailed(
+                    f"{answer.name} keeps results from call to call: after the values in its "
+                    "arguments changed, it still gives the old one"
+                )
+            return

@@ -1,0 +1,117 @@
+"""The order effect over prompts: an interval that covers, and rows that can be recounted."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from labkit.core.engines import LocalEngine
+from labkit.core.errors import LabError
+from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.experiments import order_effect
+from labkit.experiments.base import runner
+from labkit.experiments.base.recipe import Recipe
+from labkit.experiments.base.rows import from_digits
+from labkit.experiments.base.setting import Experiment
+from labkit.experiments.order_effect import ALL_FREE, EffectSetting, effects_of, kinds
+from labkit.shuffle_probe import incomplete_design, pooled_effect
+from labkit.soft_prompt import SoftPrompt, load_prompt
+
+TRUE_EFFECT = -0.05
+
+
+def drawn_effects(random, prompts, sentences, of_prompt, of_sentence):
+    """Answers that change by −1, 0 or 1, how often says the prompt and the sentence: (P, N)."""
+    lost = -TRUE_EFFECT + random.normal(0, of_prompt, (prompts, 1))
+    lost = lost + random.normal(0, of_sentence, sentences)
+    chance = random.random((prompts, sentences))
+    return -(chance < np.clip(lost + 0.1, 0, 1)).astype(float) + (chance > 0.9)
+
+
+@pytest.mark.parametrize("spreads", [(0.03, 0.0), (0.0, 0.05), (0.02, 0.05)])
+def test_the_interval_covers_the_effect_of_other_prompts_and_sentences(spreads):
+    random = np.random.default_rng(0)
+    worlds = [pooled_effect(drawn_effects(random, 5, 300, *spreads)) for _ in range(300)]
+    truth = np.mean([world.value for world in worlds])
+    covered = np.mean([world.low <= truth <= world.high for world in worlds])
+    assert covered > 0.92
+
+
+def test_sentences_alone_would_be_too_sure_of_prompts_that_lie_apart():
+    random = np.random.default_rng(1)
+    apart = pooled_effect(drawn_effects(random, 5, 2000, 0.05, 0.0))
+    alike = pooled_effect(drawn_effects(random, 5, 2000, 0.0, 0.0))
+    assert apart.high - apart.low > 2 * (alike.high - alike.low)
+
+
+def test_one_prompt_says_nothing_of_others():
+    with pytest.raises(LabError, match="at least two"):
+        pooled_effect(np.zeros((1, 10)))
+
+
+@pytest.fixture
+def result(monkeypatch, tiny_folder, tiny_task, tmp_path):
+    """Two prompts of a tiny model, through whatever gate."""
+    monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
+    monkeypatch.setattr(order_effect, "learns", lambda gate: True)
+    order_effect.shared_backbone.cache_clear()
+    recipe = Recipe(length=8, steps=2, batch_size=4)
+    setting = EffectSetting("tiny", str(tiny_folder("llama")), recipe)
+    experiment = Experiment(
+        "order-effect",
+        "",
+        lambda backbone, profile: [setting],
+        order_effect.effect_row,
+        report=order_effect.as_markdown,
+        pool=order_effect.pool,
+    )
+    return runner.run_grid(
+        experiment,
+        profile="small",
+        backbone=None,
+        task=None,
+        seeds=(0, 1),
+        out=tmp_path,
+        resume=False,
+        limit=None,
+        on_progress=None,
+        engine=LocalEngine(workers=1),
+    )
+
+
+def test_each_kind_is_what_its_orders_give_one_by_one(result, tiny_backbone, tiny_task, tmp_path):
+    row = result["rows"][1]
+    model = PromptedModel.for_task(tiny_backbone("llama"), tiny_task)
+    (folder,) = (tmp_path / "prompts").glob("*-seed1")
+    vectors = load_prompt(folder)[0]().detach()
+    plain = evaluate(model, SoftPrompt(vectors), tiny_task, limit=row["n"])
+    assert from_digits(row["correct"]).tolist() == plain.correct.tolist()
+    for name, shuffle in kinds(8).items():
+        effect = row["effects"][name]
+        design = incomplete_design(shuffle, 8, plain.n, per_sentence=effect["per_sentence"], seed=1)
+        right = np.zeros(plain.n, dtype=int)
+        for index, order in enumerate(design.orders):
+            answers = evaluate(model, SoftPrompt(vectors[order]), tiny_task, limit=plain.n).correct
+            read = design.sentence[design.order == index]
+            right[read] += answers[read]
+        assert [int(digit) for digit in effect["right"]] == right.tolist(), name
+
+
+def test_the_pooled_effect_is_recounted_from_the_file(result, tmp_path):
+    kept = json.loads((tmp_path / f"{result['file']}.json").read_text())
+    assert {row["kind"] for row in kept["pooled"]} >= {ALL_FREE, "first token kept", "blocks of 2"}
+    for row in kept["pooled"]:
+        assert row["prompts"] == 2 and row["verdict"]["ci95"] == row["mean_difference"][1:]
+        if row["kind"] in kept["rows"][0]["effects"]:
+            by_prompt = effects_of(kept["rows"], row["kind"]).mean(axis=1)
+            assert row["by_prompt"] == pytest.approx(by_prompt)
+    text = (tmp_path / f"{result['file']}.md").read_text()
+    undecided = [r for r in kept["pooled"] if r["verdict"]["verdict"] == "can't tell"]
+    assert text.count("would have shown") == len(undecided)
+
+
+def test_a_prompt_that_has_not_learned_is_not_probed(result, monkeypatch, tmp_path):
+    rows = [dict(row, learns=False) for row in result["rows"]]
+    assert order_effect.pool(rows, tmp_path) == []
