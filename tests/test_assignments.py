@@ -91,8 +91,7 @@ def test_a_notebook_has_exercises_as_the_contract_wants_them(path: Path) -> None
     if is_lab(path.stem):
         assert found and by_hand, "what is built is checked, and what is claimed is read"
     else:
-        least = 1 if path.stem.startswith("09") else 3  # it was split off 08 with the one it had
-        assert least <= len(found) <= 6
+        assert 3 <= len(found) <= 6
         assert by_hand == 1
     for exercise in found:
         tests = "\n".join(cell.source for cell in exercise.tests)

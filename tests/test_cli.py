@@ -315,6 +315,26 @@ def test_same_seed_same_prompt(
     assert weights(tmp_path / "other") != weights(trained)
 
 
+@pytest.mark.parametrize("flag", ["--order-proof", "--as-set"])
+def test_tune_without_leaning_on_an_order(
+    lab: Lab, evaluating: list[object], tuning_films: list[object], trained: Path, tmp_path: Path,
+    flag: str,
+) -> None:  # fmt: skip
+    """Trained otherwise, opened as it was trained, and alike in every order if it is a set."""
+    out = tmp_path / "p"
+    tuned = lab(*tuning_films, flag, "--out", out, "--json").json
+    assert tuned["command"].endswith(flag) and weights(out) != weights(trained)
+    assert lab(*evaluating, "--prompt", out, "--json").json["value"] == tuned["value"]
+    again = lab(*tuning_films, flag, "--out", out, "--resume", "--json").json
+    assert again["value"] == tuned["value"]
+    if flag == "--as-set":
+        probing = ("probe", "--prompt", out, "--backbone", evaluating[2], "--task", evaluating[4])
+        probed = lab(*probing, "--permutations", 10, "--json").json
+        assert (probed["flip_rate"], probed["no_positions"]) == (0, None)
+        refused = lab(*probing, "--no-positions", "--permutations", 10)
+        assert_refused(refused, "read as a set have no positions")
+
+
 @pytest.mark.parametrize("init", ["uniform", "labels", "text:It was a film"])
 def test_initialisations_by_name(
     lab: Lab, tuning_films: list[object], tmp_path: Path, init: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -14,7 +15,7 @@ from labkit.core.prompted_model import evaluate
 from labkit.core.templates import Template, Verbalizer
 from labkit.experiments import lester, lm_adaptation, soft_against_hard, training
 from labkit.experiments.base import runner
-from labkit.experiments.base.verdicts import Claim, judge, summarise
+from labkit.experiments.base.verdicts import UNDECIDED, Claim, judge, summarise
 from labkit.soft_prompt import load_prompt
 
 QUICK = {"steps": 2, "batch_size": 4, "length": 3}
@@ -215,3 +216,33 @@ def test_reference_results_are_whole():
                 targets = row["targets"].values()
                 assert row["n"] == sum(each["n"] for each in targets)
                 assert row["value"] == pytest.approx(np.mean([each["value"] for each in targets]))
+
+
+def test_no_stored_verdict_is_undecided_without_the_smallest_effect_it_could_have_shown():
+    for file in sorted(experiments.REFERENCE.glob("*.json")):
+        result = json.loads(file.read_text(encoding="utf-8"))
+        rows = [*result["rows"], *result.get("pooled", ())]
+        judged = [*result["verdict"], *(row["verdict"] for row in rows if "verdict" in row)]
+        for each in judged:
+            for one in each if isinstance(each, list) else [each]:
+                decided = one["verdict"] != UNDECIDED
+                assert decided != ("detectable" in one), f"{file.name}: {one['claim']}"
+        for line in file.with_suffix(".md").read_text(encoding="utf-8").splitlines():
+            assert UNDECIDED not in line or "would have shown" in line, f"{file.name}: {line}"
+
+
+def test_verdicts_are_made_again_from_rows_that_stay_as_they_were(tmp_path):
+    stem = "swaps-minilm-rt-polarity"
+    for ending in (".json", ".md"):
+        shutil.copy(experiments.REFERENCE / f"{stem}{ending}", tmp_path)
+    file = tmp_path / f"{stem}.json"
+    experiments.conclude_again(tmp_path)  # another release of scipy may differ in a last digit
+    whole = file.read_text(encoding="utf-8")
+    older = json.loads(whole)
+    for judged in older["rows"][0]["verdict"]:
+        judged.pop("detectable", None)
+    file.write_text(json.dumps(older), encoding="utf-8")
+    (tmp_path / "notes.json").write_text("[]", encoding="utf-8")
+    assert experiments.conclude_again(tmp_path) == [stem]
+    assert file.read_text(encoding="utf-8") == whole
+    assert not experiments.conclude_again(tmp_path)

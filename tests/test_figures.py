@@ -20,12 +20,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from drawn import CHANGES, CURSE, ORDER_ROWS, ORDER_SCORES, RUN, SCORES, VECTORS, WORDS, score_grid
 from labkit.course.figures import (
     hard_prompt,
+    order_worth,
     shared,
     shuffle_probe,
     soft_prompt,
 )
 from labkit.course.figures.data_flow import data_flow
 from labkit.course.figures.style import FILE_DPI, WIDTH, CourseFigure, use_style
+from test_figures_order_worth import DOSES, SHARES
+from test_figures_order_worth import ROWS as WAYS
 
 FIGURES: dict[str, Callable[[], CourseFigure]] = {
     "score_grid": lambda: score_grid([[0.49, 0.74], [0.6, 0.52]]),
@@ -57,6 +60,9 @@ FIGURES: dict[str, Callable[[], CourseFigure]] = {
     ),
     "swap_map": lambda: shuffle_probe.swap_map(CHANGES, "The first one matters"),
     "winners_curse": lambda: shuffle_probe.winners_curse([1, 10, 100], CURSE, "Nothing is gained"),
+    "ways_to_train": lambda: order_worth.ways_to_train(WAYS, "Order is worth little"),
+    "restored_map": lambda: order_worth.restored_map(SHARES, "The first place is half of it"),
+    "dose_response": lambda: order_worth.dose_response(DOSES, "The further the dearer"),
     "data_flow": lambda: data_flow(
         "a fine film", WORDS, VECTORS, {"negative": 0.3, "positive": 0.7}, "It is positive"
     ),
@@ -91,6 +97,18 @@ LABELS = {
     "order_ranges": {"accuracy on test (share correct)"},
     "swap_map": {"one virtual token", "changes places with another", "change of the accuracy"},
     "winners_curse": {"orders that the best was chosen from", "gain over the trained order"},
+    "ways_to_train": {"accuracy on test"},
+    "restored_map": {
+        "place whose keys and values are the trained order's",
+        "share restored,\nall layers, 95 % interval",
+        "share restored",
+        "layers",
+    },
+    "dose_response": {
+        "pairs the other way round, %",
+        "cost, nats a sentence",
+        "predictions flipped",
+    },
     "data_flow": {"value of a dimension (first 24 of 64 drawn)"},
 }
 

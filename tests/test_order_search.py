@@ -48,9 +48,15 @@ def test_rows_are_orders_of_the_kept_prompt_and_their_scores(kept, tiny_task, tm
             assert 0 < row["forward_passes"] <= row["budget"]
             if row["is_permutation"]:
                 assert sorted(row["order"]) == list(range(5))
-            if row["method"] == "swap":
+            if row["method"] == "swap" or row.get("keep_given"):
                 assert row["loss"] <= row["loss_before"]
     assert rows["trained order"]["order"] == [0, 1, 2, 3, 4] != rows["shuffled"]["order"]
+    guarded = {name: row["choose_by"] for name, row in rows.items() if "choose_by" in row}
+    assert guarded == {
+        "random, chosen on a development set": "validation",
+        "random, chosen without labels": "entropy",
+        "lstm, the trained order among its candidates": "train",
+    }
     said = {v["claim"]: v for v in result["verdict"]}["swap − trained order"]
     assert said["difference"] == pytest.approx(
         rows["swap"]["value"] - rows["trained order"]["value"]

@@ -254,6 +254,13 @@ def test_a_task_that_is_asked_for_replaces_those_compared():
     assert runner._for_task(settings, None) == settings
 
 
+@pytest.mark.parametrize("before", ["", "rte-tuner: ", "sorter: "])
+def test_another_task_takes_the_place_of_the_first_and_of_no_part_of_a_word(before):
+    setting = OrderSetting(f"{before}rte, sorter by rte", "model", RECIPE, task="rte")
+    (only,) = runner._for_task([setting], "rt-polarity")
+    assert only.name == f"{before}rt-polarity, sorter by rte"
+
+
 def test_the_report_shows_the_papers_rows_beside_ours(run, tmp_path):
     run(BLOCKS)
     text = next(tmp_path.glob("table2-*.md")).read_text(encoding="utf-8")

@@ -10,6 +10,7 @@ import sys
 from collections import Counter
 from dataclasses import asdict, replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -253,6 +254,54 @@ def test_the_seed_alone_decides(monkeypatch, tiny_backbone, tiny_task):
     assert torch.equal(torch.rand(1), expected)  # the caller's own draws go on undisturbed
 
 
+def seen_in_training(monkeypatch, model, prompt, task, **settings):
+    """The virtual tokens (P, D) that each step's scores were computed from."""
+    seen = []
+    inner = scoring.training_scores
+
+    def watch(backbone, sequences, vectors, *rest):
+        seen.append(vectors.detach().clone())
+        return inner(backbone, sequences, vectors, *rest)
+
+    with monkeypatch.context() as watched:
+        watched.setattr(scoring, "training_scores", watch)
+        fit(model, prompt, task, **settings)
+    return seen
+
+
+def test_every_step_sees_the_prompt_in_a_new_order(monkeypatch, tiny_backbone, tiny_task):
+    backbone = tiny_backbone("llama")
+    model = PromptedModel.for_task(backbone, tiny_task)
+    rows = torch.arange(8.0)[:, None].expand(8, backbone.hidden_size) / 8
+    settings = {"steps": 20, "lr": 1e-9}  # so that a row can be told by what it holds
+    for seed in (0, 1):
+        prompt = SoftPrompt(rows)
+        seen = seen_in_training(
+            monkeypatch, model, prompt, tiny_task, orders="random", seed=seed, **settings
+        )
+        orders = [tuple((8 * vectors[:, 0]).round().int().tolist()) for vectors in seen]
+        assert all(sorted(order) == list(range(8)) for order in orders)
+        assert len(set(orders)) == 20
+        assert np.mean(orders, axis=0) == pytest.approx(3.5, abs=2)  # any token at any place
+        torch.testing.assert_close(prompt(), rows, rtol=0, atol=1e-6)  # each row stays its own
+    plainly = seen_in_training(monkeypatch, model, SoftPrompt(rows), tiny_task, **settings)
+    assert all(torch.allclose(vectors, rows, atol=1e-6) for vectors in plainly)
+
+
+def test_a_gradient_goes_back_to_the_rows_that_were_moved(monkeypatch, tiny_backbone, tiny_task):
+    """One step in a random order is a plain step of the prompt that stands in that order."""
+    backbone = tiny_backbone("llama")
+    model = PromptedModel.for_task(backbone, tiny_task)
+    settings = {"steps": 1, "batch_size": 24, "lr": 0.05, "clip": None}
+    moved = start(backbone, 6)
+    (seen,) = seen_in_training(monkeypatch, model, moved, tiny_task, orders="random", **settings)
+    order = torch.cdist(seen, start(backbone, 6)()).argmin(1)
+    assert order.tolist() != list(range(6))
+    stands_there = SoftPrompt(start(backbone, 6)()[order])
+    fit(model, stands_there, tiny_task, **settings)
+    torch.testing.assert_close(moved()[order], stands_there(), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("schedule", "warmup", "expected"),
     [
@@ -392,6 +441,28 @@ def test_a_run_continued_is_the_run_uninterrupted_to_the_bit(
     )
     assert torch.equal(prompt(), whole())
     assert outcome(history) == outcome(expected)
+
+
+def test_a_run_in_random_orders_goes_on_with_the_same_ones(tiny_backbone, tiny_task, tmp_path):
+    backbone = tiny_backbone("llama")
+    model = PromptedModel.for_task(backbone, tiny_task)
+    settings = {"steps": 9, "batch_size": 7, "orders": "random", "save_every": 2}
+    whole = start(backbone, 6)
+    expected = fit(model, whole, tiny_task, **settings)
+    prompt, history = continued(
+        model, lambda: start(backbone, 6), tiny_task, tmp_path, [3, 6], **settings
+    )
+    assert torch.equal(prompt(), whole()) and outcome(history) == outcome(expected)
+
+
+def test_a_state_from_before_orders_could_be_chosen_goes_on(saved):
+    file, go_on = saved
+    state = torch.load(file, weights_only=True)
+    del state["settings"]["orders"]
+    torch.save(state, file)
+    go_on()
+    with pytest.raises(LabError, match="orders='trained', now it is 'random'"):
+        go_on(orders="random")
 
 
 def test_a_finished_or_early_stopped_run_continued_is_what_it_was(
@@ -544,6 +615,7 @@ def test_a_damaged_state_is_refused_and_left_alone(saved, damage):
         {"clip": None},
         {"seed": 1},
         {"limit": 12},
+        {"orders": "random"},
         {"evaluate_every": 2},
         {"validation_limit": 3},
     ],

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 import typer
 
-from labkit.cli import course, prompts, results, sort, transfer
+from labkit.cli import course, export, prompts, results, sort, transfer
 from labkit.cli.output import WRONG_INPUT, complain
 
 app = typer.Typer(
@@ -23,7 +23,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for part in (course, prompts, sort, results):
+for part in (course, prompts, sort, export, results):
     app.add_typer(part.app)  # without a name: its verbs are labkit's own
 app.add_typer(transfer.app, name="transfer")
 

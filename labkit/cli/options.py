@@ -154,7 +154,9 @@ def model_for(
     return own.with_changes(**changes)
 
 
-def command_line(verb: str, options: Mapping[str, object]) -> str:
+def command_line(
+    verb: str, options: Mapping[str, object], flags: Mapping[str, bool] | None = None
+) -> str:
     """The command that does the same again; of a folder only its name, so that nothing of this
     machine is in it."""
     words = ["labkit", *verb.split()]
@@ -162,4 +164,5 @@ def command_line(verb: str, options: Mapping[str, object]) -> str:
         if value is not None:
             is_path = isinstance(value, Path) or Path(str(value)).is_absolute()
             words += [f"--{name.replace('_', '-')}", Path(value).name if is_path else str(value)]
+    words += [f"--{name.replace('_', '-')}" for name, is_set in (flags or {}).items() if is_set]
     return shlex.join(words)

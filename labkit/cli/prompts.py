@@ -85,6 +85,12 @@ def tune(
     encoder: Annotated[
         str | None, typer.Option(help="P-Tuning: lstm or mlp writes the virtual tokens")
     ] = None,
+    order_proof: Annotated[
+        bool, typer.Option("--order-proof", help="every step in a new order of the virtual tokens")
+    ] = False,
+    as_set: Annotated[
+        bool, typer.Option("--as-set", help="virtual tokens as a set: alike in every order")
+    ] = False,
     lr: Annotated[float | None, typer.Option(help="learning rate")] = None,
     optimizer: Annotated[str | None, typer.Option(help="adam, adamw or adafactor")] = None,
     schedule: Annotated[str | None, typer.Option(help="constant, linear or cosine")] = None,
@@ -115,7 +121,9 @@ def tune(
     with verb(as_json, again), held_to(batch_tokens), progress("preparing", log, out) as update:
         from labkit.core.loading import load_backbone
         from labkit.core.prompted_model import require_scorable
+        from labkit.core.sets import SET
         from labkit.core.tasks import load_task
+        from labkit.core.tuning import RANDOM, TRAINED
         from labkit.experiments import RECIPES
         from labkit.p_tuning import PromptEncoder
         from labkit.soft_prompt import initialise
@@ -144,12 +152,17 @@ def tune(
             "seed": seed,
             "limit": limit,
         }
+        flags = {"order_proof": order_proof, "as_set": as_set}
         what = {"backbone": backbone, "task": task, "template": template, "verbalizer": verbalizer}
         command = command_line(
             "tune",
             {**what, "length": length, "init": init, "encoder": encoder, **settings, "out": out},
+            flags,
         )
+        settings["orders"] = RANDOM if order_proof else TRAINED
         model = model_for(frozen, data, template, words, soft=True)
+        if as_set:
+            model = model.with_changes(positions=SET)
         prompt = initialise(init, frozen, length, model.verbalizer, seed)
         if encoder is not None:
             prompt = PromptEncoder.from_prompt(prompt, encoder, seed=seed)

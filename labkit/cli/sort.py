@@ -85,8 +85,8 @@ def sort(
             "loss": result.found.loss,
         }
         what = {"prompt": prompt, "backbone": backbone, "task": task, **settings}
-        flags = " --positions" if what.pop("positions") else ""
-        command = command_line("sort", {**what, "out": out}) + flags
+        flags = {"positions": what.pop("positions")}
+        command = command_line("sort", {**what, "out": out}, flags)
         ordered = SoftPrompt(module().detach()[scores["order"]])
         with writing(out):
             warnings = save_prompt(out, ordered, model, command=command, seed=seed, scores=scores)

@@ -31,10 +31,11 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from labkit.core import positions
+from labkit.core import positions, sets
 from labkit.core.errors import LabError
 from labkit.core.hooks import attending_in_plain_steps, only_at
 from labkit.core.sequences import NO_PREFIX, Batch, Encoded, Pieces, Prefix
+from labkit.core.sets import SET, Positions
 
 
 class Backbone(nn.Module):
@@ -46,7 +47,7 @@ class Backbone(nn.Module):
         hidden_size: width D of its word embeddings, and so of every prompt for it.
         max_length: positions it can take, virtual tokens included.
         trainable: whether its weights may change (the fine-tuning baseline only).
-        has_positions: whether virtual tokens get positions; see :meth:`with_positions`.
+        positions: what virtual tokens get, True, False or ``set``; see :meth:`with_positions`.
         word_scale: factor between what the embedding module gives for an id and what the model
             makes of that id; 1 but for families that scale words outside the module (Marian).
         body: name of the submodule whose output the head reads, and reads place by place; None
@@ -55,7 +56,7 @@ class Backbone(nn.Module):
     """
 
     readout: str
-    has_positions = True
+    positions: Positions = True
     word_scale = 1.0
     pads = True
     hidden_size: int
@@ -149,26 +150,38 @@ class Backbone(nn.Module):
         if vectors is None:
             return embedded if self.word_scale == 1 else embedded * self.word_scale
         slots = ids < 0  # (B, T)
+        if self.positions == SET:
+            vectors = sets.in_canonical_order(vectors)
         rows = vectors.to(embedded.dtype)[-1 - ids[slots]]  # (S, D), S virtual tokens in the batch
         return embedded.index_put((slots,), rows)
 
-    def with_positions(self, wanted: bool) -> Backbone:
+    @property
+    def has_positions(self) -> bool:
+        """Whether virtual tokens get positions."""
+        return self.positions is True
+
+    def with_positions(self, wanted: Positions) -> Backbone:
         """The same model, sharing its weights, whose virtual tokens have positions or have none.
 
         Words keep theirs. Without one, a virtual token loses what its family would add: the
         position's vector (BERT, RoBERTa), the relative bias to and from every other token (T5), or
         its own rotation: causal models give all virtual tokens position id 0, and their mask still
-        orders them.
+        orders them. With ``set`` it no longer does: virtual tokens have no positions, and those of
+        a causal model don't see each other, see sets.py.
 
         Raises:
             LabError: for a model that is not seen to lose all of them, see positions.py.
         """
-        if wanted == self.has_positions:
+        if wanted not in sets.POSITIONS:
+            raise LabError(f"positions={wanted!r} is unknown; choose True, False or {SET!r}")
+        if wanted == self.positions:
             return self
         view = copy.copy(self)  # the parameters are the same tensors
-        view.has_positions = wanted
-        if not wanted:
+        view.positions = wanted
+        if wanted is False:
             positions.check_removable(view)
+        if wanted == SET:
+            sets.check_readable(view)
         return view
 
     def _positions(self, ids: Tensor) -> contextlib.AbstractContextManager:
@@ -274,15 +287,13 @@ class Backbone(nn.Module):
             "readout); take a masked or a causal language model"
         )
 
-    def _attention_at(
-        self, batch: Batch, vectors: Tensor | None, position_ids: Tensor | None = None
-    ) -> Tensor:
+    def _attention_at(self, batch: Batch, vectors: Tensor | None, **laid: Tensor) -> Tensor:
+        """``laid``: where the places are and what they see, if not as the batch says."""
         with torch.no_grad(), attending_in_plain_steps(self.model):
             layers = self.model.base_model(
                 inputs_embeds=self.embed_batch(batch.ids, vectors),
-                attention_mask=batch.mask,
                 output_attentions=True,
-                **({} if position_ids is None else {"position_ids": position_ids}),
+                **({"attention_mask": batch.mask} | laid),
             ).attentions  # of each layer (B, heads, T, T)
         rows = torch.arange(len(batch.ids), device=batch.ids.device)
         return torch.stack([shares[rows, :, batch.answer] for shares in layers], dim=1).float()

@@ -116,7 +116,7 @@ def check_removable(backbone: Backbone) -> None:
             "BERT, RoBERTa or T5 families"
         )
     if "answer" not in backbone.removable:
-        with torch.no_grad(), _in_fp32(backbone.model):
+        with torch.no_grad(), in_fp32(backbone.model):
             backbone.removable["answer"] = _is_removable(backbone)
     if not backbone.removable["answer"]:
         raise LabError(
@@ -179,12 +179,12 @@ def _layers_forget_the_order(backbone: CausalBackbone) -> bool:
             use_cache=False,
             **backbone.position_ids(ids, 0),
         )
-    forgets = all(_close(one[turned], other) for one, other in seen["first"])
-    forgets &= all(_close(one[COUNT], other[COUNT]) for one, other in seen["written"])
+    forgets = all(close(one[turned], other) for one, other in seen["first"])
+    forgets &= all(close(one[COUNT], other[COUNT]) for one, other in seen["written"])
     plain = ids[:1, COUNT:]
     counted = torch.arange(COUNT, device=ids.device)[None]
     as_counted = backbone.model(input_ids=plain, position_ids=counted).logits
-    return forgets and _close(as_counted, backbone.model(input_ids=plain).logits)
+    return forgets and close(as_counted, backbone.model(input_ids=plain).logits)
 
 
 def _layers(backbone: Backbone) -> list[nn.Module]:
@@ -220,20 +220,21 @@ def _same_states(layers: list[nn.Module], turned: Tensor) -> Iterator[dict[str, 
         raise RuntimeError("the model does not run its layers one after the other")
 
 
-def _close(one: Tensor, other: Tensor) -> bool:
+def close(one: Tensor, other: Tensor) -> bool:
     return bool((one - other).abs().max() <= 1e-4 * one.abs().max())
 
 
 @contextlib.contextmanager
-def _in_fp32(model: Any) -> Iterator[None]:
+def in_fp32(model: Any) -> Iterator[None]:
     """Within the block the weights are fp32: rounding in half precision depends on the order too.
-    There and back again every number is the same."""
-    dtype = model.dtype
-    if dtype.itemsize >= 4:
-        yield
-        return
-    model.float()
+    There and back again every number is the same; what is in fp32 already, such as the rotary
+    frequencies of a model in half precision, is not touched."""
+    tensors = [*model.parameters(), *model.buffers()]
+    halves = [(t, t.dtype) for t in tensors if t.is_floating_point() and t.dtype.itemsize < 4]
+    for tensor, _ in halves:
+        tensor.data = tensor.data.float()
     try:
         yield
     finally:
-        model.to(dtype)
+        for tensor, dtype in halves:
+            tensor.data = tensor.data.to(dtype)

@@ -31,6 +31,7 @@ from labkit.core.errors import LabError
 from labkit.core.labels import Labels, cut_labels
 from labkit.core.modes import evaluating
 from labkit.core.sequences import Encoded
+from labkit.core.sets import SET, Positions, require_one_block
 from labkit.core.tasks import Example, Task
 from labkit.core.templates import Template, Verbalizer
 
@@ -48,7 +49,8 @@ class PromptedModel(nn.Module):
             (Lester et al. 2021, section 3.2: span corruption + sentinel). Default: where the
             template has ``{mask}``, which stands for that sentinel in the input.
         max_length: positions to use, virtual tokens included; default: all that the backbone has.
-        positions: False takes the positions of the virtual tokens away, see
+        positions: False takes the positions of the virtual tokens away; with ``set`` the model
+            reads them as a set, alike in every order, see
             :meth:`~labkit.core.backbones.Backbone.with_positions`.
 
     Raises:
@@ -64,7 +66,7 @@ class PromptedModel(nn.Module):
         bos: str = "text",
         sentinel: bool | None = None,
         max_length: int | None = None,
-        positions: bool = True,
+        positions: Positions = True,
     ) -> None:
         super().__init__()
         if bos not in BOS_PLACES:
@@ -77,6 +79,8 @@ class PromptedModel(nn.Module):
         self.sentinel = self.template.has_mask if sentinel is None else sentinel
         self.max_length = max_length or backbone.max_length
         check_template(self.template, backbone.readout)
+        if positions == SET:
+            require_one_block(self.template, backbone.readout)
 
     @classmethod
     def for_task(cls, backbone: Backbone, task: Task, *, soft: bool = True) -> PromptedModel:
@@ -101,6 +105,8 @@ class PromptedModel(nn.Module):
 
     def without_positions(self) -> tuple[PromptedModel | None, LabError | None]:
         """The same model without positions of the virtual tokens, or why there is none."""
+        if self.positions == SET:
+            return None, LabError("virtual tokens that are read as a set have no positions to lose")
         try:
             return self.with_changes(positions=False), None
         except LabError as error:

@@ -13,7 +13,7 @@ import transformers
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from labkit.core import proofs
+from labkit.core import proofs, sets
 from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
 from labkit.core.sequences import (
@@ -81,11 +81,11 @@ class CausalBackbone(Backbone):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._prefixes = {True: _PrefixLengths(), False: _PrefixLengths()}
+        self._prefixes = {kind: _PrefixLengths() for kind in sets.POSITIONS}
 
     def prefix_of(self, sequences: Sequence[Encoded]) -> Prefix:
         prefix = Prefix(sequences[0].ids[: shared_length(sequences)])
-        lengths = self._prefixes[self.has_positions]
+        lengths = self._prefixes[self.positions]
         if lengths.proven < len(prefix) < lengths.failed:
             longest = max(sequences, key=lambda sequence: len(sequence.ids))
             if proofs.goes_on_from(self, prefix, longest):
@@ -104,7 +104,7 @@ class CausalBackbone(Backbone):
         self.model.base_model(
             inputs_embeds=self.embed_batch(ids, vectors),  # (1, L, D)
             # without a mask, position ids that stand still would be taken for packed texts
-            attention_mask=torch.ones_like(ids),
+            attention_mask=self._seen(ids, torch.ones_like(ids), NO_PREFIX),
             past_key_values=cache,
             use_cache=True,
             **self.position_ids(ids, 0),
@@ -123,6 +123,18 @@ class CausalBackbone(Backbone):
             return {}
         counted = before + torch.arange(ids.shape[1], device=ids.device).expand(len(ids), -1)
         return {"position_ids": counted.masked_fill(ids < 0, 0)}
+
+    def _seen(self, ids: Tensor, mask: Tensor, prefix: Prefix) -> Tensor:
+        """Which places are words or virtual tokens, the prefix included (B, L+T); where virtual
+        tokens are a set, what each place sees of them (B, 1, T, L+T)."""
+        known = mask.new_ones(len(ids), len(prefix))
+        present = torch.cat([known, mask], dim=1)
+        if self.positions != sets.SET or not bool((ids < 0).any()):
+            return present
+        before = torch.tensor(prefix.ids, dtype=ids.dtype, device=ids.device)
+        return sets.seen(torch.cat([before.expand(len(ids), -1), ids], dim=1), present, self.dtype)[
+            :, :, len(prefix) :
+        ]
 
     def word_scores(
         self,
@@ -157,7 +169,9 @@ class CausalBackbone(Backbone):
         return torch.stack([log_probability(pieces).sum() for pieces in words])
 
     def answer_attention(self, batch: Batch, vectors: Tensor | None) -> Tensor:
-        return self._attention_at(batch, vectors, **self.position_ids(batch.ids, 0))
+        seen = self._seen(batch.ids, batch.mask, NO_PREFIX)
+        places = self.position_ids(batch.ids, 0)
+        return self._attention_at(batch, vectors, attention_mask=seen, **places)
 
     def _continuation(
         self, batch: Batch, vectors: Tensor | None, start: Pieces, prefix: Prefix
@@ -169,7 +183,7 @@ class CausalBackbone(Backbone):
         logits = self._logits_at(
             slots,
             inputs_embeds=self.embed_batch(ids, vectors),
-            attention_mask=torch.cat([mask.new_ones(rows, before), mask], dim=1),  # (B, L+T)
+            attention_mask=self._seen(ids, mask, prefix),
             past_key_values=_expanded(prefix.keys_values, rows) if prefix else None,
             use_cache=bool(prefix),
             **self.position_ids(ids, before),

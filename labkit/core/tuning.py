@@ -42,6 +42,10 @@ from labkit.core.recipe import Recipe, require_not_negative, require_positive
 from labkit.core.sequences import Encoded
 from labkit.core.tasks import Example, Task
 
+TRAINED, RANDOM = "trained", "random"
+ORDERS = (TRAINED, RANDOM)
+"""Orders of the virtual tokens that a step is taken in: always the same, or a new one each."""
+
 OnStep = Callable[[int, float, float | None], None]
 """Called after each step with (steps done, loss, validation score or None)."""
 
@@ -81,6 +85,7 @@ def fit(
     *,
     seed: int = 0,
     limit: int | None = None,
+    orders: str = TRAINED,
     checkpoint: str | Path | None = None,
     save_every: int = 25,
     resume: bool = False,
@@ -96,6 +101,8 @@ def fit(
             ``patience``.
         seed: of the order of examples, of dropout, and of the sample that ``limit`` takes.
         limit: train on a seeded sample of that many examples.
+        orders: one of :data:`ORDERS`; ``random`` takes every step under a new random order of the
+            virtual tokens, so that the prompt can't lean on one. Evaluations are in its own order.
         checkpoint: folder to save the run's state in every ``save_every`` steps.
         resume: continue from that folder if it holds a state, else start.
 
@@ -106,6 +113,8 @@ def fit(
     recipe = (recipe or Recipe()).with_changes(changes)
     require_not_negative("seed", seed)
     require_positive("save_every", save_every)
+    if orders not in ORDERS:
+        raise LabError(f"orders={orders!r} is unknown; choose one of {', '.join(ORDERS)}")
     if resume and checkpoint is None:
         raise LabError("resume needs the checkpoint folder of the run to continue")
     task = task.for_fields(model.template.fields)
@@ -115,7 +124,7 @@ def fit(
     gpus = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus), modes_kept(model, prompt):
         torch.manual_seed(seed)
-        run = _Run(for_classes(model, task), prompt, task, recipe, seed, limit)
+        run = _Run(for_classes(model, task), prompt, task, recipe, seed, limit, orders)
         file = None if checkpoint is None else Path(checkpoint) / "state.pt"
         if resume and file.exists():
             run.load(file)
@@ -138,15 +147,17 @@ class _Run:
         recipe: Recipe,
         seed: int,
         limit: int | None,
+        orders: str,
     ) -> None:
         self.model, self.prompt, self.task = model, prompt, task
-        self.recipe, self.seed = recipe, seed
+        self.recipe, self.seed, self.orders = recipe, seed, orders
         examples = task.split("train") if limit is None else task.take("train", limit, seed=seed)
         splits = ("train", "validation") if recipe.evaluate_every else ("train",)
         self.settings = {
             **recipe.training_fields(),
             "seed": seed,
             "limit": limit,
+            "orders": orders,
             "task": task.name,
             "examples": task.fingerprint(*splits),
             **model.layout(),
@@ -202,10 +213,17 @@ class _Run:
         return loss.item()
 
     def _loss(self, sequences: list[Encoded], targets: Tensor) -> Tensor:
-        vectors = self.model.vectors(self.prompt)
+        vectors = self._in_order(self.model.vectors(self.prompt))
         backbone = self.model.backbone
         scores = scoring.training_scores(backbone, sequences, vectors, self.labels, self.prefix)
         return F.cross_entropy(scores, targets.to(scores.device))
+
+    def _in_order(self, vectors: Tensor | None) -> Tensor | None:
+        """The virtual tokens (P, D) as this step sees them."""
+        if vectors is None or self.orders == TRAINED:
+            return vectors
+        random = np.random.default_rng([self.seed, self.history.steps, len(vectors)])
+        return vectors[torch.from_numpy(random.permutation(len(vectors))).to(vectors.device)]
 
     def _evaluate_if_due(self) -> float | None:
         every, done = self.recipe.evaluate_every, self.history.steps
@@ -261,7 +279,8 @@ class _Run:
 
     def load(self, file: Path) -> None:
         state = _read_state(file)
-        _check_same(state["settings"], self.settings, file)
+        # a state from before there was a choice of orders names none
+        _check_same({"orders": TRAINED} | state["settings"], self.settings, file)
         shapes = [tuple(saved.shape) for saved in state["parameters"]]
         if shapes != [tuple(p.shape) for p in self.parameters]:
             raise LabError(

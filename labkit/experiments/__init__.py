@@ -4,11 +4,12 @@
 prompt is trained, and ``soft_against_hard``, beside its controls (their rows: ``training``);
 ``template_family``, P-Tuning from templates that differ in a word, and ``peft_rows``, other methods
 through PEFT beside it; ``order_tables``, the order of virtual tokens (tables 1–6; their rows:
-``order``), and ``order_effect``, its mean over several prompts; ``searches``, looking for a better
-one; ``glue_tables``, methods over GLUE (tables 7 and 8); ``transfer``, prompts that go from task to
-task, and ``transfer_starts``, training from there; ``few_shot``, with few examples, from a pre-
-trained prompt too; ``domain_shift``, with other kinds of text; ``cross_model``, from one model to
-another.
+``order``), ``order_effect``, its mean over several prompts, ``order_worth``, prompts that have
+none, ``order_dose``, what a distance from it costs, ``first_place``, where in the model it matters,
+and ``connectivity``, prompts of two seeds; ``searches``, looking for a better one; ``glue_tables``,
+methods over GLUE (tables 7 and 8); ``transfer``, prompts that go from task to task, and
+``transfer_starts``, training from there; ``few_shot``, with few examples, from a pre-trained prompt
+too; ``domain_shift``, with other kinds of text; ``cross_model``, from one model to another.
 
 Usage::
 
@@ -27,13 +28,17 @@ import numpy as np
 from labkit.core.engines import Engine, LocalEngine, Tell
 from labkit.core.errors import LabError
 from labkit.experiments import (
+    connectivity,
     cross_model,
     domain_shift,
     few_shot,
+    first_place,
     glue_tables,
     lester,
+    order_dose,
     order_effect,
     order_tables,
+    order_worth,
     peft_rows,
     planning,
     searches,
@@ -42,7 +47,7 @@ from labkit.experiments import (
     transfer,
     transfer_starts,
 )
-from labkit.experiments.base import runner
+from labkit.experiments.base import result_file, runner
 from labkit.experiments.base.recipe import RECIPES
 from labkit.experiments.base.report import as_markdown
 from labkit.experiments.base.runner import PROMPTS, REFERENCE, Note, run_grid
@@ -56,6 +61,7 @@ __all__ = [
     "REFERENCE",
     "by_seed",
     "compared_seeds",
+    "conclude_again",
     "gains",
     "mean_gain",
     "names",
@@ -67,6 +73,10 @@ __all__ = [
 _SUBJECTS = (
     order_tables,
     order_effect,
+    order_worth,
+    order_dose,
+    first_place,
+    connectivity,
     glue_tables,
     searches,
     soft_against_hard,
@@ -192,6 +202,23 @@ def _experiment(name: str) -> Experiment:
 def markdown(result: Mapping) -> str:
     """A result as a table, in its experiment's own form."""
     return (EXPERIMENTS[result["name"]].report or as_markdown)(result)
+
+
+def conclude_again(folder: Path = REFERENCE) -> list[str]:
+    """Make summaries, verdicts and reports of stored results anew; rows keep what was measured.
+
+    Returns:
+        The names of the results that changed.
+    """
+    changed = []
+    for file in sorted(folder.glob("*.json")):
+        result = result_file.read(file)
+        if result is None or result.get("name") not in EXPERIMENTS:
+            continue
+        runner.conclude(EXPERIMENTS[result["name"]], result, folder)
+        if result_file.write(file, result, markdown):
+            changed.append(file.stem)
+    return changed
 
 
 def reference(name: str, backbone: str, task: str = "rt-polarity") -> dict:

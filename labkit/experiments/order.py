@@ -19,9 +19,10 @@ import torch
 from labkit.audit.tables import printed as printed_table
 from labkit.core.loading import has_bf16
 from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
+from labkit.core.sets import Positions
 from labkit.core.statistics import Difference, difference_of_scores, flip_rate
 from labkit.core.tasks import Task
-from labkit.core.tuning import fit
+from labkit.core.tuning import TRAINED, fit
 from labkit.experiments.base.digest import digest_of
 from labkit.experiments.base.kept import kept_prompt
 from labkit.experiments.base.models import shared_backbone, short
@@ -65,7 +66,7 @@ class OrderSetting(Setting):
     permutations: int = 50
     named: str | None = None
     bos: str = "text"
-    positions: bool = True
+    positions: Positions = True
     profile: str = "small"
 
 
@@ -109,17 +110,24 @@ def order_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dic
     row |= probe.summary()
     row["matrix"] = str(matrix.relative_to(place.out))
     row["available"] = available_orders(setting)
-    row["verdict"] = _verdicts(row)
-    return row
+    return judged(row)
 
 
 def trained_prompt(
-    setting: OrderSetting, model: PromptedModel, task: Task, seed: int, place: Place
+    setting: OrderSetting,
+    model: PromptedModel,
+    task: Task,
+    seed: int,
+    place: Place,
+    orders: str = TRAINED,
 ) -> SoftPrompt:
-    """The prompt of this recipe, trained once for all tables in ``place.out``."""
+    """The prompt of this recipe, trained once for all tables in ``place.out``; ``orders`` as in
+    :func:`~labkit.core.tuning.fit`."""
     recipe = setting.recipe
     limit = training_examples(setting, task)
     layout = {"bos": setting.bos, "positions": setting.positions}
+    if orders != TRAINED:  # left out otherwise: prompts from before there was a choice stay known
+        layout["orders"] = orders
     digest = digest_of({**asdict(recipe), **layout, "limit": limit, "origin": place.origin})
     name = f"{short(setting.backbone)}-{task.name}-{recipe.length}-{digest[:8]}-seed{seed}"
     prompt = initialise(recipe.init, model.backbone, recipe.length, model.verbalizer, seed)
@@ -132,6 +140,7 @@ def trained_prompt(
             recipe,
             seed=seed,
             limit=limit,
+            orders=orders,
             checkpoint=checkpoint,
             resume=True,
             on_step=place.on_step(2 * recipe.steps),
@@ -252,8 +261,12 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
 
 def relabel(row: Mapping, setting: OrderSetting) -> dict:
     """The same row in another table, whose paper may claim the opposite."""
-    row = {**row, "setting": setting.name, "paper": setting.paper}
-    return row | ({"verdict": _verdicts(row)} if row["learns"] else {})
+    return judged({**row, "setting": setting.name, "paper": setting.paper})
+
+
+def judged(row: Mapping) -> dict:
+    """The row with the verdicts that its differences give; one that was not probed has none."""
+    return {**row, "verdict": _verdicts(row)} if row["learns"] else {**row}
 
 
 def _verdicts(row: Mapping) -> list[dict]:

@@ -34,6 +34,7 @@ from labkit.experiments.order import (
 )
 from labkit.experiments.order_tables import MODELS
 from labkit.shuffle_probe import Design, Shuffle, incomplete_design, pooled_effect, probe_incomplete
+from labkit.soft_prompt import SoftPrompt
 
 ALL_FREE = "all tokens move"
 PER_SENTENCE = {ALL_FREE: 2}
@@ -87,29 +88,30 @@ def effect_row(setting: EffectSetting, task: Task, seed: int, place: Place) -> d
     if without is not None:
         bare = evaluate(without, prompt, task, "test", limit=limit)
         row["no_positions"] = against(plain, bare) | {"correct": as_digits(bare.correct)}
-    row["effects"] = _effects(setting, model, prompt, task, seed, plain.n, place)
+    shuffles = kinds(setting.recipe.length)
+    row["effects"] = effects_in_orders(shuffles, model, prompt, task, seed, plain.n, place)
     return row
 
 
-def _effects(
-    setting: EffectSetting,
+def effects_in_orders(
+    shuffles: Mapping[str, Shuffle],
     model: PromptedModel,
-    prompt,
+    prompt: SoftPrompt,
     task: Task,
     seed: int,
     sentences: int,
     place: Place,
 ) -> dict[str, dict]:
-    """All kinds of shuffling in one design; what each of them says."""
+    """All kinds of shuffling in one design; what each of them says of the test sentences."""
     designs = {
         name: incomplete_design(
             shuffle,
-            setting.recipe.length,
+            len(prompt),
             sentences,
             per_sentence=PER_SENTENCE.get(name, 1),
             seed=seed,
         )
-        for name, shuffle in kinds(setting.recipe.length).items()
+        for name, shuffle in shuffles.items()
     }
     probe = probe_incomplete(
         model,

@@ -13,7 +13,7 @@ from labkit.core.tasks import Task
 from labkit.experiments.base.models import parameter_count, short
 from labkit.experiments.base.recipe import recipe_for
 from labkit.experiments.base.setting import Experiment
-from labkit.experiments.order import TEST_EXAMPLES, OrderSetting, order_row, pool, relabel
+from labkit.experiments.order import TEST_EXAMPLES, OrderSetting, judged, order_row, pool, relabel
 from labkit.experiments.order_report import as_markdown
 from labkit.shuffle_probe import Shuffle
 
@@ -192,6 +192,7 @@ def _about_order(name: str, about: str, settings, tasks: Mapping[str, str]) -> E
         work=_arithmetic,
         tasks=tasks,
         relabel=relabel,
+        judge_row=judged,
         pool=pool,
     )
 

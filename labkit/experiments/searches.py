@@ -10,6 +10,7 @@ found again. Orders are chosen on training sentences and scored on test.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 
 from scipy.stats import spearmanr
@@ -37,6 +38,7 @@ SWAP_SENTENCES = 48
 """Training sentences on which every exchange of two virtual tokens is tried."""
 
 TRAINED, SHUFFLED = "trained order", "shuffled"
+LSTM_GUARDED = "lstm, the trained order among its candidates"
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,15 @@ class SearchSetting(order.OrderSetting):
     budget: int = BUDGET
 
 
+@dataclass(frozen=True)
+class GuardedSearchSetting(SearchSetting):
+    """A search that keeps the given order among its candidates, or chooses by something else than
+    training sentences: ``keep_given`` and ``choose_by`` as in :func:`labkit.lstm_sorter.search`."""
+
+    keep_given: bool = False
+    choose_by: str = "train"
+
+
 def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> dict:
     """Search from the given order; ``order`` in the row counts rows of the trained prompt."""
     model, prompt = _prompt(setting, task, place)
@@ -70,6 +81,7 @@ def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> d
         "method": setting.method,
         "positions": setting.enhanced,
         "start": setting.start,
+        **_guards(setting),
         **model.backbone.where(),
     }
     if setting.method is None:
@@ -82,6 +94,7 @@ def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> d
         budget=setting.budget,
         seed=seed,
         positions=setting.enhanced,
+        **_guards(setting),
         limit=place.limit,
         on_progress=lambda spent, budget: place.tell(spent, budget, f"{spent:,} forward passes"),
     )
@@ -131,6 +144,12 @@ def swap_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> dic
     }
 
 
+def _guards(setting: SearchSetting) -> dict:
+    if not isinstance(setting, GuardedSearchSetting):
+        return {}
+    return {"keep_given": setting.keep_given, "choose_by": setting.choose_by}
+
+
 def _start_order(setting: SearchSetting, length: int) -> list[int]:
     (shuffled,) = Shuffle().draw(length, 1, seed=0)  # the same one for all seeds
     return list(range(length)) if setting.start == TRAINED else shuffled.tolist()
@@ -152,9 +171,16 @@ def _settings(backbone: str | None, profile: str) -> list[SearchSetting]:
     recipe = recipe_for(name, profile, 100 if profile == "full" else LENGTH)
     budget = BUDGET if profile == "full" else BUDGETS.get(readout_of(name))
 
-    def line(label: str, method: str | None, **more: object) -> SearchSetting:
+    def line(
+        label: str,
+        method: str | None,
+        kind: type[SearchSetting] = SearchSetting,
+        **more: object,
+    ) -> SearchSetting:
         options = {"budget": budget or BUDGET, **more}
-        return SearchSetting(label, name, recipe, profile=profile, method=method, **options)
+        return kind(label, name, recipe, profile=profile, method=method, **options)
+
+    guarded = functools.partial(line, kind=GuardedSearchSetting)
 
     return [
         line(TRAINED, None, start=TRAINED),
@@ -169,6 +195,14 @@ def _settings(backbone: str | None, profile: str) -> list[SearchSetting]:
         line("swap from the trained order", "swap", start=TRAINED),
         line("lstm taught the trained order", "lstm-taught", start=TRAINED),
         line("lstm, three times the budget", "lstm", budget=3 * (budget or BUDGET)),
+        line("plackett-luce", "plackett-luce"),
+        line("assignment", "assignment"),
+        line("softsort", "softsort"),
+        line("neuralsort", "neuralsort"),
+        line("lstm, untrained", "lstm-untrained"),
+        guarded("random, chosen on a development set", "random", choose_by="validation"),
+        guarded("random, chosen without labels", "random", choose_by="entropy"),
+        guarded(LSTM_GUARDED, "lstm", start=TRAINED, keep_given=True),
     ]
 
 
@@ -196,8 +230,10 @@ EXPERIMENTS = (
                     "lstm taught the trained order",
                     "swap",
                     "swap from the trained order",
+                    LSTM_GUARDED,
                 )
             ),
+            *(_higher(each, "random") for each in ("plackett-luce", "assignment", "softsort")),
             _higher("lstm", "random"),
             _higher("lstm", "swap"),
             _higher("lstm + positions", "lstm"),

@@ -25,6 +25,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn import functional
 
 from labkit.core import scoring, statistics
 from labkit.core.errors import LabError
@@ -235,7 +236,7 @@ def probe_incomplete(
     started = time.perf_counter()
     trained = scoring.score(model.backbone, sequences, vectors, model.labels()).argmax(-1)
     tell(len(sequences), len(sequences) + len(design.order))
-    predicted = _predicted(model, sequences, vectors, orders, design, tell)
+    predicted = _scores(model, sequences, vectors, orders, design, tell).argmax(-1).numpy()
     targets = np.array([example.label for example in examples])
     return IncompleteProbe(
         design,
@@ -245,15 +246,46 @@ def probe_incomplete(
     )
 
 
-def _predicted(
+def design_losses(
+    model: PromptedModel,
+    prompt: nn.Module,
+    task: Task,
+    design: Design,
+    split: str = "validation",
+    *,
+    progress: scoring.Progress | None = None,
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
+    """What the orders of a design cost: −log p(right class) in nats, scoring by scoring.
+
+    Returns:
+        losses: (K,) of the scorings; trained: (K,) of the same sentences in the trained order;
+        flipped: (K,) whether the two give another class.
+    """
+    examples = task.take(split, design.sentences, seed=0)
+    model = for_classes(model, task)
+    vectors = model.fixed_vectors(prompt)
+    sequences = model.encode(examples, vectors)
+    targets = torch.tensor([example.label for example in examples])
+    trained = scoring.score(model.backbone, sequences, vectors, model.labels())[design.sentence]
+    tell = progress or (lambda done, total: None)
+    moved = _scores(model, sequences, vectors, checked(design.orders, len(vectors)), design, tell)
+    of_each = targets[design.sentence]
+    losses, plain = (
+        functional.cross_entropy(scores, of_each, reduction="none").double().numpy()
+        for scores in (moved, trained)
+    )
+    return losses, plain, (moved.argmax(-1) != trained.argmax(-1)).numpy()
+
+
+def _scores(
     model: PromptedModel,
     sequences: Sequence[Encoded],
     vectors: Tensor,
     orders: Orders,
     design: Design,
     tell: scoring.Progress,
-) -> NDArray[np.int64]:
-    """The class of each scoring: (K,)."""
+) -> Tensor:
+    """Label scores of each scoring: (K, C)."""
     backbone, labels = model.backbone, model.labels()
     total = len(sequences) + len(design.order)
     prefix = backbone.prefix_of(sequences)
@@ -262,15 +294,14 @@ def _predicted(
             _in_order(sequences[sentence], orders[order])
             for order, sentence in zip(design.order, design.sentence, strict=True)
         ]
-        scores = scoring.score(
+        return scoring.score(
             backbone,
             reordered,
             vectors,
             labels,
             progress=lambda done, _: tell(len(sequences) + done, total),
         )
-        return scores.argmax(-1).numpy()
-    predicted = np.empty(len(design.order), dtype=np.int64)
+    result = torch.empty(len(design.order), len(labels.classes))
     done = len(sequences)
     for order in np.unique(design.order):
         (rows,) = np.nonzero(design.order == order)
@@ -278,10 +309,10 @@ def _predicted(
         moved = vectors[torch.from_numpy(orders[order]).to(vectors.device)]
         with torch.inference_mode():
             scores = scoring.class_scores(backbone, members, moved, labels, prefix)
-        predicted[rows] = scores.argmax(-1).cpu().numpy()
+        result[rows] = scores.cpu()
         done += len(rows)
         tell(done, total)
-    return predicted
+    return result
 
 
 def _in_order(sequence: Encoded, order: NDArray[np.int64]) -> Encoded:

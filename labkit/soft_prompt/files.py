@@ -19,6 +19,7 @@ from labkit.core.files import folder_aside
 from labkit.core.fingerprints import LOCAL, known_revision
 from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel
+from labkit.core.sets import SET, Positions
 from labkit.core.templates import Template, Verbalizer
 from labkit.soft_prompt.module import SoftPrompt
 
@@ -45,13 +46,13 @@ class PromptCard:
     verbalizer: dict[str, tuple[str, ...]]
     bos: str = "text"
     sentinel: bool = False
-    positions: bool = True
+    positions: Positions = True
     command: str = ""
     seed: int | None = None
     scores: dict[str, object] | None = None
     folded_from: str = ""
 
-    def load_backbone(self) -> Backbone:
+    def load_backbone(self, dtype: torch.dtype | None = None) -> Backbone:
         """The model that the prompt was made for, in its exact revision.
 
         Raises:
@@ -63,7 +64,8 @@ class PromptCard:
                 f"({self.revision}); name that folder as its backbone"
             )
         of_the_hub = self.backbone not in assets.MODELS and not Path(self.backbone).is_dir()
-        return load_backbone(self.backbone, revision=self.revision or None if of_the_hub else None)
+        revision = self.revision or None if of_the_hub else None
+        return load_backbone(self.backbone, revision=revision, dtype=dtype)
 
     def model(self, backbone: Backbone) -> PromptedModel:
         """The model as it was when the prompt was trained."""
@@ -275,6 +277,11 @@ def _exchange_warnings(model: PromptedModel) -> list[str]:
         warnings.append(
             f"PEFT puts all virtual tokens in front; the layout {model.template.text!r} "
             f"(bos={model.bos!r}) is kept in {CARD} only, and scores differ when PEFT opens it"
+        )
+    if model.positions == SET:
+        warnings.append(
+            "PEFT lets virtual tokens see each other and gives each a position; that this prompt "
+            f"is read as a set is kept in {CARD} only, and scores differ when PEFT opens it"
         )
     if not model.positions:
         warnings.append(

@@ -12,11 +12,14 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
+from scipy import stats
 from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers import PreTrainedTokenizerBase
 
+from labkit.core import statistics
 from labkit.core.errors import LabError
+from labkit.core.tasks import Example, without_overlap
 from labkit.core.templates import Mask, Template, Words
 from labkit.core.tuning import epoch_batches
 from labkit.course.exercises.answers import passed
@@ -129,6 +132,35 @@ def _average_start(prompts: list[Tensor], similarities: list[float], k: int) -> 
     return weighted_average([prompts[i] for i in best], [similarities[i] for i in best])
 
 
+def _few_shot_gain(better: np.ndarray, worse: np.ndarray) -> tuple[float, float, float]:
+    difference = better.astype(float) - worse
+    errors = [stats.sem(difference.mean(axis)) for axis in (1, 0)]  # of draws, of sentences
+    half = statistics.Z * np.hypot(*errors)
+    return difference.mean(), difference.mean() - half, difference.mean() + half
+
+
+def _without_test(
+    text: dict[str, list[tuple[int, str]]], test: list[str]
+) -> dict[str, list[tuple[int, str]]]:
+    rows = [(name, row) for name, own in text.items() for row in own]
+    read = [Example(str(i), {"text": row[1]}, 0) for i, (_, row) in enumerate(rows)]
+    kept: dict[str, list[tuple[int, str]]] = {}
+    for example in without_overlap(read, [Example("", {"text": each}, 0) for each in test]):
+        name, row = rows[int(example.id)]
+        kept.setdefault(name, []).append(row)
+    return kept
+
+
+def _surest(scores: Tensor, k: int) -> list[tuple[int, int]]:
+    sure, labels = scores.softmax(-1).max(-1)
+    pairs = []
+    for row in sure.argsort(descending=True).tolist():  # the surest first
+        label = int(labels[row])
+        if sum(label == other for _, other in pairs) < k:
+            pairs.append((row, label))
+    return pairs
+
+
 STAND_INS: dict[str, Callable] = {
     "clean": _clean,
     "fill": _fill,
@@ -144,6 +176,7 @@ STAND_INS: dict[str, Callable] = {
     "same_kind_gain": _same_kind_gain,
     "task_similarity": cosine_of_means,
     "average_start": _average_start,
+    "few_shot_gain": _few_shot_gain,
     "next_pairs": next_and_other,
     "soft_prompt": PromptInFront,
     "batches": epoch_batches,
@@ -153,5 +186,7 @@ STAND_INS: dict[str, Callable] = {
     "train": train,
     "predict": predict,
     "save_prompt": save_prompt,
+    "without_test": _without_test,
+    "surest": _surest,
 }
 """``NAME`` of ``check_NAME`` → what the library puts in the answer's place."""

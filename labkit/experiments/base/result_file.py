@@ -36,12 +36,12 @@ def file_name(setting: str) -> str:
 def result_files(out: Path) -> Iterator[dict]:
     """Every result in a folder; other files, whatever they hold, are passed over."""
     for file in sorted(out.glob("*.json")):
-        result = _read(file)
+        result = read(file)
         if result is not None:
             yield result
 
 
-def _read(file: Path) -> dict | None:
+def read(file: Path) -> dict | None:
     """A result, or None for a file that is none."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
@@ -73,7 +73,7 @@ def file_for(out: Path, stem: str, about: Sequence[str], digests: Sequence[str] 
     mark = hashlib.sha256("\n".join(about).encode()).hexdigest()[:8]
     for name in (stem, f"{stem}-{mark}"):
         file = out / f"{name}.json"
-        result = _read(file)
+        result = read(file)
         if result is None or result.get("about", list(about)) == list(about):
             return file
         if any(row.get("digest") in digests for row in result["rows"]):
@@ -105,7 +105,7 @@ def start(file: Path, resume: bool, **about: object) -> dict:
         }
     if not resume:
         raise LabError(f"{file} exists; continue it with --resume, or choose another --out")
-    result = _read(file)
+    result = read(file)
     if result is None:
         raise LabError(
             f"{file} is damaged, or no result of labkit's; move it away and run again (nothing in "
@@ -114,10 +114,19 @@ def start(file: Path, resume: bool, **about: object) -> dict:
     return result
 
 
-def write(file: Path, result: Mapping, report: Callable[[Mapping], str]) -> None:
-    write_text(file, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
+def write(file: Path, result: Mapping, report: Callable[[Mapping], str]) -> bool:
+    """Write a result and, where it has rows, its report; whether anything in them is new."""
+    texts = {file: json.dumps(result, indent=1, ensure_ascii=False) + "\n"}
     if result["rows"]:
-        write_text(file.with_suffix(".md"), report(result))
+        texts[file.with_suffix(".md")] = report(result)
+    new = {
+        place: text
+        for place, text in texts.items()
+        if not place.is_file() or place.read_text(encoding="utf-8") != text
+    }
+    for place, text in new.items():
+        write_text(place, text)
+    return bool(new)
 
 
 # ---- one writer ----

@@ -7,6 +7,7 @@ makes the others again. A row that another table in the same folder has is taken
 from __future__ import annotations
 
 import fnmatch
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -225,12 +226,8 @@ class _Run:
         self._write()
 
     def _write(self) -> None:
-        experiment, result = self.table.experiment, self.result
-        result["summary"] = summarise(result["rows"])
-        result["verdict"] = judge(result["rows"], experiment.claims)
-        if experiment.pool is not None:
-            result["pooled"] = experiment.pool(result["rows"], self.table.place.out)
-        result_file.write(self.table.file, result, self.report)
+        conclude(self.table.experiment, self.result, self.table.place.out)
+        result_file.write(self.table.file, self.result, self.report)
 
     def _name_command(self, seeds: Sequence[int]) -> None:
         all_seeds = sorted({*seeds, *(row["seed"] for row in self.result["rows"])})
@@ -270,6 +267,20 @@ class _Run:
         self.result["rows"] = kept
         if stale:
             self.result["stale"] = stale
+
+
+def conclude(experiment: Experiment, result: dict, out: Path) -> None:
+    """Put into a result what follows from its rows.
+
+    Args:
+        out: the folder of results that the rows' own files are relative to.
+    """
+    if experiment.judge_row is not None:
+        result["rows"] = [experiment.judge_row(row) for row in result["rows"]]
+    result["summary"] = summarise(result["rows"])
+    result["verdict"] = judge(result["rows"], experiment.claims)
+    if experiment.pool is not None:
+        result["pooled"] = experiment.pool(result["rows"], out)
 
 
 def _relabel(row: Mapping, setting: Setting) -> dict:
@@ -323,10 +334,19 @@ def _for_task(settings: Sequence[Setting], task: str | None) -> list[Setting]:
         return matching
     first = settings[0].task
     return [
-        replace(setting, name=setting.name.replace(first, short(task)), task=task, paper=None)
+        replace(setting, name=_about(task, setting), task=task, paper=None)
         for setting in settings
         if setting.task == first
     ]
+
+
+def _about(task: str, setting: Setting) -> str:
+    """A setting's name with another task in the place of its own, which may be part of a word.
+
+    Such a name is "<task>" or "<model>: <task>", and what is done with it after a comma.
+    """
+    its_own = rf"(^|: ){re.escape(setting.task or '')}(?=,|$)"
+    return re.sub(its_own, lambda place: place[1] + short(task), setting.name, count=1)
 
 
 def _is_settled(rows: Sequence[Mapping], setting: Setting, seed: int) -> bool:

@@ -73,6 +73,7 @@ class Experiment:
         rows: what kind its rows are: experiments of one kind share rows; default: the name of
             ``run_row``.
         relabel: a row of another table, made of the same, as a row of this setting.
+        judge_row: a row with its own verdicts made anew from its numbers.
         inputs: files that a row reads beside model and data, from (setting, seed, place).
         pool: what all rows say together, from (rows, folder of results).
     """
@@ -88,5 +89,6 @@ class Experiment:
     covers: str | None = None
     rows: str | None = None
     relabel: Callable[[Mapping, Setting], dict] | None = None
+    judge_row: Callable[[Mapping], dict] | None = None
     inputs: Callable[[Setting, int, Place], Sequence[Path]] | None = None
     pool: Callable[[Sequence[Mapping], Path], list[dict]] | None = None

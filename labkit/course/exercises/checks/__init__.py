@@ -57,7 +57,12 @@ from labkit.course.exercises.checks.position_enhancement import (
     check_relative_scores,
     check_sinusoids,
 )
-from labkit.course.exercises.checks.prompt_pretraining import check_next_pairs
+from labkit.course.exercises.checks.prompt_pretraining import (
+    check_few_shot_gain,
+    check_next_pairs,
+    check_surest,
+    check_without_test,
+)
 from labkit.course.exercises.checks.prompt_transfer import (
     check_average_start,
     check_same_kind_gain,

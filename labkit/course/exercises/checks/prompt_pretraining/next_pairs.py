@@ -1,4 +1,4 @@
-"""Exercise 9.1: the check of ``next_pairs``."""
+"""Exercise 9.2: the check of ``next_pairs``."""
 
 from __future__ import annotations
 

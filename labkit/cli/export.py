@@ -1,0 +1,81 @@
+"""`labkit export`: a prompt as a model folder that needs no code of this package."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from labkit.cli.folders import check_writable
+from labkit.cli.options import Json
+from labkit.cli.output import show, verb
+from labkit.cli.progress import progress
+from labkit.core.errors import LabError
+
+app = typer.Typer()
+
+
+@app.command()
+def export(
+    prompt: Annotated[Path, typer.Argument(help="folder of a saved soft prompt")],
+    as_tokens: Annotated[
+        Path, typer.Option("--as-tokens", help="folder for the model with the prompt in its table")
+    ],
+    backbone: Annotated[str | None, typer.Option(help="default: the prompt's own")] = None,
+    as_json: Json = False,
+) -> None:
+    """Write virtual tokens into a model's embedding table, for plain transformers."""
+    with verb(as_json), progress("exporting") as update:
+        import torch
+
+        from labkit.core.loading import load_backbone
+        from labkit.soft_prompt import load_for, load_prompt
+        from labkit.soft_prompt.export import export_as_tokens
+
+        card = load_prompt(prompt)[1]
+        if card is None:
+            raise LabError(
+                f"{prompt} was saved by PEFT and does not say its template and label words; train "
+                "it here, or write its labkit.json"
+            )
+        _check_free(as_tokens)
+        check_writable(as_tokens)
+        name = backbone or card.backbone
+        update(0, None, f"loading {name} in float32")
+        frozen = (
+            load_backbone(backbone, dtype=torch.float32)
+            if backbone
+            else card.load_backbone(torch.float32)
+        )
+        module, card = load_for(frozen, prompt)
+        update(0, None, "writing, and holding the scores against labkit's")
+        result = export_as_tokens(as_tokens, module, card.model(frozen))
+    told = {
+        "out": str(as_tokens),
+        "backbone": frozen.name,
+        "readout": frozen.readout,
+        "tokens": list(result.tokens),
+        "masked": result.masked,
+        "difference": result.difference,
+        "template": result.line,
+    }
+    lines = [
+        frozen.describe(),
+        f"{len(result.tokens)} virtual tokens are rows of the table: {result.tokens[0]} to "
+        f"{result.tokens[-1]}, which the tokenizer puts in front of every text",
+        f"{result.masked} new rows of the output table take no probability",
+        f"label scores differ from labkit's by at most {result.difference:.1g}",
+        f"give it {result.line!r}",
+        f"saved in {as_tokens}",
+    ]
+    show(told, lines, as_json)
+
+
+def _check_free(out: Path) -> None:
+    """Nothing but an earlier export is replaced."""
+    if out.is_dir() and any(out.iterdir()) and not (out / "tokenizer.json").is_file():
+        raise LabError(f"--as-tokens {out} holds other files; choose an empty or a new folder")
+    here = Path.cwd()
+    if out.resolve() in (here, *here.parents):
+        raise LabError(f"--as-tokens {out} is the folder you stand in, or around it; name another")

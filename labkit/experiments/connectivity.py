@@ -1,0 +1,127 @@
+"""Two seeds, one prompt? Prompts of different seeds on the line between them, matched and not.
+
+A row is a pair of prompts, seeds s and s + 1, and a third line that must come out as it does: a
+prompt and itself in another order, which a matching undoes exactly. Forward passes only, with the
+prompts that `labkit.experiments.order_worth` keeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from labkit.core.prompted_model import PromptedModel
+from labkit.core.statistics import Difference, mean_interval
+from labkit.core.tasks import Task
+from labkit.experiments.base.models import shared_backbone
+from labkit.experiments.base.report import cells, report_head
+from labkit.experiments.base.setting import Experiment, Place
+from labkit.experiments.base.verdicts import signed, verdict, verdict_line
+from labkit.experiments.order import OrderSetting, trained_prompt
+from labkit.experiments.order_worth import ordinary_setting
+from labkit.prompt_transfer.connectivity import POINTS, barrier, losses_along, matched
+from labkit.shuffle_probe import Shuffle
+
+SENTENCES = 128
+LINES = {
+    "as trained": "two seeds, token by token as trained",
+    "matched": "two seeds, tokens matched",
+    "itself": "a prompt and itself in another order",
+    "itself, matched": "the same, tokens matched",
+}
+
+
+def pair_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dict:
+    """The prompts of this seed and the next, and this one against itself.
+
+    ``losses`` are means along each line, from the prompt of this seed on, in nats; ``value`` is the
+    barrier between the two as trained.
+    """
+    model = PromptedModel.for_task(shared_backbone(setting.backbone), task)
+    first, second = (
+        model.fixed_vectors(trained_prompt(setting, model, task, s, place))
+        for s in (seed, seed + 1)
+    )
+    (shuffled,) = Shuffle().draw(len(first), 1, seed)
+    moved = first[torch.from_numpy(shuffled).to(first.device)]
+    examples = task.take("test", place.limit or SENTENCES, seed=0)
+    ends = {
+        "as trained": second,
+        "matched": second[matched(first, second)],
+        "itself": moved,
+        "itself, matched": moved[matched(first, moved)],
+    }
+    losses = {}
+    for done, (name, end) in enumerate(ends.items()):
+        place.tell(done, len(ends), name)
+        losses[name] = losses_along(model, first, end, task, examples)
+    barriers = {name: barrier(along) for name, along in losses.items()}
+    order = matched(first, second)
+    return {
+        "setting": setting.name,
+        "seed": seed,
+        "backbone": setting.backbone,
+        "task": task.name,
+        "method": "connectivity",
+        **asdict(setting.recipe),
+        "n": len(examples),
+        "points": list(POINTS),
+        "losses": {name: along.mean(1).tolist() for name, along in losses.items()},
+        "barriers": barriers,
+        "value": barriers["as trained"],
+        "own_place": float(np.mean(np.array(order) == np.arange(len(order)))),
+        **model.backbone.where(),
+    }
+
+
+def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
+    """The mean barrier of each line over the pairs, and what matching takes of it."""
+    if len(rows) < 2:
+        return []
+    barriers = {name: np.array([row["barriers"][name] for row in rows]) for name in LINES}
+    lines = {LINES[name]: values for name, values in barriers.items()}
+    lines["what matching takes of it"] = barriers["as trained"] - barriers["matched"]
+    pooled = []
+    for what, values in lines.items():
+        mean = Difference(float(values.mean()), *mean_interval(values))
+        claim = f"{what}: a barrier above zero, over {len(rows)} pairs"
+        pooled.append(
+            {
+                "what": what,
+                "pairs": len(rows),
+                "mean": list(mean),
+                "verdict": verdict(claim, mean),
+            }
+        )
+    return pooled
+
+
+def as_markdown(result: Mapping) -> str:
+    """Every pair's barriers, and the means over them."""
+    lines = report_head(result, ("seeds", "n", *LINES.values(), "matched to its own place"))
+    for row in result["rows"]:
+        values = [f"{row['barriers'][name]:.3f}" for name in LINES]
+        seeds = f"{row['seed']}, {row['seed'] + 1}"
+        lines.append(cells([seeds, row["n"], *values, f"{row['own_place']:.2f}"]))
+    lines += ["", cells(["barrier", "mean, nats [95 %]"]), cells(["---"] * 2)]
+    pooled = result.get("pooled", ())
+    lines += [cells([row["what"], signed(row["mean"])]) for row in pooled]
+    lines += ["", "## Verdicts", "", *(f"- {verdict_line(row['verdict'])}" for row in pooled)]
+    return "\n".join(lines) + "\n"
+
+
+EXPERIMENTS = (
+    Experiment(
+        "connectivity",
+        "prompts of two seeds on the line between them, tokens matched and not, ours",
+        lambda backbone, profile: [ordinary_setting(backbone, profile)],
+        pair_row,
+        report=as_markdown,
+        tasks={"small": "rt-polarity", "full": "sst2"},
+        pool=pool,
+    ),
+)

@@ -1,0 +1,187 @@
+"""Dose and response: what it costs to carry the virtual tokens so far and no further.
+
+Uniform random orders all lie about equally far from the trained one, so they can't say whether a
+longer way costs more. Here the distance is dosed (Mallows orders, `labkit.shuffle_probe.designs`),
+each order read on a few sentences and held against the trained order on the same ones.
+
+The same orders then serve a search without gradients: what each token adds at each place is read
+off half of them, the order of the lowest sum is found by assignment, and both are held against what
+was not used: the prediction against the other half, the order against the trained one on test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import spearmanr
+
+from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.statistics import Difference, mean_interval
+from labkit.core.tasks import Task
+from labkit.experiments.base.models import shared_backbone
+from labkit.experiments.base.report import cells, report_head
+from labkit.experiments.base.rows import as_digits, from_digits, scores_of
+from labkit.experiments.base.setting import Experiment, Place
+from labkit.experiments.base.verdicts import signed, verdict, verdict_line
+from labkit.experiments.order import OrderSetting, trained_prompt
+from labkit.experiments.order_worth import ordinary_setting
+from labkit.shuffle_probe import (
+    Design,
+    Orders,
+    TokenPlaceEffects,
+    discordant_share,
+    mallows,
+    pooled_effect,
+)
+from labkit.shuffle_probe.incomplete import design_losses
+from labkit.soft_prompt import SoftPrompt
+
+DOSES = (0.02, 0.05, 0.1, 0.2, 0.35, 0.5)
+"""Expected shares of the pairs that stand the other way round; 0.5 is a uniform random order."""
+
+ORDERS, SENTENCES, POOL = 40, 8, 240
+"""Orders of each dose, sentences of each order, and validation sentences that these are from."""
+
+TEST_SENTENCES = 500
+RIDGE = 4.0
+NAMES = {dose: f"{100 * dose:g} % of the pairs" for dose in DOSES}
+
+
+def dose_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dict:
+    """One prompt: the cost of each dosed order, the effects read off half of them, and the order
+    that follows from these on test."""
+    model = PromptedModel.for_task(shared_backbone(setting.backbone), task)
+    prompt = trained_prompt(setting, model, task, seed, place)
+    vectors = model.fixed_vectors(prompt)
+    length = len(vectors)
+    orders = np.concatenate(
+        [mallows(length, dose, ORDERS, seed=10 * seed + k) for k, dose in enumerate(DOSES)]
+    )
+    # every second order of each dose is for the fit, so that both halves hold all doses
+    fitted = np.arange(len(orders)) % 2 == 0
+    design = _each_on_a_few(orders, min(POOL, len(task.split("validation"))), seed)
+    losses, plain, flipped = design_losses(
+        model,
+        prompt,
+        task,
+        design,
+        progress=lambda done, total: place.tell(done, total, f"scoring {done} of {total}"),
+    )
+    costs = (losses - plain).reshape(len(orders), SENTENCES).mean(1)
+    flips = flipped.reshape(len(orders), SENTENCES).mean(1)
+    effects = TokenPlaceEffects.fit(orders[fitted], costs[fitted], ridge=RIDGE)
+    best = effects.lowest()
+    limit = place.limit or TEST_SENTENCES
+    trained = evaluate(model, prompt, task, "test", limit=limit)
+    assigned = evaluate(model, SoftPrompt(vectors[list(best)]), task, "test", limit=limit)
+    predicted = effects.predict(orders[~fitted])
+    return {
+        "setting": setting.name,
+        "seed": seed,
+        "backbone": setting.backbone,
+        "task": task.name,
+        "method": "dose",
+        **asdict(setting.recipe),
+        **model.backbone.where(),
+        **scores_of(trained),
+        "orders": orders.tolist(),
+        "distance": discordant_share(orders).round(4).tolist(),
+        "cost": costs.round(5).tolist(),
+        "flips": flips.round(4).tolist(),
+        "sentences": SENTENCES,
+        "held_out": float(spearmanr(predicted, costs[~fitted]).statistic),
+        "assigned": {
+            "order": list(best),
+            "distance": float(discordant_share(np.array([best]))[0]),
+            "value": assigned.value,
+            "correct": as_digits(assigned.correct),
+        },
+    }
+
+
+def _each_on_a_few(orders: Orders, count: int, seed: int) -> Design:
+    """Every order on its own draw of ``count`` sentences, which others share with it."""
+    random = np.random.default_rng(seed)
+    sentences = [random.choice(count, SENTENCES, replace=False) for _ in orders]
+    rows = np.repeat(np.arange(len(orders)), SENTENCES)
+    return Design(orders, rows, np.concatenate(sentences), count)
+
+
+# ---- what rows say together ----
+
+
+def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
+    """For each dose the mean cost over prompts; how cost goes with distance; the order found."""
+    if len(rows) < 2:
+        return []
+    costs = np.array([row["cost"] for row in rows]).reshape(len(rows), len(DOSES), ORDERS)
+    flips = np.array([row["flips"] for row in rows]).reshape(costs.shape)
+    distances = np.array([row["distance"] for row in rows]).reshape(costs.shape)
+    pooled = []
+    for index, dose in enumerate(DOSES):
+        pooled.append(
+            _line(NAMES[dose], len(rows), _over_prompts(costs[:, index].mean(1)))
+            | {
+                "distance": float(distances[:, index].mean()),
+                "flip_rate": list(_over_prompts(flips[:, index].mean(1))),
+            }
+        )
+    ranks = [
+        spearmanr(d.ravel(), c.ravel()).statistic for d, c in zip(distances, costs, strict=True)
+    ]
+    pooled.append(_line("cost goes with distance (Spearman)", len(rows), _over_prompts(ranks)))
+    foretold = _over_prompts([row["held_out"] for row in rows])
+    pooled.append(_line("effects foretell other orders (Spearman)", len(rows), foretold))
+    gains = np.array(
+        [
+            from_digits(row["assigned"]["correct"]).astype(float) - from_digits(row["correct"])
+            for row in rows
+        ]
+    )
+    pooled.append(
+        _line("order by assignment − trained order, test", len(rows), pooled_effect(gains))
+    )
+    return pooled
+
+
+def _over_prompts(values: Sequence[float] | NDArray) -> Difference:
+    return Difference(float(np.mean(values)), *mean_interval(values))
+
+
+def _line(what: str, prompts: int, value: Difference) -> dict:
+    judged = verdict(f"{what}: above zero, over {prompts} prompts", value)
+    return {"what": what, "prompts": prompts, "mean": list(value), "verdict": judged}
+
+
+def as_markdown(result: Mapping) -> str:
+    """The prompts, cost by dose, and what follows."""
+    heads = ("prompt", "n", "trained order", "order by assignment", "its distance")
+    lines = report_head(result, heads)
+    for row in result["rows"]:
+        found = row["assigned"]
+        scores = [f"{row['value']:.3f}", f"{found['value']:.3f}", f"{found['distance']:.2f}"]
+        lines.append(cells([row["seed"], row["n"], *scores]))
+    lines += ["", cells(["what", "mean [95 %]", "predictions flipped"]), cells(["---"] * 3)]
+    for row in result.get("pooled", ()):
+        flipped = f"{row['flip_rate'][0]:.3f}" if "flip_rate" in row else "–"
+        lines.append(cells([row["what"], signed(row["mean"]), flipped]))
+    lines += ["", "## Verdicts", ""]
+    lines += [f"- {verdict_line(row['verdict'])}" for row in result.get("pooled", ())]
+    return "\n".join(lines) + "\n"
+
+
+EXPERIMENTS = (
+    Experiment(
+        "order-dose",
+        "the cost of an order against its distance, and the best order by assignment, ours",
+        lambda backbone, profile: [ordinary_setting(backbone, profile)],
+        dose_row,
+        report=as_markdown,
+        tasks={"small": "rt-polarity", "full": "sst2"},
+        pool=pool,
+    ),
+)

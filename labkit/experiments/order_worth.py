@@ -1,0 +1,201 @@
+"""What order is worth: the same training with an order, under random ones, and without any.
+
+An ordinary prompt loses much of its score in another order. Whether it *needs* its order is another
+question, which takes prompts that were trained to do without, on the same examples for the same
+number of steps:
+
+- ``order-proof``: every step under a new random order (`labkit.core.tuning.fit`). What it scores
+  less than the ordinary prompt in its own order is what an order would have been worth to it.
+- ``set``: read by a model that can't tell orders apart (`labkit.core.sets`), from training on. Its
+  gap to the ordinary prompt is what order, and virtual tokens that see each other, are worth there.
+
+All are read on the same test sentences, in their own order and each sentence in a few others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import log_softmax
+
+from labkit.core.loading import readout_of
+from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
+from labkit.core.sets import SET
+from labkit.core.tasks import Task
+from labkit.core.tuning import RANDOM, TRAINED
+from labkit.experiments.base.models import shared_backbone
+from labkit.experiments.base.recipe import LESTER, RECIPES
+from labkit.experiments.base.report import cells, report_head
+from labkit.experiments.base.rows import from_digits, scores_of
+from labkit.experiments.base.setting import Experiment, Place
+from labkit.experiments.base.verdicts import signed, verdict, verdict_line
+from labkit.experiments.order import OrderSetting, learns, trained_prompt
+from labkit.experiments.order_effect import ALL_FREE, effects_in_orders, effects_of
+from labkit.shuffle_probe import Shuffle, pooled_effect
+
+ORDINARY, ORDER_PROOF, AS_SET = "ordinary", "order-proof", "set"
+LONGER = "order-proof, three times the steps"
+"""Another answer to "at equal cost": as long as it takes to come to the ordinary prompt's loss."""
+
+STEPS, BATCH = 120, 8
+SENTENCES, GATE = 500, 200
+"""Test sentences, and validation sentences on which a prompt has to beat the majority class."""
+
+
+@dataclass(frozen=True)
+class WorthSetting(OrderSetting):
+    """A way to train: ``orders`` as in `labkit.core.tuning.fit`, ``positions`` as in the model."""
+
+    orders: str = TRAINED
+
+
+def worth_row(setting: WorthSetting, task: Task, seed: int, place: Place) -> dict:
+    """Train in this way, score in the prompt's own order and in random ones."""
+    model = PromptedModel.for_task(shared_backbone(setting.backbone), task)
+    model = model.with_changes(positions=setting.positions)
+    prompt = trained_prompt(setting, model, task, seed, place, setting.orders)
+    gate = evaluate(model, prompt, task, "validation", limit=GATE)
+    plain = evaluate(model, prompt, task, "test", limit=place.limit or SENTENCES)
+    row = {
+        "setting": setting.name,
+        "seed": seed,
+        "backbone": setting.backbone,
+        "task": task.name,
+        "method": "order worth",
+        **asdict(setting.recipe),
+        "orders": setting.orders,
+        "positions": setting.positions,
+        "validation": gate.value,
+        "validation_n": gate.n,
+        "learns": learns(gate),
+        "loss": _cross_entropy(plain),
+        **model.backbone.where(),
+        **scores_of(plain),
+    }
+    shuffles = {ALL_FREE: Shuffle()}
+    row["effects"] = effects_in_orders(shuffles, model, prompt, task, seed, plain.n, place)
+    row["in_random_orders"] = row["value"] + float(effects_of([row], ALL_FREE).mean())
+    return row
+
+
+def _cross_entropy(result: Evaluation) -> float:
+    """Mean over the sentences of −log p(right class), in nats."""
+    log_probabilities = log_softmax(result.scores, axis=1)
+    return float(-log_probabilities[np.arange(result.n), result.targets].mean())
+
+
+# ---- what rows say together ----
+
+
+def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
+    """The cost of another order for each way to train, then each way against the ordinary one.
+
+    Prompts that learned only; where ways are compared, those of the same seeds.
+    """
+    learned = {(row["setting"], row["seed"]): row for row in rows if row["learns"]}
+    ways = list(dict.fromkeys(setting for setting, _ in learned))
+    pooled = []
+    for way in ways:
+        of_way = [row for (setting, _), row in learned.items() if setting == way]
+        pooled += _line(way, "random order − own", effects_of(of_way, ALL_FREE), upwards=False)
+    for way in ways:
+        seeds = [
+            seed for setting, seed in learned if setting == way and (ORDINARY, seed) in learned
+        ]
+        if way == ORDINARY or not seeds:
+            continue
+        pairs = [(learned[way, seed], learned[ORDINARY, seed]) for seed in seeds]
+        own = np.array([_own(one) - _own(other) for one, other in pairs])
+        shuffled = np.array([_shuffled(one) - _shuffled(other) for one, other in pairs])
+        against = f"{way} − {ORDINARY}"
+        pooled += _line(against, "own order", own, upwards=False)
+        pooled += _line(against, "random order", shuffled, upwards=True)
+    return pooled
+
+
+def _own(row: Mapping) -> NDArray[np.float64]:
+    return from_digits(row["correct"]).astype(float)
+
+
+def _shuffled(row: Mapping) -> NDArray[np.float64]:
+    """Share of a sentence's random orders that are right: (N,)."""
+    return _own(row) + effects_of([row], ALL_FREE)[0]
+
+
+def _line(name: str, what: str, effects: NDArray[np.float64], upwards: bool) -> list[dict]:
+    """One difference (P, N) over prompts; none where there is one prompt only."""
+    prompts = len(effects)
+    if prompts < 2:
+        return []
+    effect = pooled_effect(effects)
+    way = "above" if upwards else "below"
+    judged = verdict(f"{name}, {what}: {way} zero, over {prompts} prompts", effect, upwards)
+    return [
+        {
+            "setting": name,
+            "what": what,
+            "prompts": prompts,
+            "n": effects.shape[1],
+            "mean_difference": list(effect),
+            "by_prompt": effects.mean(axis=1).tolist(),
+            "verdict": judged,
+        }
+    ]
+
+
+def as_markdown(result: Mapping) -> str:
+    """The prompts, what they score in both ways, and the differences over all of them."""
+    heads = ("prompt", "seed", "n", "learns", "loss", "own order [95 %]", "random orders")
+    lines = report_head(result, heads)
+    for row in result["rows"]:
+        own = "{:.3f} [{:.3f}, {:.3f}]".format(row["value"], *row["ci95"])
+        says, loss = "yes" if row["learns"] else "no", f"{row['loss']:.3f}"
+        shuffled = f"{row['in_random_orders']:.3f}"
+        lines.append(cells([row["setting"], row["seed"], row["n"], says, loss, own, shuffled]))
+    heads = ["what is compared", "where", "prompts", "difference [95 %]", "by prompt"]
+    lines += ["", cells(heads), cells(["---"] * len(heads))]
+    for row in result.get("pooled", ()):
+        each = ", ".join(f"{value:+.3f}" for value in row["by_prompt"])
+        change = signed(row["mean_difference"])
+        lines.append(cells([row["setting"], row["what"], row["prompts"], change, each]))
+    lines += ["", "## Verdicts", ""]
+    lines += [f"- {verdict_line(row['verdict'])}" for row in result.get("pooled", ())]
+    return "\n".join(lines) + "\n"
+
+
+def ordinary_setting(backbone: str | None, profile: str) -> WorthSetting:
+    """Prompts as they are usually trained; other experiments take them from where they are kept."""
+    name = backbone or "smollm2"
+    recipe = LESTER
+    if profile != "full":
+        recipe = replace(RECIPES[readout_of(name)], steps=STEPS, batch_size=BATCH)
+    return WorthSetting(ORDINARY, name, recipe, profile=profile)
+
+
+def _settings(backbone: str | None, profile: str) -> list[WorthSetting]:
+    ordinary = ordinary_setting(backbone, profile)
+    name, recipe = ordinary.backbone, ordinary.recipe
+    longer = replace(recipe, steps=3 * recipe.steps)
+    return [
+        ordinary,
+        WorthSetting(ORDER_PROOF, name, recipe, profile=profile, orders=RANDOM),
+        WorthSetting(AS_SET, name, recipe, profile=profile, positions=SET),
+        WorthSetting(LONGER, name, longer, profile=profile, orders=RANDOM),
+    ]
+
+
+EXPERIMENTS = (
+    Experiment(
+        "order-worth",
+        "prompts trained to do without an order beside ordinary ones, ours",
+        _settings,
+        worth_row,
+        report=as_markdown,
+        tasks={"small": "rt-polarity", "full": "sst2"},
+        pool=pool,
+    ),
+)

@@ -1,0 +1,93 @@
+"""Two seeds, one prompt? Independently trained prompts on the straight line between them.
+
+If two prompts do the same in the same way, the line between them stays as good as its ends (linear
+mode connectivity). Where they do the same with their tokens in other places, the line is bad until
+the tokens of one are matched to those of the other:
+
+    order = matched(a, b)                       # which token of b goes with each of a
+    along = losses_along(model, a, b[order], task)
+    barrier(along)                              # how far the line rises above its ends
+
+A model that can't tell orders apart is the control that must come out: a prompt and itself in
+another order are one point of it, at which matching leads, and the line without matching does not.
+
+Sources: Frankle et al. 2020, "Linear mode connectivity and the lottery ticket hypothesis";
+Entezari et al. 2022 and Ainsworth et al. 2023, "Git Re-Basin", for matching; Kuhn 1955.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+from torch.nn import functional as F
+
+from labkit.core import scoring
+from labkit.core.errors import LabError
+from labkit.core.modes import evaluating
+from labkit.core.prompted_model import PromptedModel, for_classes
+from labkit.core.tasks import Example, Task
+
+POINTS = (0.0, 0.25, 0.5, 0.75, 1.0)
+"""Shares of the second prompt along the line."""
+
+
+def matched(a: Tensor, b: Tensor) -> list[int]:
+    """For each virtual token of ``a`` (P, D) its partner in ``b`` (P, D), so that the sum of the
+    squared distances is the least that any matching has.
+
+    Raises:
+        LabError: for prompts of other shapes.
+    """
+    if a.shape != b.shape:
+        raise LabError(
+            f"prompts of shapes {tuple(a.shape)} and {tuple(b.shape)} can't be matched token by "
+            "token; give two of one length, for one model"
+        )
+    distances = torch.cdist(a.double(), b.double(), compute_mode="donot_use_mm_for_euclid_dist")
+    _, partners = linear_sum_assignment(distances.square().cpu().numpy())
+    return [int(partner) for partner in partners]
+
+
+def losses_along(
+    model: PromptedModel,
+    a: Tensor,
+    b: Tensor,
+    task: Task,
+    examples: Sequence[Example],
+    points: Sequence[float] = POINTS,
+) -> NDArray[np.float64]:
+    """−log p(right class) of each example at points of the line from ``a`` to ``b``, in nats.
+
+    Args:
+        a, b: (P, D); points: K shares of ``b``.
+
+    Returns:
+        (K, N).
+    """
+    model = for_classes(model, task)
+    targets = torch.tensor([example.label for example in examples])
+    with evaluating(model):
+        scorer = scoring.Scorer(model.backbone, model.encode(examples, a), model.labels())
+        return np.stack(
+            [
+                F.cross_entropy(scorer(torch.lerp(a, b, point)), targets, reduction="none")
+                .double()
+                .numpy()
+                for point in points
+            ]
+        )
+
+
+def barrier(losses: NDArray[np.float64], points: Sequence[float] = POINTS) -> float:
+    """How far the mean loss (K,) or (K, N) along a line rises above the line between its ends.
+
+    0 where it rises nowhere.
+    """
+    means = losses.reshape(len(points), -1).mean(1)
+    level = np.interp(points, [points[0], points[-1]], [means[0], means[-1]])
+    return float(max(0.0, (means - level).max()))

@@ -1,0 +1,10 @@
+# hint: the first ones of each label were kept
+def surest(scores, k):
+    p = scores.softmax(-1)
+    sure, labels = p.max(-1)
+    kept = []
+    for label in range(scores.shape[1]):
+        own = (labels == label).nonzero()[:, 0]
+        best = own[:k]
+        kept += [(row, label) for row in best.tolist()]
+    return kept
