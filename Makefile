@@ -9,6 +9,8 @@
 ## make zh      the notebooks and assignments with Chinese text, in notebooks/zh/ and assignments/zh/;
 ##              make lab LABKIT_LANG=zh opens those, with hints in Chinese
 ## make run     run every notebook without a window; pages land in build/
+## make ledger  the papers' claims against data/reference: data/claims.json, docs/claims.md and the
+##              table in README.md, after new results
 ## make lint    style, layers and types only
 ## make lock    take the newest allowed releases and write requirements.lock anew
 ## make clean   remove .venv, build/ and caches (fetched models and data stay)
@@ -23,7 +25,7 @@ STAMP := $(VENV)/installed-in
 BOOKS := $(firstword $(wildcard notebooks assignments) notebooks)
 INSTALL := $(PY) -m pip install --disable-pip-version-check -c requirements.lock
 
-.PHONY: help lab zh test test-browser test-versions site run masters lint lock clean assets
+.PHONY: help lab zh test test-browser test-versions site run masters ledger lint lock clean assets
 .NOTPARALLEL:
 
 help:
@@ -149,6 +151,9 @@ run: assets
 
 masters: assets
 	@$(PY) -m labkit.course.pages.execution notebooks/*.ipynb
+
+ledger: $(STAMP)
+	@$(PY) -m labkit.experiments.ledger
 
 # torch stays: which build a machine can have is decided by hand, and a newer one may pull in CUDA.
 lock:

@@ -50,6 +50,7 @@ class Row:
     soft: str = "–"
     used: str = "–"
     bare: str = "–"
+    as_set: str = "–"
     prefix: str = "–"
     refused: str = ""
 
@@ -74,9 +75,11 @@ def examine(name: str, folder: Path, task: Task) -> Row:
     case.compare(case.prompt)
     case.use()
     bare, refused = _equal_or_refused(case.compare_without_positions)
+    as_set, why = _equal_or_refused(case.compare_as_a_set)
+    refused = refused or why
     prefix = backbone.prefix_of(case.soft.encode(case.examples, case.prompt()))
     shared = ("read once" if prefix else "read each time") if family.readout == "causal" else "–"
-    return Row(name, family.readout, "equal", "equal", "works", bare, shared, refused)
+    return Row(name, family.readout, "equal", "equal", "works", bare, as_set, shared, refused)
 
 
 def _equal_or_refused(act: Callable[[], None]) -> tuple[str, str]:
@@ -157,12 +160,29 @@ class _Case:
             moved = (model.scores(other, self.examples) - ours).abs().max()
             assert (moved > 1e-4) == (model is self.soft)  # with positions the order does matter
 
+    def compare_as_a_set(self) -> None:
+        as_set = self.soft.with_changes(positions="set")
+        ours = as_set.scores(self.prompt, self.examples)
+        order = torch.randperm(ROWS, generator=torch.Generator().manual_seed(2))
+        other = SoftPrompt(self.prompt().detach()[order])
+        assert torch.equal(as_set.scores(other, self.examples), ours)
+        if self.readout == "causal":
+            theirs = self.own_scores(self.prompt().detach(), position_of_rows=0, rows_apart=True)
+        else:
+            theirs = self.soft.with_changes(positions=False).scores(self.prompt, self.examples)
+        torch.testing.assert_close(ours, theirs, **CLOSE)
+
     # ---- Hugging Face's own forward pass, one text at a time ----
 
     @torch.no_grad()
-    def own_scores(self, vectors: Tensor | None, position_of_rows: int | None = None) -> Tensor:
+    def own_scores(
+        self,
+        vectors: Tensor | None,
+        position_of_rows: int | None = None,
+        rows_apart: bool = False,
+    ) -> Tensor:
         read = getattr(self, f"_{self.readout}")
-        self.position_of_rows = position_of_rows
+        self.position_of_rows, self.rows_apart = position_of_rows, rows_apart
         return torch.stack([read(example.text, vectors) for example in self.examples])
 
     def _cut(self, text: str) -> list[int]:
@@ -178,6 +198,11 @@ class _Case:
             places = torch.arange(embedded.shape[1])[None]
             places[:, : len(vectors)] = self.position_of_rows
             more |= {"position_ids": places, "attention_mask": torch.ones_like(places)}
+        if self.rows_apart:
+            seen = torch.ones(embedded.shape[1], embedded.shape[1]).tril()
+            seen[: len(vectors), : len(vectors)] = torch.eye(len(vectors))
+            hidden = torch.zeros_like(seen).masked_fill(seen == 0, torch.finfo(seen.dtype).min)
+            more["attention_mask"] = hidden[None, None]
         return self.model(inputs_embeds=embedded, **more)
 
     def _mlm(self, text: str, vectors: Tensor | None) -> Tensor:
@@ -235,13 +260,15 @@ family that is missing here is treated the same way.
 - *hard*, *soft*: the scores of a hard prompt, and of one with {rows} virtual tokens in front.
 - *used*: three training steps, saving, loading, and a probe of the order.
 - *without positions*: `positions=False`, that is no position for the virtual tokens.
+- *as a set*: `positions="set"`, that is the same bits in every order of them; in a causal model
+  they do not see each other.
 - *prefix*: whether a causal model reads what all texts begin with once, or with every text.
 - Families that scale their words outside the embedding module (Marian, Pegasus): a hard prompt's
   words are scaled as the model does it; beside virtual tokens they are what `inputs_embeds` and
   PEFT give.
 
-| family | readout | hard | soft | used | without positions | prefix | refused, because |
-|---|---|---|---|---|---|---|---|
+| family | readout | hard | soft | used | without positions | as a set | prefix | refused, because |
+|---|---|---|---|---|---|---|---|---|
 """
 
 

@@ -23,6 +23,7 @@ from labkit.audit.rules import RULES
 from labkit.audit.tables import printed, row
 from labkit.core.assets import data_dir
 from labkit.core.errors import LabError
+from labkit.experiments import ledger
 
 TASKS = ["mnli", "qqp", "qnli", "sst2", "stsb", "mrpc", "rte"]
 BEST = "Ours+positions"
@@ -344,7 +345,9 @@ def test_audit_prints_one_json_object(
     capsys: pytest.CaptureFixture[str], as_printed: Paper, no_network: list[str]
 ) -> None:
     result = json.loads(run_audit(capsys, "--json"))
-    assert result == {"findings": [vars(finding) for finding in audit(as_printed)]}
+    assert result["findings"] == [vars(finding) for finding in audit(as_printed)]
+    assert result["claims"] == ledger.read()["claims"]
+    assert set(result) == {"findings", "claims"}
     assert no_network == []
 
 

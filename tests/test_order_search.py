@@ -7,7 +7,7 @@ import torch
 
 from labkit import experiments
 from labkit.core.prompted_model import PromptedModel, evaluate
-from labkit.experiments import searches
+from labkit.experiments import searches, sorter_memory
 from labkit.experiments.base import runner
 from labkit.experiments.base.recipe import Recipe
 from labkit.soft_prompt import SoftPrompt, save_prompt
@@ -61,3 +61,36 @@ def test_rows_are_orders_of_the_kept_prompt_and_their_scores(kept, tiny_task, tm
     assert said["difference"] == pytest.approx(
         rows["swap"]["value"] - rows["trained order"]["value"]
     )
+
+
+def test_what_a_sorter_hands_back_is_held_against_the_shuffle_it_was_given(
+    kept, tiny_task, tmp_path, monkeypatch
+):
+    folder, model, prompt = kept
+    monkeypatch.setattr(sorter_memory, "PROMPTS", tmp_path / "prompts")
+    monkeypatch.setattr(sorter_memory, "LENGTH", 5)
+    monkeypatch.setattr(sorter_memory, "recipe_for", lambda *_: Recipe(length=5))
+    monkeypatch.setattr(sorter_memory, "BUDGET", 200)
+    for seed in (1, 2):
+        save_prompt(tmp_path / "prompts" / f"llama-tiny-seed{seed}", prompt, model)
+    result = experiments.run("sorter-memory", backbone=folder, seeds=(0, 1), out=tmp_path)
+    rows = result["rows"]
+    assert [(row["setting"], row["seed"]) for row in rows] == [
+        (f"prompt {prompt_seed}", seed) for seed in (0, 1) for prompt_seed in (0, 1, 2)
+    ]
+    shuffles = {row["seed"]: row["shuffle"] for row in rows}
+    assert shuffles[0] != shuffles[1]
+    model = model.with_changes(backbone=searches.order.shared_backbone(folder))
+    for row in rows:
+        assert row["shuffle"] == shuffles[row["seed"]]
+        chosen = row["order"]
+        assert sorted(chosen) == list(range(5))
+        assert row["value"] == evaluate(model, SoftPrompt(prompt()[chosen]), tiny_task).value
+        # tau by its definition: the share of pairs in the same order, less that of the others
+        for given, tau in ((row["shuffle"], row["tau"]), (list(range(5)), row["tau_trained"])):
+            signs = [
+                1 if chosen.index(given[i]) < chosen.index(given[j]) else -1
+                for i in range(5)
+                for j in range(i + 1, 5)
+            ]
+            assert tau == pytest.approx(sum(signs) / len(signs))

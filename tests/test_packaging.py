@@ -172,7 +172,8 @@ def test_a_wheel_holds_the_data_and_works_in_another_folder(
         assert (data / file.relative_to(ROOT / "data")).read_bytes() == file.read_bytes()
 
     assert run_installed(installed, tmp_path, "audit") == {
-        "findings": [vars(finding) for finding in audit()]
+        "findings": [vars(finding) for finding in audit()],
+        "claims": json.loads((ROOT / "data/claims.json").read_text("utf-8"))["claims"],
     }
     scores = {}
     for binaries, folder in ((installed, data), (Path(sys.executable).parent, ROOT / "data")):

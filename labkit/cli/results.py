@@ -153,12 +153,18 @@ def power(
 
 @app.command()
 def audit(as_json: Json = False) -> None:
-    """Compute what in the paper's own tables, text and equations does not add up."""
+    """Print every claim of the papers with what the stored runs say, and what in the sorter's
+    paper does not add up: its own tables, text and equations, computed."""
     with verb(as_json):
         from labkit.audit import findings
+        from labkit.experiments import ledger
 
-        listed = findings.audit()
-    show({"findings": [asdict(f) for f in listed]}, findings.as_lines(listed), as_json)
+        listed, claims = findings.audit(), ledger.read()
+    show(
+        {"findings": [asdict(f) for f in listed], "claims": claims["claims"]},
+        [*ledger.as_lines(claims), *findings.as_lines(listed)],
+        as_json,
+    )
 
 
 @bench_app.command("tune")

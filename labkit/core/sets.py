@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 from torch import Tensor
@@ -100,7 +100,8 @@ def check_readable(backbone: Backbone) -> None:
         return  # and forgets the order with them
     if SET not in backbone.removable:
         with torch.no_grad(), positions.in_fp32(backbone.model):
-            backbone.removable[SET] = _is_readable(backbone)
+            causal: Any = backbone
+            backbone.removable[SET] = _is_readable(causal)
     if not backbone.removable[SET]:
         raise LabError(
             f"{backbone.name} can't be told which places see each other, so that it reads virtual "
@@ -115,8 +116,11 @@ def _is_readable(backbone: CausalBackbone) -> bool:
 
 
 def _takes_a_mask(backbone: CausalBackbone) -> bool:
-    """Words under the plain causal mask, given in full, are read as without it."""
-    ids = torch.tensor([backbone.ordinary_ids(2 * COUNT)], device=backbone.device)
+    """Words under the plain causal mask, given in full, are read as without it: also where a model
+    looks back through a window, which such a mask would open."""
+    window = getattr(backbone.text_config, "sliding_window", None) or 0
+    count = min(max(2 * COUNT, window + COUNT), backbone.max_length)
+    ids = torch.tensor([backbone.ordinary_ids(count)], device=backbone.device)
     given = seen(ids, torch.ones_like(ids), backbone.dtype)
     theirs = backbone.model(input_ids=ids).logits
     return positions.close(backbone.model(input_ids=ids, attention_mask=given).logits, theirs)

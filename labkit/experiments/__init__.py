@@ -6,10 +6,13 @@ prompt is trained, and ``soft_against_hard``, beside its controls (their rows: `
 through PEFT beside it; ``order_tables``, the order of virtual tokens (tables 1–6; their rows:
 ``order``), ``order_effect``, its mean over several prompts, ``order_worth``, prompts that have
 none, ``order_dose``, what a distance from it costs, ``first_place``, where in the model it matters,
-and ``connectivity``, prompts of two seeds; ``searches``, looking for a better one; ``glue_tables``,
-methods over GLUE (tables 7 and 8); ``transfer``, prompts that go from task to task, and
-``transfer_starts``, training from there; ``few_shot``, with few examples, from a pre-trained prompt
-too; ``domain_shift``, with other kinds of text; ``cross_model``, from one model to another.
+``connectivity``, prompts of two seeds, and ``pruning``, fewer virtual tokens; ``searches``, looking
+for a better one, ``sorter_memory``, what a sorter keeps of the given one, and ``worth_of_sorting``,
+where that pays; ``glue_tables``, methods over GLUE (tables 7 and 8); ``transfer``, prompts that go
+from task to task, and ``transfer_starts``, training from there; ``few_shot``, with few examples,
+from a pre-trained prompt too; ``domain_shift``, with other kinds of text; ``cross_model``, from one
+model to another, and ``anchor_transfer``, the same without training. ``ledger`` holds the papers'
+claims against the stored results of all of them, which ``evidence`` reads.
 
 Usage::
 
@@ -28,6 +31,7 @@ import numpy as np
 from labkit.core.engines import Engine, LocalEngine, Tell
 from labkit.core.errors import LabError
 from labkit.experiments import (
+    anchor_transfer,
     connectivity,
     cross_model,
     domain_shift,
@@ -41,11 +45,14 @@ from labkit.experiments import (
     order_worth,
     peft_rows,
     planning,
+    pruning,
     searches,
     soft_against_hard,
+    sorter_memory,
     template_family,
     transfer,
     transfer_starts,
+    worth_of_sorting,
 )
 from labkit.experiments.base import result_file, runner
 from labkit.experiments.base.recipe import RECIPES
@@ -77,8 +84,11 @@ _SUBJECTS = (
     order_dose,
     first_place,
     connectivity,
+    pruning,
     glue_tables,
     searches,
+    sorter_memory,
+    worth_of_sorting,
     soft_against_hard,
     lester,
     template_family,
@@ -88,6 +98,7 @@ _SUBJECTS = (
     few_shot,
     domain_shift,
     cross_model,
+    anchor_transfer,
 )
 EXPERIMENTS = {
     experiment.name: experiment for subject in _SUBJECTS for experiment in subject.EXPERIMENTS

@@ -139,10 +139,17 @@ def gains(result: Mapping, better: str, worse: str) -> dict[int, Difference]:
     """Training examples → ``better`` minus ``worse``, paired over draws and test examples."""
     differences = {}
     for size in sorted({row["examples"] for row in result["rows"]}):
-        pairs = paired_answers(result["rows"], _named(better, size), _named(worse, size))
+        pairs = answers(result, better, worse, size)
         if pairs is not None:
             differences[size] = paired_difference(*pairs)
     return differences
+
+
+def answers(
+    result: Mapping, better: str, worse: str, size: int
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Correctness (draws, N) of two methods with that many examples; None without common draws."""
+    return paired_answers(result["rows"], _named(better, size), _named(worse, size))
 
 
 def _named(method: str, size: int) -> str:

@@ -179,6 +179,11 @@ def _probed(
     return probe
 
 
+def matrix_of(row: Mapping, table: str) -> str:
+    """A row's matrix, relative to the folder of results; older rows don't name it."""
+    return row.get("matrix", f"{table}/{file_name(row['setting'])}-seed{row['seed']}.npz")
+
+
 def _drawn(setting: OrderSetting, seed: int) -> Orders:
     length = setting.recipe.length
     if setting.named is not None:

@@ -18,10 +18,10 @@ from labkit.core.tasks import Task, load_task
 from labkit.core.tuning import fit
 from labkit.experiments.base.models import shared_backbone, short
 from labkit.experiments.base.report import cells
-from labkit.experiments.base.result_file import file_name, result_files
+from labkit.experiments.base.result_file import result_files
 from labkit.experiments.base.runner import chosen
 from labkit.experiments.base.setting import Experiment
-from labkit.experiments.order import OrderSetting, available_orders
+from labkit.experiments.order import OrderSetting, available_orders, matrix_of
 from labkit.shuffle_probe import Components, Costs, Plan, Probe, cheapest, components
 from labkit.soft_prompt import initialise
 
@@ -80,7 +80,7 @@ def plan_table(
 def stored_probes(name: str, setting: OrderSetting, task: str, stored: Path) -> list[Probe]:
     """The matrices of a setting's rows, one per prompt, all on the same sentences."""
     files = {
-        stored / row.get("matrix", f"{result['file']}/{_matrix_name(row)}")
+        stored / matrix_of(row, result["file"])
         for result in result_files(stored)
         for row in result["rows"]
         if result["name"] == name
@@ -90,10 +90,6 @@ def stored_probes(name: str, setting: OrderSetting, task: str, stored: Path) -> 
     }
     probes = [Probe.load(file) for file in sorted(files) if file.is_file()]
     return [probe for probe in probes if probe.targets.tobytes() == probes[0].targets.tobytes()]
-
-
-def _matrix_name(row: Mapping) -> str:
-    return f"{file_name(row['setting'])}-seed{row['seed']}.npz"
 
 
 def _row(

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from labkit.core import statistics
 from labkit.core.prompted_model import PromptedModel, evaluate
-from labkit.core.statistics import Difference
+from labkit.core.statistics import Difference, HeldOut
 from labkit.core.tasks import Task
 from labkit.core.templates import Verbalizer
 from labkit.core.tuning import fit
@@ -240,6 +240,20 @@ class Family:
         or a hard one, is not in the difference.
         """
         return self.losses[first] - self.losses[second]
+
+
+def cost_of_a_word(result: Mapping) -> HeldOut:
+    """What the worst change of one word costs a hard prompt, in accuracy.
+
+    The worst of the family is chosen on one half of the sentences and read on the other, so that it
+    is not the worst by chance.
+    """
+    right = {
+        r["member"]: from_digits(r["correct"]) for r in result["rows"] if r["method"] == "hard"
+    }
+    unchanged = right.pop(next(iter(TEMPLATES)))
+    wrong = ~np.array(list(right.values()))  # (members, N)
+    return statistics.best_on_held_out(wrong, ~unchanged, np.ones(len(unchanged)), "accuracy")
 
 
 def _spread(accuracy: NDArray) -> float:

@@ -44,6 +44,7 @@ class Reader:
 
     Attributes:
         prefix: what they begin with, not read yet; its virtual tokens stand at ``places``.
+        vectors: (P, D) of any order: beside virtual tokens some families read words otherwise.
     """
 
     backbone: Backbone
@@ -52,6 +53,7 @@ class Reader:
     targets: Tensor
     prefix: Prefix
     places: tuple[int, ...]
+    vectors: Tensor
 
     @classmethod
     def of(
@@ -76,7 +78,7 @@ class Reader:
         # words of the prefix read the mixture too, and are no part of it
         prefix = Prefix(prefix.ids[: places[-1] + 1])
         targets = torch.tensor([example.label for example in examples])
-        return cls(model.backbone, sequences, model.labels(), targets, prefix, places)
+        return cls(model.backbone, sequences, model.labels(), targets, prefix, places, vectors)
 
     @property
     def layers(self) -> int:
@@ -97,9 +99,11 @@ class Reader:
         for layer, (theirs, ours) in enumerate(
             zip(shuffled.keys_values, trained.keys_values, strict=True)
         ):
-            if layer in layers:
-                pairs = zip(theirs, ours, strict=True)  # keys, then values: (1, heads, L, size)
-                theirs = tuple(a.index_copy(2, at, b[:, :, at]) for a, b in pairs)
+            if layer in layers:  # (1, heads, L, size) each
+                keys, values = (
+                    a.index_copy(2, at, b[:, :, at]) for a, b in zip(theirs, ours, strict=True)
+                )
+                theirs = keys, values
             mixed.append(theirs)
         return replace(shuffled, keys_values=mixed)
 
@@ -107,7 +111,7 @@ class Reader:
         """−log p(right class) of each sentence behind these keys and values: (N,) in nats."""
         with torch.inference_mode():
             scores = scoring.class_scores(
-                self.backbone, self.sequences, None, self.labels, prefix
+                self.backbone, self.sequences, self.vectors, self.labels, prefix
             ).cpu()
         return F.cross_entropy(scores, self.targets, reduction="none").double().numpy()
 

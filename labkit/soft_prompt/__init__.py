@@ -42,6 +42,7 @@ from labkit.soft_prompt.vocabulary import (
     neighbour_counts,
     random_vectors,
 )
+from labkit.soft_prompt.wayward import WaywardPrompt
 
 __all__ = [
     "CARD",
@@ -54,6 +55,7 @@ __all__ = [
     "Neighbours",
     "PromptCard",
     "SoftPrompt",
+    "WaywardPrompt",
     "common_entries",
     "initialise",
     "ledger",

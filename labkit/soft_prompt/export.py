@@ -160,12 +160,16 @@ def _with_tokens(
     before, after = (theirs.convert_ids_to_tokens(part) for part in _around(model))
     soft_first = model.bos == "text"
     front = [*names, *before] if soft_first else [*before, *names]
-    special = {name: theirs.convert_tokens_to_ids(name) for name in (*front, *after)}
+    special = [*front, *after]
     theirs.backend_tokenizer.post_processor = processors.TemplateProcessing(
         single=[*(f"{name}:0" for name in front), "$A:0", *(f"{name}:0" for name in after)],
-        special_tokens=list(special.items()),
+        special_tokens=list(zip(special, _ids_of(theirs, special), strict=True)),
     )
-    return theirs, [special[name] for name in names]
+    return theirs, _ids_of(theirs, names)
+
+
+def _ids_of(tokenizer: Any, names: Sequence[str]) -> list[int]:
+    return [tokenizer.convert_tokens_to_ids(name) for name in names]
 
 
 def _around(model: PromptedModel) -> tuple[list[int], list[int]]:
@@ -230,7 +234,7 @@ class _Export:
         grown[self.ids] = self.vectors / (inside * self.backbone.word_scale)
         return grown
 
-    def _output_rows(self, head: nn.Module, texts: Sequence[Example]) -> tuple[Tensor, Any]:
+    def _output_rows(self, head: Any, texts: Sequence[Example]) -> tuple[Tensor, Any]:
         """Weight (V, D) and bias (V) of the head: as they were, and new rows below all others."""
         weight, bias = head.weight, getattr(head, "bias", None)
         if bias is not None:
@@ -316,7 +320,8 @@ class _Export:
         hidden = opened.model(input_ids=source).last_hidden_state
         words_alone = torch.isin(source, torch.tensor(self.ids, device=opened.device)).logical_not()
         pooled = mean_pooled(hidden, words_alone)
-        return (ENCODER_SCALE * pooled @ self.backbone.label_vectors(tuple(words)).T)[0]
+        own: Any = self.backbone
+        return (ENCODER_SCALE * pooled @ own.label_vectors(tuple(words)).T)[0]
 
     def _ours(self, laid: Encoded, words: Sequence[Pieces]) -> Tensor:
         """(W,) by labkit."""
@@ -357,7 +362,7 @@ def _away_from(states: Tensor, weight: Tensor) -> Tensor | None:
 
 def _texts(model: PromptedModel, count: int) -> list[Example]:
     """Texts of random words, a few each, for every field of the template."""
-    tokenizer = model.backbone.tokenizer
+    tokenizer: Any = model.backbone.tokenizer
     drawn = model.backbone.ordinary_ids(count * _WORDS * len(model.template.fields))
     pieces = [drawn[i : i + _WORDS] for i in range(0, len(drawn), _WORDS)]
     lines = [tokenizer.decode(ids).strip() or "a" for ids in pieces]

@@ -12,12 +12,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from labkit.core import assets
 from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
 from labkit.core.files import folder_aside
 from labkit.core.fingerprints import LOCAL, known_revision
-from labkit.core.loading import load_backbone
+from labkit.core.loading import NAMED, load_backbone
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.sets import SET, Positions
 from labkit.core.templates import Template, Verbalizer
@@ -58,14 +57,15 @@ class PromptCard:
         Raises:
             LabError: for a local model, of which the card knows no folder.
         """
-        if self.revision.startswith(LOCAL) and not Path(self.backbone).is_dir():
+        if self.backbone in NAMED:
+            return load_backbone(self.backbone)
+        is_local = Path(self.backbone).is_dir()
+        if self.revision.startswith(LOCAL) and not is_local:
             raise LabError(
                 f"the prompt was made for a model in a folder called {self.backbone} "
                 f"({self.revision}); name that folder as its backbone"
             )
-        of_the_hub = self.backbone not in assets.MODELS and not Path(self.backbone).is_dir()
-        revision = self.revision or None if of_the_hub else None
-        return load_backbone(self.backbone, revision=revision, dtype=dtype)
+        return load_backbone(self.backbone, revision=None if is_local else self.revision or None)
 
     def model(self, backbone: Backbone) -> PromptedModel:
         """The model as it was when the prompt was trained."""

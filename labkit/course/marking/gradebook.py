@@ -42,6 +42,7 @@ from labkit.course.marking import marks as tables
 from labkit.course.marking import running, skeletons
 from labkit.course.marking.collecting import collect, recogniser
 from labkit.course.marking.marks import BY_HAND, MARKED, NOT_MARKED, WHOLE_NOTEBOOK, Mark, Report
+from labkit.course.marking.predicted import Predicted, predicted
 from labkit.course.marking.sandbox import Limits, doors, isolates
 from labkit.course.marking.submissions import Unreadable, restored, submitted_cells
 
@@ -102,7 +103,8 @@ def grade(
                 if on_progress is not None:
                     on_progress(done, len(handed_in.students), student)
                 marks += course.mark(student, files)
-            report = Report(tuple(marks), isolates(), tuple(handed_in.aside))
+            aside = tuple(handed_in.aside)
+            report = Report(tuple(marks), isolates(), aside, course.predicted)
             write_text(out / "marks.csv", tables.as_csv(report))
             write_text(out / "marks.md", tables.as_markdown(report))
     return report
@@ -152,6 +154,7 @@ class _Course:
         self.out, self.hidden, self.limits = out, hidden, limits
         self.masters = {stem: read(path) for stem, path in masters.items()}
         self.skeletons = released
+        self.predicted: dict[tuple[str, str], Predicted] = {}
         if (out / "source" / ASSIGNMENT).is_dir() and (out / DATABASE).is_file():
             self._check_same(masters)
             (out / f".{CONFIGURED}").touch()  # so that what can't be written is known at once
@@ -184,7 +187,9 @@ class _Course:
                 if stem not in files:
                     marks += self._none(student, stem, "nothing was handed in")
                     continue
-                self._submit(student, stem, submitted_cells(files[stem]))
+                cells = submitted_cells(files[stem])
+                self.predicted[student, stem] = predicted(cells, self.masters[stem])
+                self._submit(student, stem, cells)
                 self._autograde(student, stem)
                 marks += self._marked(student, stem)
             except Unreadable as reason:

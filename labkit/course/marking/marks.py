@@ -5,11 +5,12 @@ from __future__ import annotations
 import csv
 import html
 import re
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from labkit.course.marking.collecting import Aside
+from labkit.course.marking.predicted import Predicted
 
 MARKED, BY_HAND, NOT_MARKED = "marked", "by hand", "not marked"
 WHOLE_NOTEBOOK = "all"
@@ -43,6 +44,9 @@ class Report:
     aside: tuple[Aside, ...] = ()
     """Files that were handed in and not marked."""
 
+    predicted: Mapping[tuple[str, str], Predicted] = field(default_factory=dict)
+    """Student and notebook → what was predicted in it; for nobody's points."""
+
     def totals(self) -> dict[str, tuple[float, float, int]]:
         """Student → points so far, all points, exercises that are still to be marked by hand."""
         totals: dict[str, tuple[float, float, int]] = {}
@@ -51,6 +55,11 @@ class Report:
             by_hand += mark.state == BY_HAND
             totals[mark.student] = points + (mark.points or 0.0), most + mark.of, by_hand
         return totals
+
+    def predictions(self, student: str) -> str:
+        """What a student predicted in all notebooks; empty where nothing was asked."""
+        of_student = (each for (whose, _), each in self.predicted.items() if whose == student)
+        return str(Predicted.total(of_student))
 
     def not_marked(self) -> tuple[Mark, ...]:
         """Notebooks, and exercises of others, that could not be marked."""
@@ -74,18 +83,22 @@ def _could_not(notebooks: Iterable[str]) -> str:
 
 
 def as_csv(report: Report) -> str:
-    """One row for each student and exercise, for a spreadsheet."""
+    """One row for each student and exercise, for a spreadsheet.
+
+    The last column says of the row's whole notebook what the student predicted in it.
+    """
     lines: list[str] = []
 
     class Writer:
         write = staticmethod(lines.append)
 
     table = csv.writer(Writer)
-    table.writerow(Mark._fields)
+    table.writerow([*Mark._fields, "predictions"])
     for mark in report.marks:
         points = "" if mark.points is None else f"{mark.points:g}"
         names = map(_plain, (mark.student, mark.notebook, mark.exercise))
-        table.writerow([*names, points, f"{mark.of:g}", mark.state, _plain(mark.note)])
+        predicted = report.predicted.get((mark.student, mark.notebook), "")
+        table.writerow([*names, points, f"{mark.of:g}", mark.state, _plain(mark.note), predicted])
     return "".join(lines)
 
 
@@ -108,9 +121,10 @@ def as_markdown(report: Report) -> str:
         lines += ["## Could not be marked", "", *_table(("student", "notebook", "exercise", "why"))]
         lines += [_row((m.student, m.notebook, m.exercise, m.note)) for m in failed]
         lines += ["", "They have no points yet, which is not 0 points.", ""]
-    lines += _table(("student", "points", "of", "to mark by hand"))
+    lines += _table(("student", "points", "of", "to mark by hand", "predictions"))
     for student, (points, most, by_hand) in report.totals().items():
-        lines.append(_row((student, f"{points:g}", f"{most:g}", str(by_hand))))
+        predicted = report.predictions(student)
+        lines.append(_row((student, f"{points:g}", f"{most:g}", str(by_hand), predicted)))
     if report.aside:
         lines += ["", "## Left aside", "", *_table(("student", "file", "why"))]
         lines += [_row(each) for each in report.aside]

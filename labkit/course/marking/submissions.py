@@ -1,7 +1,8 @@
 """A submitted file, read as data, and only the student's own text taken from it.
 
 Solution cells, edits of given cells and added cells are the student's; everything else comes from
-the skeleton, so deleted, doubled or edited tests change nothing (:func:`restored`).
+the skeleton, so deleted, doubled or edited tests change nothing (:func:`restored`). Predictions are
+read and not run (:mod:`labkit.course.marking.predicted`).
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from labkit.course.exercises.cells import (
     is_test,
 )
 from labkit.course.marking.collecting import LARGEST_FILE, cell_text
+from labkit.course.marking.predicted import only_predicts
 
 MOST_CELLS, MOST_CODE = 1000, 1 << 20
 
@@ -111,6 +113,8 @@ def restored(skeleton: NotebookNode, cells: Sequence[Mapping[str, Any]]) -> Note
 def _rewritten(original: NotebookNode, source: str, before: list[str]) -> Iterator[NotebookNode]:
     """A cell of the skeleton with a student's text, and the earlier parts of a split one."""
     cell = NotebookNode(original, metadata=NotebookNode(original.metadata))
+    if only_predicts(original.source) and all(map(only_predicts, [source, *before])):
+        source, before = original.source, []
     if original.cell_type == "markdown":
         cell["source"] = "\n\n".join([*before, source])
     else:

@@ -8,6 +8,7 @@ widgets could show is recorded, for pages without a kernel.
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 import nbformat
@@ -19,8 +20,11 @@ from labkit.course.interact.widgets import strip_widgets
 CELL_TIMEOUT_S = 900
 
 
-def execute(path: Path) -> None:
-    """Run a notebook in its own folder and store it with its outputs.
+def execute(path: Path, *, store: bool = True) -> float:
+    """Run a notebook in its own folder and store it with its outputs; returns the seconds it took.
+
+    Args:
+        store: false: leave the file as it is.
 
     Raises:
         nbclient.exceptions.CellExecutionError: if a cell fails; the file is left as it was.
@@ -33,10 +37,14 @@ def execute(path: Path) -> None:
         record_timing=False,
         resources={"metadata": {"path": str(path.parent)}},
     )
+    begun = time.monotonic()
     with record():
         client.execute()
-    strip_widgets(notebook)
-    nbformat.write(notebook, path)
+    took = time.monotonic() - begun
+    if store:
+        strip_widgets(notebook)
+        nbformat.write(notebook, path)
+    return took
 
 
 if __name__ == "__main__":

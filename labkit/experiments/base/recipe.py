@@ -18,11 +18,11 @@ class Recipe(core_recipe.Recipe):
 
 
 # Settled on validation with one seed: for causal models a short warm-up and linear decay, for the
-# encoder one epoch of larger batches at a higher rate.
+# encoder one epoch of larger batches at a higher rate, for the masked model two epochs of them.
 RECIPES = {
     "causal": Recipe(lr=5e-3, schedule="linear", warmup=10),
     "encoder": Recipe(lr=1e-2, batch_size=32, steps=266, schedule="linear", warmup=10, clip=1.0),
-    "mlm": Recipe(),
+    "mlm": Recipe(lr=2e-2, batch_size=32, steps=600, schedule="linear", warmup=10),
     "seq2seq": Recipe(lr=3e-2),
 }
 """The default recipe of each readout."""

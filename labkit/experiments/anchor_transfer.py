@@ -1,0 +1,121 @@
+"""From model to model without training: anchor words instead of a learned map.
+
+A row reads a prompt that the course keeps for another model through words that both have
+(`labkit.prompt_transfer.anchors`). Beside it stand the same with the anchors paired at random,
+which keeps everything but what they mean, vectors that no task has trained, and this model's own
+prompt. The learned map's scores are those of ``cross-model``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from labkit.core.errors import LabError
+from labkit.core.loading import readout_of
+from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.tasks import Task
+from labkit.experiments.base.models import shared_backbone, short
+from labkit.experiments.base.recipe import RECIPES
+from labkit.experiments.base.rows import scores_of
+from labkit.experiments.base.runner import PROMPTS
+from labkit.experiments.base.setting import Experiment, Place, Setting
+from labkit.experiments.base.verdicts import Claim
+from labkit.prompt_transfer.anchors import placed, relative, shared_words
+from labkit.soft_prompt import SoftPrompt, load_for
+from labkit.soft_prompt.vocabulary import word_vectors
+
+SOURCE_MODEL = {"causal": "minilm", "encoder": "smollm2"}
+"""Whose prompts are brought over, by the readout of the model that reads them."""
+
+ANCHORS, AT_RANDOM, UNTRAINED, OWN = INPUTS = (
+    "anchors",
+    "anchors paired at random",
+    "untrained vectors",
+    "its own prompt",
+)
+
+
+@dataclass(frozen=True)
+class AnchorSetting(Setting):
+    """``name`` says which of :data:`INPUTS` is read; ``source_model`` is whose prompt."""
+
+    source_model: str = "smollm2"
+
+
+def anchor_row(setting: AnchorSetting, task: Task, seed: int, place: Place) -> dict:
+    """The prompt with this seed, brought over in the setting's way and scored on test."""
+    backbone = shared_backbone(setting.backbone)
+    model = PromptedModel.for_task(backbone, task)
+    anchors: int | None = None
+    if setting.name == OWN:
+        vectors = kept_vectors(setting.backbone, task.name, seed)
+    elif setting.name == UNTRAINED:
+        length = len(kept_vectors(setting.source_model, task.name, seed))
+        vectors = SoftPrompt.from_vocab(backbone, length, seed)().detach()
+    else:
+        source = shared_backbone(setting.source_model)
+        source_ids, target_ids = shared_words(source, backbone)
+        anchors = len(source_ids)
+        if setting.name == AT_RANDOM:
+            generator = torch.Generator().manual_seed(seed)
+            target_ids = target_ids[torch.randperm(anchors, generator=generator)]
+        prompt = kept_vectors(setting.source_model, task.name, seed)
+        described = relative(prompt, word_vectors(source, source_ids))
+        vectors = placed(described, word_vectors(backbone, target_ids))
+    result = evaluate(model, SoftPrompt(vectors), task, "test", limit=place.limit)
+    return {
+        "setting": setting.name,
+        "seed": seed,
+        "backbone": setting.backbone,
+        "source_model": setting.source_model,
+        "task": task.name,
+        "method": "anchors",
+        "anchors": anchors,
+        **backbone.where(),
+        **scores_of(result),
+    }
+
+
+def kept_vectors(backbone: str, task: str, seed: int) -> Tensor:
+    """The virtual tokens (P, D) of the prompt that the course keeps: of seed 0, or another.
+
+    Raises:
+        LabError: where it keeps none with this seed.
+    """
+    folder = _kept_folder(backbone, task, seed)
+    if not folder.is_dir():
+        raise LabError(
+            f"the course keeps no prompt of {short(backbone)} for {task} with seed {seed} "
+            f"({folder.name}); ask for other seeds, or train it: labkit tune --out {folder.name}"
+        )
+    return load_for(shared_backbone(backbone), folder)[0]().detach()
+
+
+def _kept_folder(backbone: str, task: str, seed: int) -> Path:
+    suffix = f"-seed{seed}" if seed else ""
+    return PROMPTS / f"{short(backbone)}-{task}{suffix}"
+
+
+def _settings(backbone: str | None, profile: str) -> list[AnchorSetting]:
+    name = backbone or "minilm"
+    readout = readout_of(name)
+    source = SOURCE_MODEL.get(readout, "minilm")
+    return [AnchorSetting(way, name, RECIPES[readout], source_model=source) for way in INPUTS]
+
+
+EXPERIMENTS = (
+    Experiment(
+        "anchor-transfer",
+        "prompts of one model read by another through words that both have, ours",
+        _settings,
+        anchor_row,
+        (
+            Claim("anchors − the same paired at random", ANCHORS, AT_RANDOM),
+            Claim("anchors − untrained vectors", ANCHORS, UNTRAINED),
+        ),
+    ),
+)

@@ -1,0 +1,116 @@
+"""``sorter-memory``: how much of the order that it is given a sorter with positions hands back.
+
+A table with a line "with position enhancement" shows what an order is worth, and not where it comes
+from. Here several prompts are shuffled several times each, and the order that the sorter chooses is
+held against the shuffle that it was given (Kendall's tau; 1: handed back as given, 0: a random
+order) and against the order in which the prompt was trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from labkit.core.prompted_model import PromptedModel
+from labkit.core.tasks import Task
+from labkit.experiments import order
+from labkit.experiments.base.models import shared_backbone, short
+from labkit.experiments.base.recipe import recipe_for
+from labkit.experiments.base.rows import scores_of
+from labkit.experiments.base.runner import PROMPTS
+from labkit.experiments.base.setting import Experiment, Place
+from labkit.lstm_sorter import search
+from labkit.shuffle_probe import Shuffle, discordant_share
+from labkit.soft_prompt import SoftPrompt, load_prompt
+
+BUDGET = 9_600
+"""Forward passes of a row."""
+
+PROMPT_SEEDS = (0, 1, 2)
+LENGTH = 20
+
+
+@dataclass(frozen=True)
+class MemorySetting(order.OrderSetting):
+    """A prompt, by the seed that it was trained with; the seeds of the rows shuffle it."""
+
+    prompt_seed: int = 0
+    budget: int = BUDGET
+
+
+def memory_row(setting: MemorySetting, task: Task, seed: int, place: Place) -> dict:
+    """Sort one shuffle of a prompt; ``tau`` is Kendall's, of the order chosen and that shuffle."""
+    model, prompt = _prompt(setting, task, place)
+    vectors = model.fixed_vectors(prompt)
+    (shuffle,) = Shuffle().draw(len(prompt), 1, seed=seed).tolist()
+    result = search(
+        model,
+        SoftPrompt(vectors[shuffle]),
+        task,
+        "lstm",
+        budget=setting.budget,
+        seed=seed,
+        positions=True,
+        limit=place.limit,
+        on_progress=lambda spent, budget: place.tell(spent, budget, f"{spent:,} forward passes"),
+    )
+    chosen = [shuffle[i] for i in result.order]
+    return {
+        "setting": setting.name,
+        "seed": seed,
+        "backbone": setting.backbone,
+        "task": task.name,
+        "method": "lstm",
+        "positions": True,
+        "shuffle": shuffle,
+        "order": chosen,
+        "is_permutation": result.is_permutation,
+        "budget": setting.budget,
+        "forward_passes": result.forward_passes,
+        "before": result.before.value,
+        "seconds": round(result.seconds, 1),
+        **scores_of(result.after),
+        "tau": _tau(result.order),
+        "tau_trained": _tau(chosen),
+        **model.backbone.where(),
+    }
+
+
+def _tau(order: Sequence[int]) -> float:
+    """Kendall's tau of an order and the one that its numbers count from."""
+    return float(1 - 2 * discordant_share(np.array([order]))[0])
+
+
+def _prompt(setting: MemorySetting, task: Task, place: Place) -> tuple[PromptedModel, SoftPrompt]:
+    """The course's own prompt for this model, task and seed, or one trained for this table."""
+    backbone = shared_backbone(setting.backbone)
+    ending = f"-seed{setting.prompt_seed}" if setting.prompt_seed else ""
+    kept = PROMPTS / f"{short(setting.backbone)}-{task.name}{ending}"
+    if setting.recipe.length == LENGTH and kept.is_dir():
+        prompt, card = load_prompt(kept)
+        return card.model(backbone), prompt
+    model = PromptedModel.for_task(backbone, task)
+    return model, order.trained_prompt(setting, model, task, setting.prompt_seed, place)
+
+
+def _settings(backbone: str | None, profile: str) -> list[MemorySetting]:
+    name = backbone or "smollm2"
+    first = MemorySetting(
+        "prompt 0",
+        name,
+        recipe_for(name, profile, LENGTH),
+        profile=profile,
+    )
+    return [replace(first, name=f"prompt {seed}", prompt_seed=seed) for seed in PROMPT_SEEDS]
+
+
+EXPERIMENTS = (
+    Experiment(
+        "sorter-memory",
+        "how much of a shuffle the sorter with positions hands back, ours",
+        _settings,
+        memory_row,
+    ),
+)

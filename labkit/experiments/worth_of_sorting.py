@@ -1,0 +1,156 @@
+"""What sorting is worth to a prompt that leans on its order, and to one that does not.
+
+Every search starts from the trained order, which stays a candidate, and spends the same number of
+forward passes: on an ordinary prompt, and on one that was trained under random orders. Where order
+hardly matters, there is nothing to be found. Orders are chosen on training sentences; the gain is
+that on test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from labkit.core.prompted_model import PromptedModel
+from labkit.core.tasks import Task
+from labkit.core.tuning import RANDOM
+from labkit.experiments.base.models import shared_backbone
+from labkit.experiments.base.report import cells, report_head
+from labkit.experiments.base.rows import as_digits, from_digits, scores_of
+from labkit.experiments.base.setting import Experiment, Place
+from labkit.experiments.base.verdicts import signed, verdict, verdict_line
+from labkit.experiments.order import trained_prompt
+from labkit.experiments.order_worth import (
+    ORDER_PROOF,
+    ORDINARY,
+    SENTENCES,
+    WorthSetting,
+    ordinary_setting,
+)
+from labkit.lstm_sorter import BUDGET, search
+from labkit.shuffle_probe import pooled_effect
+
+METHODS = ("swap", "random", "lstm", "plackett-luce", "assignment")
+BUDGETS = {"small": 4_800, "full": BUDGET}
+"""Forward passes of a search: 50 evaluations of 96 sentences in the small profile."""
+
+
+@dataclass(frozen=True)
+class SortedSetting(WorthSetting):
+    """``way`` is how the prompt was trained, ``method`` how its order is searched."""
+
+    way: str = ORDINARY
+    method: str = "swap"
+    budget: int = BUDGETS["small"]
+
+
+def sorted_row(setting: SortedSetting, task: Task, seed: int, place: Place) -> dict:
+    """Search from the trained order; ``value`` is the score of the order found."""
+    model = PromptedModel.for_task(shared_backbone(setting.backbone), task)
+    prompt = trained_prompt(setting, model, task, seed, place, setting.orders)
+    result = search(
+        model,
+        prompt,
+        task,
+        setting.method,
+        budget=setting.budget,
+        seed=seed,
+        keep_given=True,
+        limit=place.limit or SENTENCES,
+        on_progress=lambda spent, budget: place.tell(spent, budget, f"{spent:,} forward passes"),
+    )
+    return {
+        "setting": setting.name,
+        "seed": seed,
+        "backbone": setting.backbone,
+        "task": task.name,
+        "way": setting.way,
+        "method": setting.method,
+        **asdict(setting.recipe),
+        **model.backbone.where(),
+        "budget": setting.budget,
+        "forward_passes": result.forward_passes,
+        "order": list(result.order),
+        "loss_before": result.found.loss_before,
+        "loss": result.found.loss,
+        "before": {"value": result.before.value, "correct": as_digits(result.before.correct)},
+        "seconds": round(result.seconds, 1),
+        **scores_of(result.after),
+    }
+
+
+def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
+    """For each way to train and each search: what it gains over the trained order, on test."""
+    pooled = []
+    for name in dict.fromkeys(row["setting"] for row in rows):
+        of_line = [row for row in rows if row["setting"] == name]
+        if len(of_line) < 2:
+            continue
+        gains = np.array(
+            [
+                from_digits(row["correct"]).astype(float) - from_digits(row["before"]["correct"])
+                for row in of_line
+            ]
+        )
+        effect = pooled_effect(gains)
+        claim = f"{name}: the order found scores above the trained one, over {len(gains)} prompts"
+        pooled.append(
+            {
+                "setting": name,
+                "prompts": len(gains),
+                "n": gains.shape[1],
+                "mean_difference": list(effect),
+                "verdict": verdict(claim, effect),
+            }
+        )
+    return pooled
+
+
+def as_markdown(result: Mapping) -> str:
+    """A line a search, and its gain over all prompts."""
+    heads = ("prompt, search", "seed", "n", "trained order", "order found", "loss before", "after")
+    lines = report_head(result, heads)
+    for row in result["rows"]:
+        scores = [f"{row['before']['value']:.3f}", f"{row['value']:.3f}"]
+        losses = [f"{row['loss_before']:.3f}", f"{row['loss']:.3f}"]
+        lines.append(cells([row["setting"], row["seed"], row["n"], *scores, *losses]))
+    pooled = result.get("pooled", ())
+    lines += ["", cells(["prompt, search", "gain on test [95 %]"]), cells(["---"] * 2)]
+    lines += [cells([row["setting"], signed(row["mean_difference"])]) for row in pooled]
+    lines += ["", "## Verdicts", "", *(f"- {verdict_line(row['verdict'])}" for row in pooled)]
+    return "\n".join(lines) + "\n"
+
+
+def _settings(backbone: str | None, profile: str) -> list[SortedSetting]:
+    own = ordinary_setting(backbone, profile)
+    ways = {ORDINARY: own.orders, ORDER_PROOF: RANDOM}
+    return [
+        SortedSetting(
+            f"{way}, {method}",
+            own.backbone,
+            own.recipe,
+            profile=profile,
+            orders=orders,
+            way=way,
+            method=method,
+            budget=BUDGETS[profile],
+        )
+        for method in METHODS
+        for way, orders in ways.items()
+    ]
+
+
+EXPERIMENTS = (
+    Experiment(
+        "worth-of-sorting",
+        "searches on ordinary and on order-proof prompts, ours",
+        _settings,
+        sorted_row,
+        report=as_markdown,
+        tasks={"small": "rt-polarity", "full": "sst2"},
+        pool=pool,
+    ),
+)

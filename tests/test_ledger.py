@@ -1,0 +1,285 @@
+"""The ledger of claims: it says what the stored results say, and so do the notebooks."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+
+import numpy as np
+import pytest
+
+from conftest import ROOT
+from labkit.audit.findings import audit
+from labkit.core.errors import LabError
+from labkit.experiments import ledger
+from labkit.experiments.evidence import READERS, Result
+from labkit.experiments.template_family import TEMPLATES, cost_of_a_word
+
+LEDGER = ledger.read()
+CLAIMS = {claim["id"]: claim for claim in LEDGER["claims"]}
+UNDECIDED = "can't tell"
+
+
+# ------------------------------------------------------------------------------ the stored ledger
+
+
+def without_numbers(value):
+    """A tree of JSON with each number replaced by None."""
+    if isinstance(value, dict):
+        return {key: without_numbers(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [without_numbers(each) for each in value]
+    return None if isinstance(value, float) else value
+
+
+def numbers_in(value) -> list[float]:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if isinstance(value, list):
+        return [number for each in value for number in numbers_in(each)]
+    return [value] if isinstance(value, float) else []
+
+
+def test_the_ledger_says_what_the_stored_results_say():
+    again = ledger.renewed(LEDGER)
+    assert without_numbers(again) == without_numbers(LEDGER), "run `make ledger`"
+    assert numbers_in(again) == pytest.approx(numbers_in(LEDGER), abs=2e-6), "run `make ledger`"
+
+
+def test_the_pages_show_the_ledger():
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert ledger.with_summary(readme, ledger.summary(LEDGER)) == readme, "run `make ledger`"
+    page = (ROOT / "docs/claims.md").read_text(encoding="utf-8")
+    assert page == ledger.as_markdown(LEDGER), "run `make ledger`"
+    for claim in LEDGER["claims"]:
+        assert claim["says"] in page
+
+
+def test_what_is_written_by_hand_is_whole():
+    assert len(CLAIMS) == len(LEDGER["claims"])
+    papers = [paper["id"] for paper in LEDGER["papers"]]
+    findings = {finding.id for finding in audit()}
+    for claim in LEDGER["claims"]:
+        assert claim["paper"] in papers and claim["id"].startswith(claim["paper"] + "-")
+        assert ("evidence" in claim) != bool(claim.get("not_examined")), claim["id"]
+        assert ("evidence" in claim) == (claim.get("expects") in ("above zero", "below zero"))
+        assert findings.issuperset(claim.get("findings", ())), claim["id"]
+        for pointer in claim.get("evidence", ()):
+            assert pointer["read"] in READERS and pointer["models"] and pointer["of"]
+    assert {claim["paper"] for claim in LEDGER["claims"]} == set(papers)
+
+
+def test_a_verdict_is_what_its_interval_says():
+    for claim in LEDGER["claims"]:
+        for entry in claim["results"]:
+            if "ci95" not in entry:
+                assert entry["verdict"] in (ledger.NOT_RUN, ledger.NOT_LEARNED)
+                continue
+            low, high = entry["ci95"]
+            assert low <= entry["difference"] <= high
+            decided = low > 0 or high < 0
+            agrees = (low > 0) == (claim["expects"] == "above zero")
+            right = ("agrees" if agrees else "disagrees") if decided else UNDECIDED
+            assert entry["verdict"] == right, f"{claim['id']}, {entry}"
+            assert ("detectable" in entry) == (not decided)
+            assert entry["seeds"] >= 1 and entry["n"] >= 2
+            assert (ROOT / f"data/reference/{entry['file']}.json").is_file()
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("lester2021-length-20", ("20", "1")),
+        ("lester2021-prompt-design", ("soft prompt", "best hard prompt")),
+        ("lester2021-small-models", ("{}, fine-tuning", "{}, prompt")),
+        ("gu2022-over-fine-tuning", ("pre-trained prompt, {}", "fine-tuning, {}")),
+    ],
+)
+def test_a_difference_is_that_of_the_mean_scores(name, names):
+    for entry in CLAIMS[name]["results"]:
+        if entry["verdict"] == ledger.NOT_RUN:
+            continue
+        file = ROOT / f"data/reference/{entry['file']}.json"
+        values = defaultdict(list)
+        for row in json.loads(file.read_text(encoding="utf-8"))["rows"]:
+            values[row["setting"]].append(row["value"])
+        better, worse = (values[setting.format(entry.get("about"))] for setting in names)
+        assert entry["difference"] == pytest.approx(np.mean(better) - np.mean(worse), abs=2e-6)
+        assert entry["seeds"] == max(len(better), len(worse))
+
+
+def test_no_result_is_left_aside():
+    """Stored rows of an experiment that pointers name stand in the ledger, or stronger ones do."""
+    pointers = [p["file"] for claim in LEDGER["claims"] for p in claim.get("evidence", ())]
+    used = {e["file"] for claim in LEDGER["claims"] for e in claim["results"] if "file" in e}
+    for file in (ROOT / "data/reference").glob("*.json"):
+        name = json.loads(file.read_text(encoding="utf-8"))["name"]
+        is_pointed_at = any(pointer.startswith(f"{name}-") for pointer in pointers)
+        if is_pointed_at and name not in ("table1", "table2", "table3"):  # or order-effect instead
+            assert file.stem in used, f"{file.stem}: point to it in data/claims.json"
+
+
+# ---------------------------------------------------------------------------- taken up as they come
+
+
+def order_effects(losses: list[int], model: str = "tiny", learns: bool = True) -> dict:
+    """Two prompts on ten sentences, right in the trained order, some wrong in others."""
+    rows = [
+        {
+            "setting": model,
+            "backbone": f"some/{model}",
+            "seed": seed,
+            "learns": learns,
+            "correct": "1" * 10,
+            "n": 10,
+            "effects": {
+                "all tokens move": {"per_sentence": 2, "right": "2" * (10 - lost) + "0" * lost},
+                "blocks of 5": {"per_sentence": 1, "right": "1" * 10},
+            },
+        }
+        for seed, lost in enumerate(losses)
+    ]
+    line = {"kind": "all tokens move", "prompts": 2, "n": 10, "mean_difference": [-0.4, -0.6, -0.2]}
+    return {"command": "labkit run order-effect", "rows": rows, "pooled": [line] * learns}
+
+
+def claim_about(**more) -> dict:
+    better = {
+        "file": "order-effect-{model}-x",
+        "read": "order kind",
+        "of": [["all tokens move"]],
+        "models": ["tiny", "other"],
+    }
+    weaker = better | {"file": "table1-{model}-x", "read": "order row", "models": ["tiny"]}
+    weaker["of"] = [["{model}", "mean_difference"]]
+    return {"says": "it falls", "expects": "below zero", "evidence": [better, weaker]} | more
+
+
+def table1(*ends: float) -> dict:
+    row = {"setting": "tiny", "backbone": "some/tiny", "seed": 0, "learns": True, "n": 8}
+    return {"command": "labkit run table1", "rows": [row | {"mean_difference": list(ends)}]}
+
+
+def test_a_claim_takes_up_stronger_evidence_when_it_comes(tmp_path):
+    def write(name: str, content: dict) -> dict[str, str]:
+        (tmp_path / f"{name}.json").write_text(json.dumps(content), encoding="utf-8")
+        entries = ledger.results(claim_about(), tmp_path)
+        return {entry["model"]: entry["verdict"] for entry in entries}
+
+    first = ledger.results(claim_about(), tmp_path)
+    command = "labkit run order-effect --backbone tiny --task x"
+    assert first[0] == {"model": "tiny", "command": command, "verdict": ledger.NOT_RUN}
+    assert write("table1-tiny-x", table1(0.01, -0.1, 0.1)) == {
+        "tiny": UNDECIDED,
+        "other": ledger.NOT_RUN,
+    }
+    assert write("order-effect-tiny-x", order_effects([2, 6]))["tiny"] == "agrees"
+    assert write("order-effect-other-x", order_effects([2, 6], "other", learns=False)) == {
+        "tiny": "agrees",
+        "other": ledger.NOT_LEARNED,
+    }
+    entry = ledger.results(claim_about(), tmp_path)[0]
+    assert (entry["seeds"], entry["n"], entry["file"]) == (2, 10, "order-effect-tiny-x")
+    (upwards, _) = ledger.results(claim_about(expects="above zero"), tmp_path)
+    assert upwards["verdict"] == "disagrees"
+
+
+def test_a_file_of_a_model_whose_name_goes_on_is_not_taken(tmp_path):
+    claim = claim_about()
+    for pointer in claim["evidence"]:
+        pointer["file"] = pointer["file"].replace("-x", "-*")
+    content = json.dumps(order_effects([2, 6], "tiny-mlm"))
+    (tmp_path / "order-effect-tiny-mlm-x.json").write_text(content, encoding="utf-8")
+    assert [e["verdict"] for e in ledger.results(claim, tmp_path)] == [ledger.NOT_RUN] * 2
+
+
+def test_two_kinds_of_shuffling_are_compared_on_the_same_sentences(tmp_path):
+    file = tmp_path / "order-effect-tiny-x.json"
+    file.write_text(json.dumps(order_effects([2, 6])), encoding="utf-8")
+    (reading,) = READERS["order kinds"](Result.read(file), "blocks of 5", "all tokens move")
+    assert reading.difference.value == pytest.approx(0.4)  # of twenty answers, eight were lost
+    assert (reading.seeds, reading.n) == (2, 10)
+
+
+def test_a_lead_shrinks_where_it_is_larger_with_few_examples(tmp_path):
+    right = {("new", 8): 9, ("old", 8): 4, ("new", 16): 8, ("old", 16): 7, ("new", 64): 10}
+    right["old", 64] = 8
+    rows = [
+        {
+            "setting": f"{method}, {size} examples",
+            "examples": size,
+            "seed": seed,
+            "correct": "1" * count + "0" * (10 - count),
+        }
+        for (method, size), count in right.items()
+        for seed in (0, 1)
+    ]
+    file = tmp_path / "few-shot-tiny-x.json"
+    file.write_text(json.dumps({"rows": rows}), encoding="utf-8")
+    (reading,) = READERS["lead shrinks"](Result.read(file), "new", "old")
+    assert reading.difference.value == pytest.approx((9 - 4 - (10 - 8)) / 10)
+    assert (reading.seeds, reading.n, reading.about) == (2, 10, "8 − 64 examples")
+
+
+def test_the_cost_of_a_word_is_not_that_of_the_worst_by_chance():
+    names = list(TEMPLATES)
+
+    def family(right: np.ndarray) -> dict:
+        rows = [
+            {"method": "hard", "member": name, "correct": "".join(map(str, row))}
+            for name, row in zip(names, right.astype(int), strict=False)
+        ]
+        return {"rows": rows}
+
+    coins = np.random.default_rng(0).random((len(names), 400)) < 0.8
+    by_chance = cost_of_a_word(family(coins)).reported
+    assert by_chance.low < 0 < by_chance.high
+    coins[3] = np.random.default_rng(1).random(400) < 0.5
+    cost = cost_of_a_word(family(coins)).reported
+    assert cost.value == pytest.approx(coins[0].mean() - coins[3].mean())
+    assert cost.low > 0.1
+
+
+def test_a_damaged_ledger_says_what_to_restore(tmp_path):
+    (tmp_path / "claims.json").write_text("{", encoding="utf-8")
+    with pytest.raises(LabError, match=r"claims\.json can't be read .* restore it"):
+        ledger.read(tmp_path / "claims.json")
+
+
+def test_lines_for_people_hold_every_claim_and_its_commands():
+    lines = ledger.as_lines(LEDGER)
+    assert max(map(len, lines)) <= 100
+    text = " ".join(" ".join(lines).split())
+    for claim in LEDGER["claims"]:
+        assert f"[{claim['id']}]" in text and claim["says"] in text
+        assert all(entry["command"] in text for entry in claim["results"])
+
+
+# ------------------------------------------------------------------------------------ the notebooks
+
+
+def notebook_text(name: str) -> str:
+    """What a notebook says: its text cells, and what its code cells print."""
+    cells = json.loads((ROOT / f"notebooks/{name}.ipynb").read_text(encoding="utf-8"))["cells"]
+    parts = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "markdown"]
+    return " ".join(" ".join(parts).replace("*", "").split())
+
+
+def test_the_notebooks_say_of_claims_what_the_ledger_says():
+    texts: dict[str, str] = {}
+    notebooks = set()
+    for claim in LEDGER["claims"]:
+        verdicts = defaultdict(set)
+        for entry in claim["results"]:
+            verdicts[entry["model"]].add(entry["verdict"])
+        for sentence in claim.get("sentences", ()):
+            name = sentence["notebook"]
+            text = texts.setdefault(name, notebook_text(name))
+            assert sentence["quote"] in text, f"{name} no longer says {sentence['quote']!r}"
+            for model, read in sentence["reads"].items():
+                assert verdicts[model] == set(read), (
+                    f"{name} says {sentence['quote']!r}, but {claim['id']} on {model}: "
+                    f"{', '.join(sorted(verdicts[model]))}; write the sentence anew"
+                )
+            notebooks.add(name)
+    assert notebooks == {path.stem for path in (ROOT / "notebooks").glob("0[2-46-9]_*.ipynb")}

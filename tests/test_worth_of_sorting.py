@@ -1,0 +1,50 @@
+"""Searches on prompts that lean on their order and on some that do not, row by row."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from labkit import experiments
+from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.experiments import worth_of_sorting
+from labkit.experiments.base import runner
+from labkit.experiments.base.recipe import RECIPES
+from labkit.experiments.base.rows import from_digits
+from labkit.soft_prompt import SoftPrompt, load_prompt
+
+pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning")
+
+
+def test_rows_are_found_orders_of_the_prompts_that_they_name(
+    monkeypatch, tiny_folder, tiny_task, tmp_path
+):
+    monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
+    monkeypatch.setitem(worth_of_sorting.BUDGETS, "small", 200)
+    recipe = replace(RECIPES["causal"], length=5, lr=0.05, steps=2, warmup=0)
+    monkeypatch.setitem(RECIPES, "causal", recipe)
+    worth_of_sorting.shared_backbone.cache_clear()
+    folder = str(tiny_folder("llama"))
+    result = experiments.run("worth-of-sorting", backbone=folder, out=tmp_path, seeds=(0, 1))
+    assert len(result["rows"]) == 2 * 2 * 5
+    kept = [load_prompt(path)[0]().detach() for path in (tmp_path / "prompts").iterdir()]
+    assert len(kept) == 2 * 2  # one for each way and seed, whatever is searched
+    model = PromptedModel.for_task(worth_of_sorting.shared_backbone(folder), tiny_task)
+
+    def right(vectors):
+        limit = worth_of_sorting.SENTENCES
+        return evaluate(model, SoftPrompt(vectors), tiny_task, limit=limit).correct.tolist()
+
+    plain = [right(vectors) for vectors in kept]
+    for row in result["rows"]:
+        assert sorted(row["order"]) == list(range(5)) and row["loss"] <= row["loss_before"]
+        moved = [right(vectors[row["order"]]) for vectors in kept]
+        pair = from_digits(row["before"]["correct"]).tolist(), from_digits(row["correct"]).tolist()
+        assert pair in list(zip(plain, moved, strict=True)), row["setting"]
+    lines = {line["setting"]: line["mean_difference"][0] for line in result["pooled"]}
+    assert len(lines) == 10
+    swaps = [row for row in result["rows"] if row["setting"] == "order-proof, swap"]
+    gain = np.mean([row["value"] - row["before"]["value"] for row in swaps])
+    assert lines["order-proof, swap"] == pytest.approx(gain)
