@@ -7,7 +7,7 @@
 ## make site    the executed course and labkit's reference as pages under build/site/, to read with
 ##              the network off
 ## make zh      the notebooks and assignments with Chinese text, in notebooks/zh/ and assignments/zh/;
-##              make lab LABKIT_LANG=zh opens those, with hints in Chinese
+##              make lab LABKIT_LANG=zh opens those, with hints, figures and widgets in Chinese
 ## make run     run every notebook without a window; pages land in build/
 ## make ledger  the papers' claims against data/reference: data/claims.json, docs/claims.md and the
 ##              table in README.md, after new results
@@ -75,7 +75,7 @@ lab: assets $(CHINESE)
 	exec $(PY) -m jupyterlab "$$@" --LabApp.default_url=/lab/tree/$(BOOKS)$(CHINESE:%=/%)/01_hard_prompt.ipynb
 
 zh: $(STAMP)
-	@$(PY) -m labkit.course.pages.translation
+	@$(PY) -m labkit.course.language.translation
 
 clean:
 	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .import_linter_cache .mypy_cache

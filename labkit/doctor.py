@@ -73,29 +73,32 @@ def check_packages() -> Check:
     """All others that labkit needs, in one line."""
     others = [check_package(name) for name in _requirements() if name not in MODEL_PACKAGES]
     wrong = [check for check in others if not check.ok]
-    found = ", ".join(f"{c.name} {c.found}" for c in wrong) or f"{len(others)} as required"
-    return Check("packages", not wrong, found, "; ".join(check.fix for check in wrong))
+    state = ", ".join(f"{c.name} {c.found}" for c in wrong) or f"{len(others)} as required"
+    return Check("packages", not wrong, state, "; ".join(check.fix for check in wrong))
 
 
 def check_device() -> Check:
     """What the models run on; a torch without CUDA beside an NVIDIA GPU is a mistake."""
     import torch
 
-    from labkit.core.loading import has_bf16
+    from labkit.core.loading import fast_dtype
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = "bfloat16" if has_bf16(device) else "float32"
+    try:
+        dtype = str(fast_dtype(device)).removeprefix("torch.")
+    except LabError as error:
+        return Check("device", False, str(device), str(error))
     about = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
-    found = f"{device} ({about}), {dtype}, {torch.get_num_threads()} threads"
+    state = f"{device} ({about}), {dtype}, {torch.get_num_threads()} threads"
     if device.type == "cuda" or not has_nvidia_gpu():
-        return Check("device", True, found)
+        return Check("device", True, state)
     if torch.version.cuda is None:
         fix = (
             "there is an NVIDIA GPU, but this torch is for CPUs only: install one from pytorch.org"
         )
     else:
         fix = f"there is an NVIDIA GPU, but its driver does not serve CUDA {torch.version.cuda}"
-    return Check("device", False, found, fix)
+    return Check("device", False, state, fix)
 
 
 def has_nvidia_gpu() -> bool:
@@ -106,8 +109,8 @@ def has_nvidia_gpu() -> bool:
 def check_assets() -> Check:
     states = assets.verify()
     wrong = [f"{name} {state}" for name, state in states.items() if state != "ok"]
-    found = ", ".join(wrong or states)
-    return Check("assets", not wrong, found, "run `labkit assets fetch` with the network on")
+    state = ", ".join(wrong or states)
+    return Check("assets", not wrong, state, "run `labkit assets fetch` with the network on")
 
 
 def check_cache() -> Check:
@@ -118,8 +121,8 @@ def check_cache() -> Check:
             return Check("cache", True, f"{folder} is writable")
     except OSError as error:
         whole = set(assets.verify().values()) == {"ok"}
-        found = f"{folder} is not writable ({error.strerror})"
-        return Check("cache", whole, found, "set LABKIT_CACHE to a folder that is")
+        state = f"{folder} is not writable ({error.strerror})"
+        return Check("cache", whole, state, "set LABKIT_CACHE to a folder that is")
 
 
 def check_disk() -> Check:
@@ -127,9 +130,9 @@ def check_disk() -> Check:
     missing = [asset for asset in assets.default_assets() if not assets.is_ready(asset)]
     needed = SPARE_BYTES + UNPACKED * sum(asset.download_size for asset in missing)
     free = shutil.disk_usage(nearest_existing(folder)).free
-    found = f"{free / 1e9:.1f} GB free at {folder}"
+    state = f"{free / 1e9:.1f} GB free at {folder}"
     fix = f"make room for {needed / 1e9:.1f} GB, or set LABKIT_CACHE to another disk"
-    return Check("disk", free >= needed, found, fix)
+    return Check("disk", free >= needed, state, fix)
 
 
 def check_network() -> Check:
@@ -150,18 +153,18 @@ def check_widgets() -> Check:
         front_end = metadata.version("jupyterlab_widgets")
     except metadata.PackageNotFoundError:
         return Check("widgets", False, f"ipywidgets {version} without jupyterlab_widgets", fix)
-    found = f"ipywidgets {version}, jupyterlab_widgets {front_end}"
+    state = f"ipywidgets {version}, jupyterlab_widgets {front_end}"
     if not wanted.specifier.contains(front_end, prereleases=True):
-        return Check("widgets", False, f"{found}, which don't fit", fix)
+        return Check("widgets", False, f"{state}, which don't fit", fix)
     file = _widgets_in_lab()
     if file is None:
-        return Check("widgets", False, f"{found}, but not where JupyterLab looks", fix)
+        return Check("widgets", False, f"{state}, but not where JupyterLab looks", fix)
     lab = metadata.version("jupyterlab")
     if not drawn_by(lab, file):
         if not file.is_relative_to(sys.prefix):
             fix = f"delete {file.parent}, or start Jupyter with JUPYTER_PREFER_ENV_PATH=1"
         return Check("widgets", False, f"{file.parent} is not for JupyterLab {lab}", fix)
-    return Check("widgets", True, found)
+    return Check("widgets", True, state)
 
 
 def _widgets_in_lab() -> Path | None:
@@ -206,8 +209,8 @@ def check_port() -> Check:
     if free == wanted:
         return Check("port", True, f"{wanted} is free")
     if free is not None:
-        found = f"{wanted} is taken, so `make lab` takes {free}: open the address that it prints"
-        return Check("port", True, found)
+        state = f"{wanted} is taken, so `make lab` takes {free}: open the address that it prints"
+        return Check("port", True, state)
     fix = (
         "end what listens there (`jupyter server list` names Jupyter's own), or set "
         "JUPYTER_PORT to another one"
@@ -260,8 +263,8 @@ def _safely(name: str, check: Callable[[], Check]) -> Check:
     try:
         return check()
     except LabError as error:  # its line says what is wrong, and behind that what mends it
-        found, _, fix = str(error).partition("; ")
-        return Check(name, False, found, fix)
+        state, _, fix = str(error).partition("; ")
+        return Check(name, False, state, fix)
     except (ImportError, OSError) as error:
         fix = f"install the project anew: {_pip()} install -e ."
         return Check(name, False, " ".join(str(error).split()), fix)

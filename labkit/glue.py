@@ -106,14 +106,14 @@ def sort_prompt(
         order, spent = _best_of_random(model, prompt, task, budget, seed)
     elif method in SORTING:
         objective = PromptLoss(model, prompt, task, seed=seed)
-        found = find_order(
+        best = find_order(
             objective,
             "swap" if method == "swaps" else "lstm",
             budget=budget,
             seed=seed,
             positions=method == "sorter + positions",
         )
-        order, spent = found.order, found.forward_passes
+        order, spent = best.order, best.forward_passes
     else:
         raise LabError(f"method {method!r} sorts nothing; choose one of {', '.join(SORTING)}")
     return Sorted(SoftPrompt(vectors[list(order)]), tuple(order), spent)
@@ -275,10 +275,10 @@ def read_numbers(
                 do_sample=False,
             )
             values += map(number_in, backbone.tokenizer.batch_decode(written, True))
-    found = np.array(values, dtype=np.float64)
+    read = np.array(values, dtype=np.float64)
     low, high = limits
-    unread = ~((found >= low) & (found <= high))  # NaN too
-    return np.where(unread, (low + high) / 2, found), float(unread.mean())
+    unread = ~((read >= low) & (read <= high))  # NaN too
+    return np.where(unread, (low + high) / 2, read), float(unread.mean())
 
 
 def number_in(text: str) -> float:

@@ -39,7 +39,7 @@ def documents(examples: Sequence[Example]) -> dict[str, list[Example]]:
     Raises:
         LabError: for an id of another form.
     """
-    found: dict[str, list[tuple[int, Example]]] = {}
+    numbered: dict[str, list[tuple[int, Example]]] = {}
     for example in examples:
         document, _, number = example.id.rpartition("_")
         if not document or not number.isdecimal():
@@ -47,10 +47,10 @@ def documents(examples: Sequence[Example]) -> dict[str, list[Example]]:
                 f"example id {example.id!r} does not say its document and place; pre-training "
                 "needs ids like 12_3 (document 12, sentence 3), as the editorials have"
             )
-        found.setdefault(document, []).append((int(number), example))
+        numbered.setdefault(document, []).append((int(number), example))
     return {
         name: [example for _, example in sorted(rows, key=lambda row: row[0])]
-        for name, rows in found.items()
+        for name, rows in numbered.items()
     }
 
 
@@ -76,12 +76,16 @@ def sentence_pairs(examples: Sequence[Example], count: int, seed: int = 0) -> Ta
     return _pretraining_task("sentence-pairs", cut, PAIR_LABELS, prompts)
 
 
+def _neighbours(whole: dict[str, list[Example]]) -> list[tuple[Example, Example]]:
+    return [
+        (a, b) for rows in whole.values() for a, b in itertools.pairwise(rows) if _follows(a, b)
+    ]
+
+
 def _pairs(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
     random = np.random.default_rng(seed)
     whole = documents(examples)
-    following = [
-        (a, b) for rows in whole.values() for a, b in itertools.pairwise(rows) if _follows(a, b)
-    ]
+    following = _neighbours(whole)
     apart = [rows for rows in whole.values() if any(_may_stand_apart(rows))]
     if not following or not apart or len(whole) < 2:
         raise LabError(
@@ -89,7 +93,7 @@ def _pairs(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
             "pairs needs two documents, one of them with two sentences that do not follow"
         )
     names = list(whole)
-    made = []
+    pairs = []
     for number in range(count):
         label = number % len(PAIR_LABELS)
         if label == 0:
@@ -104,8 +108,8 @@ def _pairs(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
                 whole[names[d]][random.integers(len(whole[names[d]]))] for d in (one, other)
             )
         fields = {"sentence1": first.text, "sentence2": second.text}
-        made.append(Example(f"{first.id}+{second.id}", fields, label))
-    return made
+        pairs.append(Example(f"{first.id}+{second.id}", fields, label))
+    return pairs
 
 
 def next_and_other(
@@ -118,14 +122,14 @@ def next_and_other(
         whole: document → (place, sentence) in order; places may leave gaps.
     """
     random = np.random.default_rng(seed)
-    made = []
+    triples = []
     for name, rows in whole.items():
         elsewhere = [text for other, rest in whole.items() if other != name for _, text in rest]
         for (place, first), (after, second) in itertools.pairwise(rows):
             if after == place + 1:
                 wrong = elsewhere[random.integers(len(elsewhere))]
-                made += [(first, second, "next"), (first, wrong, "other")]
-    return made
+                triples += [(first, second, "next"), (first, wrong, "other")]
+    return triples
 
 
 def next_sentence_choices(
@@ -145,26 +149,24 @@ def next_sentence_choices(
 def _choices(examples: Sequence[Example], count: int, seed: int, *, choices: int) -> list[Example]:
     random = np.random.default_rng(seed)
     whole = documents(examples)
-    following = [
-        (a, b) for rows in whole.values() for a, b in itertools.pairwise(rows) if _follows(a, b)
-    ]
+    following = _neighbours(whole)
     if not following or len(whole) < 2:
         raise LabError("multiple choice needs two documents, one with two adjacent sentences")
     every = [example for rows in whole.values() for example in rows]
-    made = []
+    questions = []
     for number in range(count):
         first, second = following[random.integers(len(following))]
-        own = _document(first)
+        document = _document(first)
         wrong: list[Example] = []
         while len(wrong) < choices - 1:
             other = every[random.integers(len(every))]
-            if _document(other) != own:
+            if _document(other) != document:
                 wrong.append(other)
         answer = number % choices
         answers = [*wrong[:answer], second, *wrong[answer:]]
         fields = {"query": first.text, "answers": lettered([e.text for e in answers])}
-        made.append(Example(f"{first.id}?{number}", fields, answer))
-    return made
+        questions.append(Example(f"{first.id}?{number}", fields, answer))
+    return questions
 
 
 def pseudo_labelled(
@@ -179,20 +181,20 @@ def pseudo_labelled(
     """
     scores = model.scores(None, texts).double().softmax(-1)
     predicted, sureness = scores.argmax(-1), scores.max(-1).values
-    made = []
+    labelled = []
     for label in range(len(labels)):
-        own = (predicted == label).nonzero().squeeze(-1)
-        surest = own[sureness[own].argsort(descending=True)][: round(share * len(own))]
-        made += [
+        rows = (predicted == label).nonzero().squeeze(-1)
+        surest = rows[sureness[rows].argsort(descending=True)][: round(share * len(rows))]
+        labelled += [
             Example(texts[row].id, {"text": texts[row].text}, label) for row in surest.tolist()
         ]
-    if len({example.label for example in made}) < 2:
+    if len({example.label for example in labelled}) < 2:
         raise LabError(
             f"the hard prompt {model.template.text!r} gives all texts the same label; choose "
             "another template or other label words"
         )
     prompt = TaskPrompt(model.template.without_soft().text, model.verbalizer.words)
-    cut = split_examples(made, _SHARES)
+    cut = split_examples(labelled, _SHARES)
     return _pretraining_task("pseudo-labels", cut, labels, {model.backbone.readout: prompt})
 
 
@@ -286,8 +288,8 @@ def _cut(
     names = np.random.default_rng(seed).permutation(list(whole)).tolist()
     taken: set[str] = set()
     for number, (part, share) in enumerate([("test", 0.1), ("validation", 0.1), ("train", 1.0)]):
-        own, names = np.split(names, [round(share * len(whole))])
-        sentences = [e for name in own for e in whole[name] if normalise(e.text) not in taken]
+        of_part, names = np.split(names, [round(share * len(whole))])
+        sentences = [e for name in of_part for e in whole[name] if normalise(e.text) not in taken]
         taken |= {normalise(e.text) for e in sentences}
         size = round(min(share, 1 - sum(_SHARES.values())) * count)
         parts[part] = tuple(make(sentences, size, seed + number))

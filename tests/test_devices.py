@@ -8,17 +8,24 @@ from __future__ import annotations
 import pytest
 import torch
 
-from accelerator import pretended
+import test_cross_model
+from accelerator import pretended, there
+from labkit import benchmarks, experiments
 from labkit.core import proofs
 from labkit.core.attention import use_fused_kernel
 from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tuning import fit
+from labkit.experiments.base import models
 from labkit.lstm_sorter import PromptLoss, find_order
 from labkit.p_tuning import PromptEncoder
 from labkit.prompt_transfer import ProjectedPrompt
-from labkit.shuffle_probe import Shuffle, probe_order
-from labkit.soft_prompt import SoftPrompt, load_for, nearest_tokens, save_prompt
+from labkit.prompt_transfer.connectivity import losses_along, matched
+from labkit.shuffle_probe import Shuffle, incomplete_design, probe_order
+from labkit.shuffle_probe.incomplete import design_losses
+from labkit.shuffle_probe.patching import Reader
+from labkit.soft_prompt import SoftPrompt, WaywardPrompt, load_for, nearest_tokens, save_prompt
+from labkit.soft_prompt.pruning import missed
 
 READOUTS = ("bert", "llama", "t5", "bert-encoder")
 
@@ -34,7 +41,7 @@ def test_every_path_stays_on_the_device(backbone, tiny_task, tmp_path):
     model = PromptedModel.for_task(backbone, tiny_task)
     prompt = SoftPrompt.from_vocab(backbone, 4)
     examples = tiny_task.split("test")
-    there = {positions: None for positions in (True, False)}
+    there = {positions: None for positions in (True, False, "set")}
     here = {p: model.with_changes(positions=p).scores(prompt, examples) for p in there}
     with pretended() as device:
         backbone.to(device)
@@ -47,7 +54,7 @@ def test_every_path_stays_on_the_device(backbone, tiny_task, tmp_path):
         answers = [("good", "bad")] * len(examples)
         assert model.scores(prompt, examples, answers).shape == (len(examples), 2)
         start = prompt().detach().clone()
-        fit(model, prompt, tiny_task, steps=2, evaluate_every=1)
+        fit(model, prompt, tiny_task, steps=2, evaluate_every=1, orders="random")
         assert not torch.equal(prompt(), start)
         probe_order(model, prompt, tiny_task, Shuffle().draw(4, 3, 0), "test", limit=8)
         nearest_tokens(backbone, prompt(), 2)
@@ -55,6 +62,27 @@ def test_every_path_stays_on_the_device(backbone, tiny_task, tmp_path):
         load_for(backbone, tmp_path / "prompt")
     for positions in there:
         torch.testing.assert_close(there[positions], here[positions], rtol=1e-6, atol=1e-5)
+
+
+def test_prompts_that_are_taken_apart(backbone, tiny_task):
+    examples = tiny_task.split("test")[:4]
+    with pretended() as device:
+        backbone.to(device)
+        model = PromptedModel.for_task(backbone, tiny_task)
+        prompt = WaywardPrompt(backbone, "a slow film", 4)
+        fit(model.with_changes(positions="set"), prompt, tiny_task, steps=1)
+        vectors = model.fixed_vectors(prompt)
+        for how in ("left out", "mean", "gradient"):
+            assert missed(model, prompt, tiny_task, examples, how).shape == (4,)
+        moved = vectors[[1, 0, 3, 2]]
+        assert matched(vectors, moved) == [1, 0, 3, 2]
+        assert losses_along(model, vectors, moved, tiny_task, examples).shape == (5, 4)
+        design = incomplete_design(Shuffle(), 4, 8, per_sentence=1, per_order=4)
+        assert len(design_losses(model, prompt, tiny_task, design)[0]) == 8
+        if backbone.readout == "causal":
+            reader = Reader.of(model, prompt, tiny_task, examples)
+            whole, other = reader.read(vectors), reader.read(moved)
+            assert reader.losses(reader.patched(other, whole, [1], [0, 2])).shape == (4,)
 
 
 def test_prompts_that_are_computed_and_searched_for(backbone, tiny_task):
@@ -69,3 +97,31 @@ def test_prompts_that_are_computed_and_searched_for(backbone, tiny_task):
         objective = PromptLoss(model, prompt, tiny_task, sentences=4, batch_size=4)
         found = find_order(objective, "swap", budget=60)
         assert sorted(found.order) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("family", ["llama", "bert-encoder"])
+def test_every_benchmark_runs(family, tiny_folder, tiny_task, monkeypatch):
+    folder = str(tiny_folder(family))
+    monkeypatch.setattr(benchmarks, "load_task", lambda name: tiny_task)
+    monkeypatch.setattr(benchmarks, "fast_dtype", lambda device: torch.float32)
+    monkeypatch.setattr(benchmarks, "load_backbone", there(load_backbone))
+    with pretended() as device:
+        scored = benchmarks.bench_evaluate(folder, length=3, limit=12, rounds=1)
+        trained = benchmarks.bench_tune(folder, length=3, steps=1, rounds=1)
+        probed = benchmarks.bench_probe(folder, length=3, limit=12, rounds=1)
+    assert {result["device"] for result in (scored, trained, probed)} == {str(device)}
+    assert scored["agreement"]["fp32"] == probed["agreement"] == 1.0
+
+
+quick = test_cross_model.quick
+
+
+def test_prompts_of_another_model_are_read(quick, tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "load_backbone", there(load_backbone))
+    models.shared_backbone.cache_clear()
+    with pretended() as device:
+        experiments.run("transfer", backbone=quick, seeds=(0,), out=tmp_path)
+        llama = str(tiny_folder("llama"))
+        rows = experiments.run("cross-model", backbone=llama, seeds=(0,), out=tmp_path)["rows"]
+    models.shared_backbone.cache_clear()
+    assert rows and {row["device"] for row in rows} == {str(device)}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,14 @@ def test_nearly_every_message_of_the_checks_has_its_chinese() -> None:
     # some of the texts are data of a check, such as a review; a new message may wait for its turn
     assert len(texts) > 500
     assert len(missing) < len(texts) / 20, "\n".join(missing)
+
+
+def test_no_text_is_listed_with_two_translations() -> None:
+    listed: dict[str, str] = {}
+    for file in (ROOT / "labkit/course/language/zh").glob("*.toml"):
+        own = tomllib.loads(file.read_text("utf-8"))
+        assert {text for text in own if listed.get(text, own[text]) != own[text]} == set(), file
+        listed |= own
 
 
 def wrong_with(english: str, translation: str) -> str | None:

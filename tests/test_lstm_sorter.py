@@ -443,7 +443,7 @@ def test_a_search_reports_on_test_and_leaves_the_prompt(prompted, tiny_task):
     assert np.array_equal(result.before.scores, evaluate(model, prompt, tiny_task, "test").scores)
     ordered = SoftPrompt(before[list(result.order)])
     assert np.array_equal(result.after.scores, evaluate(model, ordered, tiny_task, "test").scores)
-    assert result.is_permutation and result.found.loss <= result.found.loss_before
+    assert result.is_permutation and result.best.loss <= result.best.loss_before
     assert result.order != tuple(range(5))  # a random model's prompt can be improved
 
 

@@ -124,7 +124,7 @@ def test_chosen_by_validation_or_without_labels(tiny_backbone, tiny_task) -> Non
     model = PromptedModel.for_task(tiny_backbone("llama"), tiny_task)
     prompt = SoftPrompt.from_vocab(model.backbone, 4, seed=0, common=15)
     options = {"budget": 60, "sentences": 6, "seed": 1}
-    outcome = search(model, prompt, tiny_task, "random", choose_by="validation", **options).found
+    outcome = search(model, prompt, tiny_task, "random", choose_by="validation", **options).best
     examples = tiny_task.take("validation", 6, seed=1)
     scores = model.scores(SoftPrompt(prompt()[list(outcome.order)]), examples)
     labels = torch.tensor([example.label for example in examples])

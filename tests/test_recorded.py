@@ -15,6 +15,7 @@ from labkit.course.figures.shuffle_probe import order_map
 from labkit.course.figures.style import CourseFigure
 from labkit.course.interact import recorded, widgets
 from labkit.course.interact.recorded import Choice, Recorded, record, recording, unpack
+from labkit.course.language import translation
 from labkit.course.pages import site
 
 
@@ -93,3 +94,37 @@ def test_the_site_holds_what_was_recorded_and_the_script_that_moves_it(tmp_path)
     assert "DecompressionStream" in page
     assert '<div class="play">\n<img alt="Order 0:' in page
     assert "DecompressionStream" not in (tmp_path / "site/index.html").read_text("utf-8")
+    (words,) = re.findall(
+        r'<script type="application/json" lang="zh">(.*?)</script>', page, re.DOTALL
+    )
+    spoken = json.loads(words)
+    assert spoken["names"] == {"order": "顺序"}
+    assert sorted(spoken["titles"]) == ["0", "1", "2"]
+    for place, title in spoken["titles"].items():
+        assert title.startswith(f"顺序 {place}：")
+    assert f'<p class="title" lang="zh">{spoken["titles"]["0"]}</p>' in page
+
+
+def test_a_figure_on_the_site_has_its_chinese_title_below_it(tmp_path):
+    pytest.importorskip("latex2mathml", reason="make site installs it")
+    figures = [
+        new_output("display_data", {"image/png": "", "text/plain": ""}, metadata=about)
+        for about in ({"image/png": {"alt": alt}} for alt in ("The prompts disagree", "Mine"))
+    ]
+    cells = [
+        new_markdown_cell("# 01 one\n\nA claim.", id="title"),
+        new_code_cell("1", id="figure", outputs=figures),
+    ]
+    for folder in ("notebooks", "docs/zh"):
+        (tmp_path / folder).mkdir(parents=True)
+    (tmp_path / "docs/glossary.md").write_text("# Terms")
+    digest = translation.digest(cells[0].source)
+    (tmp_path / "docs/zh/01_one.md").write_text(
+        f"<!-- cell title {digest} -->\n\n# 01 一\n\n**论断。**\n", "utf-8"
+    )
+    nbformat.write(new_notebook(cells=cells), tmp_path / "notebooks/01_one.ipynb")
+    site.build(tmp_path / "site", root=tmp_path)
+    page = (tmp_path / "site/01_one.html").read_text("utf-8")
+    assert re.findall(r'<p class="title" lang="zh">(.*?)</p>', page) == ["各个提示意见不一"]
+    first = (tmp_path / "site/index.html").read_text("utf-8")
+    assert "01 一" in first and "<strong>论断。</strong>" in first

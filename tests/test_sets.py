@@ -16,6 +16,7 @@ from labkit.core.sequences import collate
 from labkit.core.tasks import Example
 from labkit.core.templates import Verbalizer
 from labkit.core.tuning import fit
+from labkit.lstm_sorter import search
 from labkit.shuffle_probe import Shuffle, probe_order
 from labkit.soft_prompt import SoftPrompt, load_prompt, save_prompt
 from tiny import FAMILIES
@@ -209,6 +210,12 @@ def test_a_model_that_does_not_take_a_mask_is_refused(tiny_folder, tiny_task, in
     backbone.model.forward = types.MethodType(forward, backbone.model)
     with pytest.raises(LabError, match="reads virtual tokens in order only"):
         as_set(backbone, tiny_task)
+
+
+def test_there_is_no_order_of_a_set_to_look_for(tiny_backbone, tiny_task):
+    backbone = tiny_backbone("llama")
+    with pytest.raises(LabError, match="no order to look for"):
+        search(as_set(backbone, tiny_task), random_prompt(backbone), tiny_task, "random")
 
 
 def test_a_set_has_no_positions_to_take_away(tiny_backbone, tiny_task):

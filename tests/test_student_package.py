@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from labkit import cli
 from labkit.core import assets
 from labkit.core.errors import LabError
 from labkit.course.exercises.cells import grading, is_skippable, is_solution, read, read_answers
+from labkit.course.language import translation
 from labkit.course.marking import proofs, skeletons
 from labkit.course.marking.student_package import export
 
@@ -55,6 +57,7 @@ def test_only_what_a_student_needs_is_there(package: Path) -> None:
     assert sorted(path.name for path in (package / "docs").iterdir()) == [
         "glossary.md",
         "student.md",
+        "zh",
     ]
     assert not [path for path in package.rglob("*") if path.name.startswith((".", "__pycache__"))]
     readme = (package / "README.md").read_text("utf-8")
@@ -96,6 +99,42 @@ def test_the_first_assignment_is_what_make_lab_opens(package: Path) -> None:
     shown = subprocess.run(["make"], cwd=package, env=inherited, capture_output=True, text=True)
     targets = [line.split()[1] for line in shown.stdout.splitlines() if line.startswith("make ")]
     assert targets == ["lab", "clean"]
+
+
+def test_the_chinese_of_the_text_is_there_and_that_of_the_answers_is_not(package: Path) -> None:
+    answers = []
+    for path in skeletons.masters(ROOT):
+        whole = translation.read(ROOT / "docs/zh" / f"{path.stem}.md")
+        given = translation.read(package / "docs/zh" / f"{path.stem}.md")
+        solved = {c.id for c in read(path).cells if is_solution(c) and c.cell_type == "markdown"}
+        assert given == {name: cell for name, cell in whole.items() if name not in solved}
+        answers += [whole[name].text for name in solved]
+    assert len(answers) >= 9
+    everything = "\n".join(texts(package).values())
+    assert [answer for answer in answers if answer in everything] == []
+
+
+def test_make_lab_in_chinese_opens_a_chinese_assignment(package: Path, tmp_path: Path) -> None:
+    home = tmp_path / "中文 course"
+    shutil.copytree(package, home)
+    build = [sys.executable, "-m", "labkit.course.language.translation"]
+    environment = {**os.environ, "PYTHONPATH": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(build, cwd=home, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    for path in (package / "assignments").glob("*.ipynb"):
+        english, chinese = read(path), read(home / "assignments/zh" / path.name)
+        for before, after in zip(english.cells, chinese.cells, strict=True):
+            own = before.cell_type == "code" or is_solution(before)
+            assert (before.source == after.source) == own, before.id
+    if shutil.which("make") is None:
+        pytest.skip("make is not installed here")
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS"))}
+    command = ["make", "-n", "lab", "LABKIT_LANG=zh"]
+    done = subprocess.run(command, cwd=home, env=inherited, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    (opened,) = re.findall(r"lab/tree/(\S+\.ipynb)", done.stdout)
+    assert (home / opened).is_file() and opened == f"assignments/zh/{FIRST}.ipynb"
+    assert " ".join(build[1:]) in done.stdout
 
 
 WORK = """

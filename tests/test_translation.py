@@ -12,7 +12,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_outp
 
 from conftest import ROOT
 from labkit.course.exercises.cells import LAB, is_lab
-from labkit.course.pages import translation
+from labkit.course.language import translation
 
 NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
 TRANSLATED = sorted((ROOT / "docs/zh").glob("*.md"))
@@ -220,6 +220,34 @@ def test_chinese_notebooks_differ_in_their_text_alone(tmp_path: Path) -> None:
     assert [cell.source for cell in chinese.cells] == ["一", "changed", "new", "1 + 1"]
     chinese.cells[0].source = "one"
     assert chinese == nbformat.read(tmp_path / "notebooks/01_x.ipynb", as_version=4)
+
+
+def test_a_copy_with_somebody_s_work_stays_and_others_follow_the_english(tmp_path: Path) -> None:
+    (tmp_path / "docs/zh").mkdir(parents=True)
+    (tmp_path / "assignments").mkdir()
+    for name in ("01_x", "02_x"):
+        cell = new_code_cell("### your answer", id="code")
+        nbformat.write(new_notebook(cells=[cell]), tmp_path / f"assignments/{name}.ipynb")
+    first, second = translation.build(tmp_path)
+    assert translation.build(tmp_path) == [first, second]
+    mine = nbformat.read(first, as_version=4)
+    mine.cells[0].source = "1 + 1"
+    nbformat.write(mine, first)
+    for name in ("01_x", "02_x"):
+        cell = new_code_cell("### your answer goes here", id="code")
+        nbformat.write(new_notebook(cells=[cell]), tmp_path / f"assignments/{name}.ipynb")
+    assert translation.build(tmp_path) == [second]
+    assert nbformat.read(first, as_version=4).cells[0].source == "1 + 1"
+    assert "goes here" in second.read_text("utf-8")
+    (tmp_path / translation.BUILT).unlink()
+    assert translation.build(tmp_path) == [second]
+    assert nbformat.read(first, as_version=4).cells[0].source == "1 + 1"
+
+
+def test_what_is_written_is_read(tmp_path: Path) -> None:
+    cells = {"one": translation.Cell("0" * 10, "一\n\n二"), "two": translation.Cell("1" * 10, "三")}
+    translation.write(tmp_path / "x.md", cells)
+    assert translation.read(tmp_path / "x.md") == cells
 
 
 def test_skeletons_get_the_text_of_their_notebook_and_keep_the_places_for_answers() -> None:

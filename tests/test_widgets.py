@@ -266,6 +266,25 @@ def test_tags_that_are_dragged_redraw_and_a_token_taken_away_is_asked_back(noteb
     assert notebook[-1] == "order [2, 1, 0]" and tags.value == ["2", "1", "0"]
 
 
+def test_the_labels_of_widgets_are_in_the_reader_s_language(notebook, monkeypatch):
+    monkeypatch.setenv("LABKIT_LANG", "zh")
+    widgets.token_sorter(lambda order: f"order {order}", {"reversed": [1, 0], "mine": [0, 1]})
+    box, tags, message = notebook[0].children
+    assert box.description == "顺序" and box.options == (("倒过来", "reversed"), ("mine", "mine"))
+    assert message.value == "把一个词元拖到别的位置。"
+    tags.value = ["0"]
+    assert message.value == "缺少词元：输入 1 把它放回去。"
+    box.value = "mine"
+    assert notebook[-1] == "order [0, 1]"
+    widgets.attention_chooser({"trained": attention()})
+    layer, head, first = notebook[-3:]
+    assert (layer.description, head.description) == ("层", "头")
+    assert layer.options[0] == ("全部 3 个的平均", None)
+    assert first.alt.startswith("答案位置看得最多的是 ") and "训练后：第一个位置 " in first.alt
+    widgets.review_box(score, "a good film")
+    assert notebook[-2].children[0].placeholder == "输入一条影评，按回车键"
+
+
 def test_two_lists_choose_an_exchange(notebook):
     changes = PairChanges([(0, 1), (0, 2), (1, 2)], [-0.1, 0.2, 0.05], [-0.2, 0.1, 0.3])
     widgets.exchange_chooser(changes)

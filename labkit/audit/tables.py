@@ -48,7 +48,7 @@ def row(table: Mapping, key: str | int) -> dict:
         LabError: if there is none.
     """
     name = table["columns"][0]["name"]
-    rows = {each[name]: each for each in table["rows"]}
+    rows = {line[name]: line for line in table["rows"]}
     if key not in rows:
         raise LabError(f"{table['title']!r} has no {name} {key!r}; choose one of {_listed(rows)}")
     return rows[key]

@@ -168,10 +168,10 @@ def assignments_check(root: CourseFolder = Path(), as_json: Json = False) -> Non
     with verb(as_json), progress("checking") as update:
         from labkit.course.marking import proofs
 
-        found = list(proofs.check(root, lambda name: update(0, None, name)))
-    ok = all(finding.ok for finding in found)
-    lines = [line for finding in found for line in finding.lines()]
-    show({"ok": ok, "findings": [finding._asdict() for finding in found]}, lines, as_json)
+        findings = list(proofs.check(root, lambda name: update(0, None, name)))
+    ok = all(finding.ok for finding in findings)
+    lines = [line for finding in findings for line in finding.lines()]
+    show({"ok": ok, "findings": [finding._asdict() for finding in findings]}, lines, as_json)
     raise typer.Exit(0 if ok else 1)
 
 
@@ -215,7 +215,7 @@ def grade(
         report = mark(folder, root, out, limits, update, not_isolated=not_isolated)
     result = {
         "marks": [mark._asdict() for mark in report.marks],
-        "left_aside": [each._asdict() for each in report.aside],
+        "left_aside": [file._asdict() for file in report.aside],
         "isolated": report.isolated,
         "out": str(out),
     }

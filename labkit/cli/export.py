@@ -51,7 +51,7 @@ def export(
         module, card = load_for(frozen, prompt)
         update(0, None, "writing, and holding the scores against labkit's")
         result = export_as_tokens(as_tokens, module, card.model(frozen))
-    told = {
+    fields = {
         "out": str(as_tokens),
         "backbone": frozen.name,
         "readout": frozen.readout,
@@ -69,7 +69,7 @@ def export(
         f"give it {result.line!r}",
         f"saved in {as_tokens}",
     ]
-    show(told, lines, as_json)
+    show(fields, lines, as_json)
 
 
 def _check_free(out: Path) -> None:

@@ -69,15 +69,16 @@ def probe_incomplete(
     return result.summary()
 
 
-def incomplete_lines(told: Mapping[str, Any], shuffle: Shuffle) -> list[str]:
-    value, low, high = told["mean_difference"]
+def incomplete_lines(summary: Mapping[str, Any], shuffle: Shuffle) -> list[str]:
+    value, low, high = summary["mean_difference"]
     lines = [
-        f"incomplete design: {told['n']} sentences, {told['permutations']} orders ({shuffle})",
-        f"trained order   {told['metric']} {told['baseline']:.3f}",
+        f"incomplete design: {summary['n']} sentences, {summary['permutations']} orders "
+        f"({shuffle})",
+        f"trained order   {summary['metric']} {summary['baseline']:.3f}",
         f"random order minus trained     {value:+.3f} [{low:+.3f}, {high:+.3f}]",
-        f"scorings        {told['scorings']:,} of the full matrix's "
-        f"{told['scorings_of_full_matrix']:,}, {told['seconds']:.1f} s",
+        f"scorings        {summary['scorings']:,} of the full matrix's "
+        f"{summary['scorings_of_full_matrix']:,}, {summary['seconds']:.1f} s",
     ]
     if low <= 0 <= high:
-        lines.append(f"can't tell      an effect of {told['detectable']:.3f} would have shown")
+        lines.append(f"can't tell      an effect of {summary['detectable']:.3f} would have shown")
     return lines

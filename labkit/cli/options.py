@@ -57,6 +57,9 @@ LogFile = Annotated[
     Path | None,
     typer.Option("--log", help="file.jsonl that every step is added to, as one object a line"),
 ]
+Device = Annotated[
+    str | None, typer.Option("--device", help="cpu, cuda, cuda:1; default: the GPU if there is one")
+]
 Length = Annotated[int, typer.Option("--length", min=1, help="virtual tokens")]
 
 
@@ -147,11 +150,11 @@ def model_for(
     verbalizer = None if words is None else Verbalizer(words)
     if line is not None and verbalizer is not None and card is None:
         return PromptedModel(backbone, line, verbalizer)
-    own = card.model(backbone) if card else PromptedModel.for_task(backbone, task, soft=soft)
+    saved = card.model(backbone) if card else PromptedModel.for_task(backbone, task, soft=soft)
     changes: dict[str, object] = {} if verbalizer is None else {"verbalizer": verbalizer}
     if line is not None:
         changes |= {"template": line, "sentinel": None}  # whether it has one is the template's word
-    return own.with_changes(**changes)
+    return saved.with_changes(**changes)
 
 
 def command_line(

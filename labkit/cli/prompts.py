@@ -326,10 +326,10 @@ def probe(
             raise why_none
         scored = bare if no_positions else model
         if sizes is not None:
-            told = probe_incomplete(
+            summary = probe_incomplete(
                 scored, module, data, shuffle, sizes, split, limit, seed, out, update
             )
-            lines = incomplete_lines(told, shuffle)
+            lines = incomplete_lines(summary, shuffle)
         else:
             chosen = _orders(shuffle, orders, len(module()), permutations, seed)
             with writing(out) if out is not None else contextlib.nullcontext():
@@ -347,11 +347,11 @@ def probe(
             without = None
             if bare is not None:
                 without = prompted_model.evaluate(bare, module, data, split, limit=limit).value
-            told = {**result.summary(), "no_positions": without}
-            lines = _probe_lines(told, shuffle, orders)
+            summary = {**result.summary(), "no_positions": without}
+            lines = _probe_lines(summary, shuffle, orders)
             if bare is None:
                 lines.append(f"no row without positions: {why_none}")
-    show({**told, **about}, lines, as_json)
+    show({**summary, **about}, lines, as_json)
 
 
 def _orders(
@@ -366,28 +366,29 @@ def _orders(
     return NAMED[named](length)
 
 
-def _probe_lines(told: Mapping[str, Any], shuffle: Shuffle, orders: str | None) -> list[str]:
-    low, high = told["ci95"]
-    bare = told["no_positions"]
+def _probe_lines(summary: Mapping[str, Any], shuffle: Shuffle, orders: str | None) -> list[str]:
+    low, high = summary["ci95"]
+    bare = summary["no_positions"]
     without = "" if bare is None else f", without positions {bare:.3f}"
     lines = [
-        f"{told['permutations']} orders: {orders or shuffle}",
-        f"trained order   {told['metric']} {told['baseline']:.3f} [{low:.3f}, {high:.3f}] "
-        f"(n = {told['n']}){without}",
-        f"other orders    worst {told['worst']:.3f}, mean {told['mean']:.3f}, best "
-        f"{told['best']:.3f}; {told['worse']} worse, {told['better']} better, "
-        f"{told['equal']} equal",
+        f"{summary['permutations']} orders: {orders or shuffle}",
+        f"trained order   {summary['metric']} {summary['baseline']:.3f} [{low:.3f}, {high:.3f}] "
+        f"(n = {summary['n']}){without}",
+        f"other orders    worst {summary['worst']:.3f}, mean {summary['mean']:.3f}, best "
+        f"{summary['best']:.3f}; {summary['worse']} worse, {summary['better']} better, "
+        f"{summary['equal']} equal",
         "random order minus trained     {:+.3f} [{:+.3f}, {:+.3f}]".format(
-            *told["mean_difference"]
+            *summary["mean_difference"]
         ),
-        f"best order, where chosen {told['best_chosen']:+.3f}, on the other half "
-        "{:+.3f} [{:+.3f}, {:+.3f}]".format(*told["best_held_out"]),
-        f"share of the variance between orders that is sampling noise: {told['noise_share']:.2f}",
+        f"best order, where chosen {summary['best_chosen']:+.3f}, on the other half "
+        "{:+.3f} [{:+.3f}, {:+.3f}]".format(*summary["best_held_out"]),
+        "share of the variance between orders that is sampling noise: "
+        f"{summary['noise_share']:.2f}",
     ]
-    if "significant" in told:
-        beyond = told["significant"]
+    if "significant" in summary:
+        beyond = summary["significant"]
         lines.append(
             f"beyond chance (McNemar, false-discovery rate 5 %): {beyond['worse']} worse, "
-            f"{beyond['better']} better; {told['flip_rate']:.1%} of the predictions flip"
+            f"{beyond['better']} better; {summary['flip_rate']:.1%} of the predictions flip"
         )
     return lines

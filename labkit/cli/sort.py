@@ -25,7 +25,11 @@ def sort(
     prompt: Annotated[Path, typer.Option(help="folder of a saved soft prompt")],
     out: Annotated[Path, typer.Option(help="folder for the sorted prompt")],
     method: Annotated[
-        str, typer.Option(help="swap, lstm, lstm-printed, lstm-taught, random or sinkhorn")
+        str,
+        typer.Option(
+            help="swap, assignment, plackett-luce or random (no sorter); lstm, lstm-taught, "
+            "lstm-printed or lstm-untrained; sinkhorn, softsort or neuralsort"
+        ),
     ] = "swap",
     positions: Annotated[
         bool, typer.Option("--positions", help="position enhancement for the lstm sorter")
@@ -72,7 +76,7 @@ def sort(
             "limit": limit,
         }
         result = lstm_sorter.search(model, module, data, **settings, on_progress=update)
-        for spent, loss in result.found.history:  # the search tells only how far it is
+        for spent, loss in result.best.history:  # the search tells only how far it is
             update(spent, settings["budget"], "least loss so far", loss=loss)
         scores = {
             "before": result.before.value,
@@ -81,8 +85,8 @@ def sort(
             "is_permutation": result.is_permutation,
             "forward_passes": result.forward_passes,
             "seconds": round(result.seconds, 2),
-            "loss_before": result.found.loss_before,
-            "loss": result.found.loss,
+            "loss_before": result.best.loss_before,
+            "loss": result.best.loss,
         }
         what = {"prompt": prompt, "backbone": backbone, "task": task, **settings}
         flags = {"positions": what.pop("positions")}

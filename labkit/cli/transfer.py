@@ -58,9 +58,7 @@ def transfer_similarity(
 
 @app.command("matrix")
 def transfer_matrix(
-    backbone: Annotated[
-        str, typer.Option(help="smollm2, minilm, t5-titles, minilm-mlm, a Hub id, or a folder")
-    ] = "minilm",
+    backbone: BackboneName = "minilm",
     seeds: Annotated[str, typer.Option(help="such as 0,1,2")] = "0,1,2",
     out: Annotated[Path, typer.Option(help="folder for the results")] = Path("results"),
     resume: Annotated[bool, typer.Option(help="keep the finished rows, run the others")] = False,
@@ -87,7 +85,7 @@ def transfer_matrix(
             )
         table = transfer.table(result)
         lines = experiments.markdown(result).rstrip().splitlines()
-    told = {
+    fields = {
         "sources": list(table.sources),
         "targets": list(table.targets),
         "seeds": list(table.seeds),
@@ -97,7 +95,7 @@ def transfer_matrix(
         "majority": table.majority.tolist(),
         "file": result["file"],
     }
-    show(told, [*lines, "", f"in {out}"], as_json)
+    show(fields, [*lines, "", f"in {out}"], as_json)
 
 
 @app.command("retrieve")
@@ -134,10 +132,10 @@ def transfer_retrieve(
         model = model_for(frozen, data, None, None, soft=True)
         recipe = RECIPES[frozen.readout]
         length = len(next(iter(prompts.values())))
-        own = initialise(recipe.init, frozen, length, model.verbalizer, seed)
+        short_trained = initialise(recipe.init, frozen, length, model.verbalizer, seed)
         fit(
             model,
-            own,
+            short_trained,
             data,
             recipe,
             steps=steps,
@@ -145,19 +143,19 @@ def transfer_retrieve(
             limit=limit,
             on_step=lambda done, loss, _: update(done, steps, f"training, loss {loss:.3f}"),
         )
-        target = own.weight.detach()
-        found = prompt_transfer.likeness(target, prompts, metric, frozen)
-        names = list(found)[: 1 if strategy == "best" else k]
-        start = prompt_transfer.weighted_start(prompts, {name: found[name] for name in names})
+        target = short_trained.weight.detach()
+        similarity = prompt_transfer.likeness(target, prompts, metric, frozen)
+        names = list(similarity)[: 1 if strategy == "best" else k]
+        start = prompt_transfer.weighted_start(prompts, {name: similarity[name] for name in names})
         what = {"task": task, "library": library, "backbone": backbone, "strategy": strategy}
         what |= {"k": k, "metric": metric, "steps": steps, "seed": seed, "limit": limit}
         command = command_line("transfer retrieve", {**what, "out": out})
         with writing(out):
             warnings = save_prompt(out, SoftPrompt(start), model, command=command, seed=seed)
-    lines = [f"{value:6.3f}  {name}" for name, value in found.items()]
+    lines = [f"{value:6.3f}  {name}" for name, value in similarity.items()]
     lines += [f"start from {', '.join(names)}", *warnings, f"saved in {out}"]
-    told = {"similarity": found, "sources": names, "out": str(out), "command": command}
-    show(told, lines, as_json)
+    fields = {"similarity": similarity, "sources": names, "out": str(out), "command": command}
+    show(fields, lines, as_json)
 
 
 @app.command("pretrain")
@@ -213,5 +211,5 @@ def transfer_pretrain(
         with writing(out):
             warnings = save_prompt(out, prompt, model, command=command, seed=seed, scores=scores)
     lines = [f"pre-trained on {data.name}, {history.steps} steps", *score_lines(scores), *warnings]
-    told = {**scores, "form": form, "steps": history.steps, "out": str(out), "command": command}
-    show(told, [*lines, f"saved in {out}"], as_json)
+    fields = {**scores, "form": form, "steps": history.steps, "out": str(out), "command": command}
+    show(fields, [*lines, f"saved in {out}"], as_json)

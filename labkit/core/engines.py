@@ -229,10 +229,10 @@ def _keep(file: Path, name: str, text: str) -> str:
 def _part_of(tell: Tell, index: int, total: int, name: str) -> Tell:
     """A job's own progress as a fraction of all."""
 
-    def told(done: float, parts: int, what: str) -> None:
+    def tell_part(done: float, parts: int, what: str) -> None:
         tell(index + done / max(parts, 1), total, f"{name}: {what}")
 
-    return told
+    return tell_part
 
 
 # ---- processes ----

@@ -37,13 +37,7 @@ class MaskedBackbone(Backbone):
 
     readout = "mlm"
 
-    def word_scores(
-        self,
-        batch: Batch,
-        vectors: Tensor | None,
-        words: Sequence[Pieces],
-        prefix: Prefix = NO_PREFIX,
-    ) -> Tensor:
+    def word_scores(self, batch: Batch, vectors: Tensor | None, words: Sequence[Pieces]) -> Tensor:
         embedded = self.embed_batch(batch.ids, vectors)  # (B, T, D)
         with self._positions(batch.ids):
             logits = self._logits_at(
@@ -136,17 +130,11 @@ class CausalBackbone(Backbone):
             :, :, len(prefix) :
         ]
 
-    def word_scores(
-        self,
-        batch: Batch,
-        vectors: Tensor | None,
-        words: Sequence[Pieces],
-        prefix: Prefix = NO_PREFIX,
-    ) -> Tensor:
+    def word_scores(self, batch: Batch, vectors: Tensor | None, words: Sequence[Pieces]) -> Tensor:
         scores: list[Tensor | None] = [None] * len(words)
         for start in dict.fromkeys(pieces[:-1] for pieces in words):
             # words that share all pieces but the last are read from one pass
-            log_probs = self._continuation(batch, vectors, start, prefix)  # (B, len(start)+1, V)
+            log_probs = self._continuation(batch, vectors, start)  # (B, len(start)+1, V)
             known = sum(log_probs[:, i, piece] for i, piece in enumerate(start))
             for index, pieces in enumerate(words):
                 if pieces[:-1] == start:
@@ -173,12 +161,11 @@ class CausalBackbone(Backbone):
         places = self.position_ids(batch.ids, 0)
         return self._attention_at(batch, vectors, attention_mask=seen, **places)
 
-    def _continuation(
-        self, batch: Batch, vectors: Tensor | None, start: Pieces, prefix: Prefix
-    ) -> Tensor:
+    def _continuation(self, batch: Batch, vectors: Tensor | None, start: Pieces) -> Tensor:
         """Log-probabilities of the next piece, at the answer slot and after each piece of
         ``start`` laid behind it: (B, len(start)+1, V)."""
         ids, mask, slots = _continued(batch, start)
+        prefix = batch.prefix
         before, rows = len(prefix), len(ids)
         logits = self._logits_at(
             slots,
@@ -205,13 +192,7 @@ class Seq2SeqBackbone(Backbone):
     def reader(self) -> nn.Module:
         return self.model.get_encoder()
 
-    def word_scores(
-        self,
-        batch: Batch,
-        vectors: Tensor | None,
-        words: Sequence[Pieces],
-        prefix: Prefix = NO_PREFIX,
-    ) -> Tensor:
+    def word_scores(self, batch: Batch, vectors: Tensor | None, words: Sequence[Pieces]) -> Tensor:
         with self._positions(batch.ids):
             encoded = self.reader(
                 inputs_embeds=self.embed_batch(batch.ids, vectors), attention_mask=batch.mask
@@ -272,13 +253,7 @@ class EncoderBackbone(Backbone):
         super().__init__(*args, **kwargs)
         self._label_cache: dict[tuple[Pieces, ...], Tensor] = {}
 
-    def word_scores(
-        self,
-        batch: Batch,
-        vectors: Tensor | None,
-        words: Sequence[Pieces],
-        prefix: Prefix = NO_PREFIX,
-    ) -> Tensor:
+    def word_scores(self, batch: Batch, vectors: Tensor | None, words: Sequence[Pieces]) -> Tensor:
         embedded = self.embed_batch(batch.ids, vectors)  # (B, T, D)
         with self._positions(batch.ids):
             output = self.run(inputs_embeds=embedded, attention_mask=batch.mask)

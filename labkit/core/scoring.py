@@ -24,10 +24,10 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from labkit.core import budget
+from labkit.core import budget, proofs
 from labkit.core.backbones import Backbone
 from labkit.core.budget import Budget, budget_for, within_memory
-from labkit.core.errors import LabError
+from labkit.core.errors import LabError, first_line
 from labkit.core.labels import Labels
 from labkit.core.sequences import NO_PREFIX, Batch, Encoded, Prefix, collate
 
@@ -55,7 +55,7 @@ def class_scores(
     """
     prefix = backbone.read(prefix, vectors)
     batch = collate([prefix.rest(sequence) for sequence in sequences], backbone.device)
-    return _batch_scores(backbone, batch, vectors, labels, prefix)
+    return _batch_scores(backbone, batch._replace(prefix=prefix), vectors, labels)
 
 
 class Scorer:
@@ -123,8 +123,8 @@ class Scorer:
             for rows, batch in self.batches:
                 if waiting.isdisjoint(rows):
                     continue
-                scores = _batch_scores(self.backbone, batch, vectors, self.labels, prefix)
-                result[rows] = scores.cpu()
+                batch = batch._replace(prefix=prefix)
+                result[rows] = _batch_scores(self.backbone, batch, vectors, self.labels).cpu()
                 waiting.difference_update(rows)
                 if progress is not None:
                     progress(len(result) - len(waiting), len(result))
@@ -231,14 +231,17 @@ def length_batches(
 
 
 def _batch_scores(
-    backbone: Backbone,
-    batch: Batch,
-    vectors: Tensor | None,
-    labels: Labels,
-    prefix: Prefix,
+    backbone: Backbone, batch: Batch, vectors: Tensor | None, labels: Labels
 ) -> Tensor:
-    known = {"prefix": prefix} if prefix else {}
-    scores = backbone.word_scores(batch, vectors, labels.words, **known)  # (B, W)
+    try:
+        scores = backbone.word_scores(batch, vectors, labels.words)  # (B, W)
+    except proofs.FAILURES as error:
+        if budget.is_out_of_memory(error):
+            raise
+        raise LabError(
+            f"{backbone.name} fails on a batch of {tuple(batch.ids.shape)} tokens "
+            f"({first_line(error)}); shorten the texts, or use another model"
+        ) from error
     return torch.stack(
         [backbone.combine(scores[:, list(words)]) for words in labels.classes], dim=-1
     )

@@ -33,20 +33,6 @@ class Encoded(NamedTuple):
     shortened: bool = False
 
 
-class Batch(NamedTuple):
-    """Sequences padded on the right to one length.
-
-    ``ids``: (B, T) long; a token id, or −1−r for row r of the prompt (a virtual token).
-    ``mask``: (B, T) long; 1 for words and virtual tokens, 0 for padding.
-    ``answer``: (B,) long; index of the answer slot: the mask token (mlm) or the last position
-    (causal); unused by the other readouts.
-    """
-
-    ids: Tensor
-    mask: Tensor
-    answer: Tensor
-
-
 @dataclass(frozen=True)
 class Prefix:
     """The leading part that sequences share, which the model reads once for all of them.
@@ -74,6 +60,23 @@ class Prefix:
 
 
 NO_PREFIX = Prefix()
+
+
+class Batch(NamedTuple):
+    """Sequences padded on the right to one length.
+
+    ``ids``: (B, T) long; a token id, or −1−r for row r of the prompt (a virtual token).
+    ``mask``: (B, T) long; 1 for words and virtual tokens, 0 for padding.
+    ``answer``: (B,) long; index of the answer slot: the mask token (mlm) or the last position
+    (causal); unused by the other readouts.
+    ``prefix``: what stands before every row and has been read, see
+    :meth:`~labkit.core.backbones.Backbone.read`.
+    """
+
+    ids: Tensor
+    mask: Tensor
+    answer: Tensor
+    prefix: Prefix = NO_PREFIX
 
 
 def shared_length(sequences: Sequence[Encoded]) -> int:

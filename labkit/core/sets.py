@@ -144,7 +144,7 @@ def _forgets_the_order(backbone: CausalBackbone) -> bool:
         """By another order, and by other rows."""
         plain = scores(view, slots, vectors)
         moved = (scores(view, slots[::-1], vectors), scores(view, slots, others))
-        turned, replaced = ((each - plain).abs().max().item() for each in moved)
+        turned, replaced = ((changed - plain).abs().max().item() for changed in moved)
         return turned, replaced
 
     with_positions, _ = changes(backbone.with_positions(True))

@@ -68,9 +68,6 @@ def anchor_row(setting: AnchorSetting, task: Task, seed: int, place: Place) -> d
         vectors = placed(described, word_vectors(backbone, target_ids))
     result = evaluate(model, SoftPrompt(vectors), task, "test", limit=place.limit)
     return {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "source_model": setting.source_model,
         "task": task.name,
         "method": "anchors",

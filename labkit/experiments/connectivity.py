@@ -62,9 +62,6 @@ def pair_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dict
     barriers = {name: barrier(along) for name, along in losses.items()}
     order = matched(first, second)
     return {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "task": task.name,
         "method": "connectivity",
         **asdict(setting.recipe),

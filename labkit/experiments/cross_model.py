@@ -82,9 +82,6 @@ def cross_row(setting: CrossSetting, task: Task, seed: int, place: Place) -> dic
         }
         by_target[name] = {"scores": scores, "seen": is_seen(task.name, name, setting.backbone)}
     return {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "source_model": setting.source_model,
         "task": task.name,
         "method": "projected prompt",

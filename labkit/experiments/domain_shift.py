@@ -7,24 +7,22 @@ label words. No training text equals, contains or is contained in a text that is
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
 
 from labkit.core.loading import readout_of
-from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import Difference, paired_difference
 from labkit.core.tasks import Task, load_task, without_overlap
+from labkit.experiments.base.kept import checkpoint_beside
 from labkit.experiments.base.recipe import FINE_TUNING, RECIPES
 from labkit.experiments.base.report import cells, report_head
-from labkit.experiments.base.result_file import file_name
 from labkit.experiments.base.rows import from_digits, scores_of
 from labkit.experiments.base.setting import Experiment, Place
 from labkit.experiments.base.verdicts import signed
 from labkit.experiments.training import TrainingSetting, trained
-from labkit.experiments.transfer import here
+from labkit.experiments.transfer import here, scores_on
 from labkit.prompt_transfer import is_seen
 
 DOMAINS = ("amazon-valence", "tweets-valence", "editorials-valence", "cr")
@@ -38,29 +36,22 @@ def shift_row(setting: TrainingSetting, task: Task, seed: int, place: Place) -> 
     """Train at home; score at home and in every other domain."""
     limit = place.limit or TEST_EXAMPLES
     domains = {name: load_task(name) for name in setting.targets}
-    tested = [e for each in (task, *domains.values()) for e in each.take("test", limit)]
+    tested = [e for of_domain in (task, *domains.values()) for e in of_domain.take("test", limit)]
     fair = without_overlap(task.split("train"), tested)
     home = task.with_splits(train=fair)
-    checkpoint = place.folder / f"{file_name(setting.name)}-seed{seed}.run"
-    model, prompt, result, training = trained(
-        setting, home, seed, limit, checkpoint, place.on_step(setting.recipe.steps)
-    )
-    targets = {task.name: scores_of(result) | {"seen": False}}
-    for index, (name, domain) in enumerate(domains.items()):
-        place.tell(index, len(domains), f"scoring on {name}")
-        there = PromptedModel.for_task(model.backbone, domain, soft=prompt is not None)
-        scores = scores_of(evaluate(there, prompt, domain, "test", limit=limit))
-        targets[name] = scores | {"seen": is_seen(task.name, name, setting.backbone)}
-    shutil.rmtree(checkpoint, ignore_errors=True)
+    with checkpoint_beside(place.of_row(setting, seed)) as checkpoint:
+        model, prompt, result, training = trained(
+            setting, home, seed, limit, checkpoint, place.on_step(setting.recipe.steps)
+        )
+    targets = scores_on(domains, model.backbone, prompt, limit, place)
+    for name, scores in targets.items():
+        scores["seen"] = is_seen(task.name, name, setting.backbone)
     return {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "task": task.name,
         "method": setting.method,
         "train_n": len(fair),
         **training,
-        "targets": targets,
+        "targets": {task.name: scores_of(result) | {"seen": False}, **targets},
         **scores_of(result),
     }
 

@@ -75,9 +75,6 @@ def few_shot_row(setting: FewShotSetting, task: Task, seed: int, place: Place) -
     )
     result = evaluate(model, prompt, task, limit=place.limit or TEST_EXAMPLES)
     return {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "method": setting.method,
         "examples": setting.examples,
         **asdict(setting.recipe),

@@ -70,9 +70,6 @@ def patching_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> 
             place.tell(done, total, f"patch {done} of {total}")
     means = sums / SHUFFLED
     return {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "task": task.name,
         "method": "patching",
         **asdict(setting.recipe),

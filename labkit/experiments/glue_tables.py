@@ -8,7 +8,6 @@ all methods that sort it. The order of a prompt that does not get past the gate 
 from __future__ import annotations
 
 import math
-import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
@@ -29,10 +28,10 @@ from labkit.core.statistics import (
 from labkit.core.tasks import GLUE, SPLITS, TRAINED_ON, Task
 from labkit.core.tuning import fit
 from labkit.experiments import order
+from labkit.experiments.base.kept import checkpoint_beside
 from labkit.experiments.base.models import shared_backbone, short
 from labkit.experiments.base.recipe import FINE_TUNING, Recipe, recipe_for
 from labkit.experiments.base.report import cells, report_head
-from labkit.experiments.base.result_file import file_name
 from labkit.experiments.base.rows import as_digits, from_digits, scores_of
 from labkit.experiments.base.setting import Experiment, Place, Setting
 from labkit.glue import (
@@ -69,9 +68,6 @@ def glue_row(setting: GlueSetting, task: Task, seed: int, place: Place) -> dict:
     """One method on one task."""
     limit = place.limit or TEST_EXAMPLES[setting.profile]
     row = {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "task": task.name,
         "method": setting.method,
         "seen": task.name in TRAINED_ON.get(setting.backbone, ()),
@@ -90,12 +86,12 @@ def glue_row(setting: GlueSetting, task: Task, seed: int, place: Place) -> dict:
     row |= {"past_gate": order.learns(gate), "validation": gate.value, "validation_n": gate.n}
     if setting.method in SORTING and row["past_gate"]:
         budget = budget_of(task, order.TRAINING_EXAMPLES[setting.profile])
-        found = sort_prompt(model, prompt, task, setting.method, budget=budget, seed=seed)
-        prompt = found.prompt
+        ordered = sort_prompt(model, prompt, task, setting.method, budget=budget, seed=seed)
+        prompt = ordered.prompt
         row |= {
-            "order": list(found.order),
-            "is_permutation": found.is_permutation,
-            "forward_passes": found.forward_passes,
+            "order": list(ordered.order),
+            "is_permutation": ordered.is_permutation,
+            "forward_passes": ordered.forward_passes,
         }
     return row | scores_of(evaluate(model, prompt, task, "test", limit=limit))
 
@@ -104,21 +100,20 @@ def _fine_tuned(setting: GlueSetting, task: Task, seed: int, limit: int, place: 
     backbone = load_backbone(setting.backbone, trainable=True)
     model = PromptedModel.for_task(backbone, task, soft=False)
     recipe = replace(FINE_TUNING, steps=FINE_TUNING_STEPS[setting.profile], evaluate_every=50)
-    checkpoint = place.folder / f"{file_name(setting.name)}-seed{seed}.run"
-    fit(
-        model,
-        None,
-        task,
-        recipe,
-        seed=seed,
-        limit=order.training_examples(setting, task),
-        checkpoint=checkpoint,
-        resume=True,
-        on_step=place.on_step(recipe.steps),
-    )
-    shutil.rmtree(checkpoint, ignore_errors=True)
-    found = scores_of(evaluate(model, None, task, "test", limit=limit))
-    return {**asdict(recipe), **found}
+    with checkpoint_beside(place.of_row(setting, seed)) as checkpoint:
+        fit(
+            model,
+            None,
+            task,
+            recipe,
+            seed=seed,
+            limit=order.training_examples(setting, task),
+            checkpoint=checkpoint,
+            resume=True,
+            on_step=place.on_step(recipe.steps),
+        )
+    scores = scores_of(evaluate(model, None, task, "test", limit=limit))
+    return {**asdict(recipe), **scores}
 
 
 def _cosine(backbone: Backbone, task: Task, limit: int) -> dict:
@@ -199,16 +194,16 @@ def methods_as_markdown(result: Mapping) -> str:
 
 def _tasks(result: Mapping) -> list[str]:
     """The tasks of a result in the paper's order, those that it doesn't have in front."""
-    found = {row["task"] for row in result["rows"]}
-    return [*sorted(found.difference(GLUE)), *(task for task in GLUE if task in found)]
+    present = {row["task"] for row in result["rows"]}
+    return [*sorted(present.difference(GLUE)), *(task for task in GLUE if task in present)]
 
 
 def by_task(result: Mapping, method: str) -> dict[str, list[float]]:
     """Test scores of a method: task → one per seed."""
     values: dict[str, list[float]] = {}
-    for each in result["rows"]:
-        if each["method"] == method:
-            values.setdefault(each["task"], []).append(each["value"])
+    for scored in result["rows"]:
+        if scored["method"] == method:
+            values.setdefault(scored["task"], []).append(scored["value"])
     return values
 
 
@@ -256,24 +251,25 @@ def mean_gain(result: Mapping, method: str, against: str = "prompt") -> Differen
         for seed in seeds:
             gain = value[task, method, seed] - value[task, against, seed]
             by_seed.setdefault(seed, []).append(gain)
-    means = [sum(each) / len(each) for each in by_seed.values()]
-    ends = mean_interval(means) if len(means) > 1 else (math.nan, math.nan)
-    return Difference(sum(means) / len(means), *ends)
+    return _over_seeds([sum(gains) / len(gains) for gains in by_seed.values()])
 
 
 def _difference(pairs: Sequence[tuple[Mapping, Mapping]]) -> Difference:
     if all("correct" in row for pair in pairs for row in pair):
         a, b = ([from_digits(row["correct"]) for row in rows] for rows in zip(*pairs, strict=True))
         return paired_difference(a, b)
-    by_seed = [a["value"] - b["value"] for a, b in pairs]
-    ends = mean_interval(by_seed) if len(by_seed) > 1 else (math.nan, math.nan)
-    return Difference(sum(by_seed) / len(by_seed), *ends)
+    return _over_seeds([a["value"] - b["value"] for a, b in pairs])
+
+
+def _over_seeds(values: Sequence[float]) -> Difference:
+    ends = mean_interval(values) if len(values) > 1 else (math.nan, math.nan)
+    return Difference(sum(values) / len(values), *ends)
 
 
 def printed_gains(method: str, against: str = "prompt") -> dict[str, float]:
     """The same from the paper's table 8, as shares: task → difference of the printed scores."""
     names = {ours: theirs for theirs, ours in PRINTED.items()}
-    a, b = (row(printed(8), names[each]) for each in (method, against))
+    a, b = (row(printed(8), names[name]) for name in (method, against))
     return {task: (a[task] - b[task]) / 100 for task in GLUE}
 
 
@@ -308,9 +304,6 @@ def data_row(setting: Setting, task: Task, seed: int, place: Place) -> dict:
     counts = {split: len(task.split(split)) for split in SPLITS}
     its = row(printed(7), task.name)
     return {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "task": task.name,
         "method": "data",
         "value": float(sum(counts.values())),
@@ -328,9 +321,9 @@ def data_as_markdown(result: Mapping) -> str:
     """Counts here, and the paper's in thousands."""
     head = ["task", *SPLITS, *(f"paper: {split} (k)" for split in (*SPLITS, "total"))]
     lines = report_head(result, head)
-    for each in result["rows"]:
-        own = [each[split] for split in SPLITS]
-        lines.append(cells([each["task"], *own, *each["paper"].values()]))
+    for counts in result["rows"]:
+        ours = [counts[split] for split in SPLITS]
+        lines.append(cells([counts["task"], *ours, *counts["paper"].values()]))
     return "\n".join(lines) + "\n"
 
 

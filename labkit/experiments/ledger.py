@@ -126,8 +126,8 @@ def _shared(counts: Counter) -> str:
     if len(counts) == 1:
         return next(iter(counts))
     order = (AGREES, DISAGREES, UNDECIDED)
-    each = [f"{counts[outcome]} {_PLURAL[outcome]}" for outcome in order if counts[outcome]]
-    return f"of {sum(counts.values())}: " + ", ".join(each)
+    parts = [f"{counts[outcome]} {_PLURAL[outcome]}" for outcome in order if counts[outcome]]
+    return f"of {sum(counts.values())}: " + ", ".join(parts)
 
 
 _PLURAL = {AGREES: "agree", DISAGREES: "disagree", UNDECIDED: UNDECIDED}
@@ -169,8 +169,8 @@ def _model_lines(claim: Mapping, model: str) -> list[str]:
     ]
     if len(entries) == 1:
         return _line(model, shown[0])
-    each = [line for text in shown for line in _line("", text)]
-    return [*_line(model, by_model(claim)[model]), *each]
+    lines = [line for text in shown for line in _line("", text)]
+    return [*_line(model, by_model(claim)[model]), *lines]
 
 
 WIDTH = 100
@@ -256,9 +256,9 @@ def as_json(value: object, indent: int = 0) -> str:
         return flat
     inner = " " * (indent + 2)
     if isinstance(value, dict):
-        parts = [f"{json.dumps(key)}: {as_json(each, indent + 2)}" for key, each in value.items()]
+        parts = [f"{json.dumps(key)}: {as_json(part, indent + 2)}" for key, part in value.items()]
     else:
-        parts = [as_json(each, indent + 2) for each in value]
+        parts = [as_json(part, indent + 2) for part in value]
     left, right = "{}" if isinstance(value, dict) else "[]"
     return f"{left}\n{inner}" + f",\n{inner}".join(parts) + f"\n{' ' * indent}{right}"
 

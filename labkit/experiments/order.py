@@ -26,7 +26,7 @@ from labkit.core.tuning import TRAINED, fit
 from labkit.experiments.base.digest import digest_of
 from labkit.experiments.base.kept import kept_prompt
 from labkit.experiments.base.models import shared_backbone, short
-from labkit.experiments.base.result_file import file_name
+from labkit.experiments.base.result_file import row_stem
 from labkit.experiments.base.rows import scores_of
 from labkit.experiments.base.setting import Place, Setting
 from labkit.experiments.base.verdicts import verdict
@@ -76,11 +76,9 @@ def order_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dic
     model = PromptedModel.for_task(backbone, task)
     model = model.with_changes(bos=setting.bos, positions=setting.positions)
     prompt = trained_prompt(setting, model, task, seed, place)
-    gate = evaluate(model, prompt, task, "validation", limit=GATE_EXAMPLES)
+    limit = place.limit or TEST_EXAMPLES[setting.profile]
+    plain, scores = scored_behind_gate(model, prompt, task, limit)
     row = {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "task": task.name,
         "method": "order",
         **asdict(setting.recipe),
@@ -88,14 +86,8 @@ def order_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dic
         "bos": setting.bos,
         "positions": setting.positions,
         "paper": setting.paper,
-        "validation": gate.value,
-        "validation_n": gate.n,
-        "learns": learns(gate),
-        **backbone.where(),
+        **scores,
     }
-    limit = place.limit or TEST_EXAMPLES[setting.profile]
-    plain = evaluate(model, prompt, task, "test", limit=limit)
-    row |= scores_of(plain)
     if not row["learns"]:
         return row
     if setting.positions:
@@ -105,12 +97,22 @@ def order_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dic
             row["no_positions"] = against(plain, bare)
     if setting.shuffle == ALL_FREE:
         row["noise_floor"] = _noise_floor(setting, model, prompt, task, plain)
-    matrix = place.folder / f"{file_name(setting.name)}-seed{seed}.npz"
+    matrix = Path(f"{place.of_row(setting, seed)}.npz")
     probe = _probed(setting, model, prompt, task, seed, limit, place, matrix)
     row |= probe.summary()
     row["matrix"] = str(matrix.relative_to(place.out))
     row["available"] = available_orders(setting)
     return judged(row)
+
+
+def scored_behind_gate(
+    model: PromptedModel, prompt: SoftPrompt, task: Task, limit: int
+) -> tuple[Evaluation, dict]:
+    """The prompt in its own order on test, and what a row says of it and of the gate."""
+    gate = evaluate(model, prompt, task, "validation", limit=GATE_EXAMPLES)
+    plain = evaluate(model, prompt, task, "test", limit=limit)
+    at_gate = {"validation": gate.value, "validation_n": gate.n, "learns": learns(gate)}
+    return plain, at_gate | model.backbone.where() | scores_of(plain)
 
 
 def trained_prompt(
@@ -181,7 +183,7 @@ def _probed(
 
 def matrix_of(row: Mapping, table: str) -> str:
     """A row's matrix, relative to the folder of results; older rows don't name it."""
-    return row.get("matrix", f"{table}/{file_name(row['setting'])}-seed{row['seed']}.npz")
+    return row.get("matrix", f"{table}/{row_stem(row['setting'], row['seed'])}.npz")
 
 
 def _drawn(setting: OrderSetting, seed: int) -> Orders:

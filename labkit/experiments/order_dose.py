@@ -80,9 +80,6 @@ def dose_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dict
     assigned = evaluate(model, SoftPrompt(vectors[list(best)]), task, "test", limit=limit)
     predicted = effects.predict(orders[~fitted])
     return {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "task": task.name,
         "method": "dose",
         **asdict(setting.recipe),
@@ -162,8 +159,8 @@ def as_markdown(result: Mapping) -> str:
     heads = ("prompt", "n", "trained order", "order by assignment", "its distance")
     lines = report_head(result, heads)
     for row in result["rows"]:
-        found = row["assigned"]
-        scores = [f"{row['value']:.3f}", f"{found['value']:.3f}", f"{found['distance']:.2f}"]
+        assigned = row["assigned"]
+        scores = [f"{row['value']:.3f}", f"{assigned['value']:.3f}", f"{assigned['distance']:.2f}"]
         lines.append(cells([row["seed"], row["n"], *scores]))
     lines += ["", cells(["what", "mean [95 %]", "predictions flipped"]), cells(["---"] * 3)]
     for row in result.get("pooled", ()):

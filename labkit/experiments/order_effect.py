@@ -22,14 +22,13 @@ from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone, short
 from labkit.experiments.base.recipe import recipe_for
 from labkit.experiments.base.report import cells, report_head
-from labkit.experiments.base.rows import as_digits, from_digits, scores_of
+from labkit.experiments.base.rows import as_digits, from_digits
 from labkit.experiments.base.setting import Experiment, Place
 from labkit.experiments.base.verdicts import signed, verdict, verdict_line
 from labkit.experiments.order import (
-    GATE_EXAMPLES,
     OrderSetting,
     against,
-    learns,
+    scored_behind_gate,
     trained_prompt,
 )
 from labkit.experiments.order_tables import MODELS
@@ -66,22 +65,14 @@ def effect_row(setting: EffectSetting, task: Task, seed: int, place: Place) -> d
     """
     model = PromptedModel.for_task(shared_backbone(setting.backbone), task)
     prompt = trained_prompt(setting, model, task, seed, place)
-    gate = evaluate(model, prompt, task, "validation", limit=GATE_EXAMPLES)
+    limit = place.limit or len(task.split("test"))
+    plain, scores = scored_behind_gate(model, prompt, task, limit)
     row = {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "task": task.name,
         "method": "order effect",
         **asdict(setting.recipe),
-        "validation": gate.value,
-        "validation_n": gate.n,
-        "learns": learns(gate),
-        **model.backbone.where(),
+        **scores,
     }
-    limit = place.limit or len(task.split("test"))
-    plain = evaluate(model, prompt, task, "test", limit=limit)
-    row |= scores_of(plain)
     if not row["learns"]:
         return row
     without, _ = model.without_positions()
@@ -216,10 +207,10 @@ def as_markdown(result: Mapping) -> str:
     heads = ["model", "what is done", "prompts", "trained order", "change [95 %]", "by prompt"]
     lines += ["", cells(heads), cells(["---"] * len(heads))]
     for row in result.get("pooled", ()):
-        each = ", ".join(f"{value:+.3f}" for value in row["by_prompt"])
+        effects = ", ".join(f"{value:+.3f}" for value in row["by_prompt"])
         change = signed(row["mean_difference"])
-        line = [row["setting"], row["kind"], row["prompts"], f"{row['baseline']:.3f}", change, each]
-        lines.append(cells(line))
+        trained = f"{row['baseline']:.3f}"
+        lines.append(cells([row["setting"], row["kind"], row["prompts"], trained, change, effects]))
     lines += ["", "## Verdicts", ""]
     lines += [
         f"- {row['setting']}, {verdict_line(row['verdict'])}" for row in result.get("pooled", ())

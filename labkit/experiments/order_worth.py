@@ -61,9 +61,6 @@ def worth_row(setting: WorthSetting, task: Task, seed: int, place: Place) -> dic
     gate = evaluate(model, prompt, task, "validation", limit=GATE)
     plain = evaluate(model, prompt, task, "test", limit=place.limit or SENTENCES)
     row = {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "task": task.name,
         "method": "order worth",
         **asdict(setting.recipe),
@@ -109,10 +106,10 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
         if way == ORDINARY or not seeds:
             continue
         pairs = [(learned[way, seed], learned[ORDINARY, seed]) for seed in seeds]
-        own = np.array([_own(one) - _own(other) for one, other in pairs])
+        in_own = np.array([_own(one) - _own(other) for one, other in pairs])
         shuffled = np.array([_shuffled(one) - _shuffled(other) for one, other in pairs])
         against = f"{way} − {ORDINARY}"
-        pooled += _line(against, "own order", own, upwards=False)
+        pooled += _line(against, "own order", in_own, upwards=False)
         pooled += _line(against, "random order", shuffled, upwards=True)
     return pooled
 
@@ -152,16 +149,16 @@ def as_markdown(result: Mapping) -> str:
     heads = ("prompt", "seed", "n", "learns", "loss", "own order [95 %]", "random orders")
     lines = report_head(result, heads)
     for row in result["rows"]:
-        own = "{:.3f} [{:.3f}, {:.3f}]".format(row["value"], *row["ci95"])
+        interval = "{:.3f} [{:.3f}, {:.3f}]".format(row["value"], *row["ci95"])
         says, loss = "yes" if row["learns"] else "no", f"{row['loss']:.3f}"
         shuffled = f"{row['in_random_orders']:.3f}"
-        lines.append(cells([row["setting"], row["seed"], row["n"], says, loss, own, shuffled]))
+        lines.append(cells([row["setting"], row["seed"], row["n"], says, loss, interval, shuffled]))
     heads = ["what is compared", "where", "prompts", "difference [95 %]", "by prompt"]
     lines += ["", cells(heads), cells(["---"] * len(heads))]
     for row in result.get("pooled", ()):
-        each = ", ".join(f"{value:+.3f}" for value in row["by_prompt"])
+        effects = ", ".join(f"{value:+.3f}" for value in row["by_prompt"])
         change = signed(row["mean_difference"])
-        lines.append(cells([row["setting"], row["what"], row["prompts"], change, each]))
+        lines.append(cells([row["setting"], row["what"], row["prompts"], change, effects]))
     lines += ["", "## Verdicts", ""]
     lines += [f"- {verdict_line(row['verdict'])}" for row in result.get("pooled", ())]
     return "\n".join(lines) + "\n"

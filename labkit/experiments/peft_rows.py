@@ -23,7 +23,7 @@ from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
 from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
-from labkit.core.sequences import NO_PREFIX, Batch, Pieces, Prefix
+from labkit.core.sequences import Batch, Pieces
 from labkit.core.tasks import Task
 from labkit.core.templates import Verbalizer
 from labkit.core.tuning import fit
@@ -80,13 +80,7 @@ class PeftBackbone(Backbone):
             warnings.simplefilter("ignore", FutureWarning)
             self.adapted = _adapt(backbone.model, method, length)
 
-    def word_scores(
-        self,
-        batch: Batch,
-        vectors: Tensor | None,
-        words: Sequence[Pieces],
-        prefix: Prefix = NO_PREFIX,
-    ) -> Tensor:
+    def word_scores(self, batch: Batch, vectors: Tensor | None, words: Sequence[Pieces]) -> Tensor:
         """As in :class:`labkit.core.backbones.Backbone`, for words of one piece."""
         if any(len(word) > 1 for word in words):
             raise LabError("PEFT's rows are for label words of one piece; choose others")
@@ -138,9 +132,6 @@ def peft_row(setting: PeftSetting, task: Task, seed: int, place: Place) -> dict:
     )
     result = evaluate(model, None, task, limit=place.limit or setting.test_examples)
     return {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "method": "PEFT",
         **asdict(recipe),
         "template": hard.template.text,

@@ -55,9 +55,6 @@ def pruning_row(setting: PruningSetting, task: Task, seed: int, place: Place) ->
     counts = [count for count in COUNTS if count < len(rows)]
     whole = evaluate(model, prompt, task, "test", limit=limit)
     row = {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "task": task.name,
         "method": "pruning",
         **asdict(setting.recipe),
@@ -157,9 +154,9 @@ def as_markdown(result: Mapping) -> str:
 
 
 def _settings(backbone: str | None, profile: str) -> list[PruningSetting]:
-    own = ordinary_setting(backbone, profile)
+    ordinary = ordinary_setting(backbone, profile)
     return [
-        PruningSetting(way, own.backbone, own.recipe, profile=profile, way=way)
+        PruningSetting(way, ordinary.backbone, ordinary.recipe, profile=profile, way=way)
         for way in (*WAYS, GREEDY, RANDOM, TRAINED)
     ]
 

@@ -74,9 +74,6 @@ def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> d
     vectors = model.fixed_vectors(prompt)
     given = SoftPrompt(vectors[start])
     row = {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "task": task.name,
         "method": setting.method,
         "positions": setting.enhanced,
@@ -98,7 +95,7 @@ def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> d
         limit=place.limit,
         on_progress=lambda spent, budget: place.tell(spent, budget, f"{spent:,} forward passes"),
     )
-    best = result.found
+    best = result.best
     return {
         **row,
         "budget": setting.budget,
@@ -128,9 +125,6 @@ def swap_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> dic
         objective, lambda done, total: place.tell(done, total, f"exchange {done} of {total}")
     )
     return {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "task": task.name,
         "method": "swap",
         "order": start,
@@ -223,8 +217,8 @@ EXPERIMENTS = (
         search_row,
         (
             *(
-                _higher(each, TRAINED)
-                for each in (
+                _higher(method, TRAINED)
+                for method in (
                     "lstm",
                     "lstm + positions",
                     "lstm taught the trained order",
@@ -233,7 +227,7 @@ EXPERIMENTS = (
                     LSTM_GUARDED,
                 )
             ),
-            *(_higher(each, "random") for each in ("plackett-luce", "assignment", "softsort")),
+            *(_higher(method, "random") for method in ("plackett-luce", "assignment", "softsort")),
             _higher("lstm", "random"),
             _higher("lstm", "swap"),
             _higher("lstm + positions", "lstm"),

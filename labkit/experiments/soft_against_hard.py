@@ -35,9 +35,6 @@ def hard_row(setting: TrainingSetting, task: Task, seed: int, place: Place) -> d
     model = PromptedModel(backbone, templates[cell.template], verbalizers[cell.words])
     result = evaluate(model, None, task, "test", limit=place.limit, bias=grid.bias(cell))
     return {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "method": setting.method,
         **cell._asdict(),
         "cells": len(grid.cells()),

@@ -58,9 +58,6 @@ def memory_row(setting: MemorySetting, task: Task, seed: int, place: Place) -> d
     )
     chosen = [shuffle[i] for i in result.order]
     return {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "task": task.name,
         "method": "lstm",
         "positions": True,

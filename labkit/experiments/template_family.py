@@ -14,7 +14,6 @@ Usage::
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 
@@ -27,10 +26,10 @@ from labkit.core.statistics import Difference, HeldOut
 from labkit.core.tasks import Task
 from labkit.core.templates import Verbalizer
 from labkit.core.tuning import fit
+from labkit.experiments.base.kept import checkpoint_beside
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.recipe import Recipe
 from labkit.experiments.base.report import cells, report_head
-from labkit.experiments.base.result_file import file_name
 from labkit.experiments.base.rows import as_digits, from_digits, scores_of
 from labkit.experiments.base.setting import Experiment, Place, Setting
 from labkit.p_tuning import PromptEncoder, lay_virtual_tokens
@@ -87,9 +86,6 @@ def family_row(setting: FamilySetting, task: Task, seed: int, place: Place) -> d
         shared_backbone(setting.backbone), TEMPLATES[setting.member], Verbalizer(WORDS)
     )
     row = {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "method": setting.method,
         "member": setting.member,
     }
@@ -102,19 +98,18 @@ def family_row(setting: FamilySetting, task: Task, seed: int, place: Place) -> d
     model, prompt = lay_virtual_tokens(model)
     if setting.method == "encoder":
         prompt = PromptEncoder.from_prompt(prompt, seed=seed)
-    checkpoint = place.folder / f"{file_name(setting.name)}-seed{seed}.run"
-    history = fit(
-        model,
-        prompt,
-        task,
-        setting.recipe,
-        seed=seed,
-        checkpoint=checkpoint,
-        resume=True,
-        on_step=place.on_step(setting.recipe.steps),
-    )
-    result = evaluate(model, prompt, task, limit=limit)
-    shutil.rmtree(checkpoint, ignore_errors=True)
+    with checkpoint_beside(place.of_row(setting, seed)) as checkpoint:
+        history = fit(
+            model,
+            prompt,
+            task,
+            setting.recipe,
+            seed=seed,
+            checkpoint=checkpoint,
+            resume=True,
+            on_step=place.on_step(setting.recipe.steps),
+        )
+        result = evaluate(model, prompt, task, limit=limit)
     training = {
         **asdict(setting.recipe),
         "template": model.template.text,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -13,8 +12,8 @@ from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
 from labkit.core.tasks import Task
 from labkit.core.tuning import History, OnStep, fit
+from labkit.experiments.base.kept import checkpoint_beside
 from labkit.experiments.base.models import shared_backbone
-from labkit.experiments.base.result_file import file_name
 from labkit.experiments.base.rows import scores_of
 from labkit.experiments.base.setting import Place, Setting
 from labkit.experiments.lm_adaptation import adapted
@@ -39,23 +38,15 @@ class TrainingSetting(Setting):
 
 def training_row(setting: TrainingSetting, task: Task, seed: int, place: Place) -> dict:
     """Train by the setting's recipe, evaluate on test, keep the prompt in the place's folder."""
-    folder = place.folder / f"{file_name(setting.name)}-seed{seed}"
-    checkpoint = folder.with_name(f"{folder.name}.run")
+    folder = place.of_row(setting, seed)
     tell = place.on_step(setting.recipe.steps)
-    model, prompt, result, notes = trained(setting, task, seed, place.limit, checkpoint, tell)
-    scores = scores_of(result)
-    if prompt is not None:
-        about = {key: scores[key] for key in ("metric", "value", "ci95", "n", "majority")}
-        save_prompt(folder, prompt, model, command=place.command, seed=seed, scores=about)
-    shutil.rmtree(checkpoint, ignore_errors=True)
-    return {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
-        "method": setting.method,
-        **notes,
-        **scores,
-    }
+    with checkpoint_beside(folder) as checkpoint:
+        model, prompt, result, notes = trained(setting, task, seed, place.limit, checkpoint, tell)
+        scores = scores_of(result)
+        if prompt is not None:
+            about = {key: scores[key] for key in ("metric", "value", "ci95", "n", "majority")}
+            save_prompt(folder, prompt, model, command=place.command, seed=seed, scores=about)
+    return {"method": setting.method, **notes, **scores}
 
 
 def trained(

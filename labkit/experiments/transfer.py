@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from labkit.core import assets
+from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
 from labkit.core.loading import readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
@@ -67,9 +68,6 @@ def transfer_row(setting: TransferSetting, _task: Task, seed: int, place: Place)
     limit = place.limit or TEST_EXAMPLES
     targets = {name: load_task(name) for name in setting.targets}
     row = {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "method": "prompt" if setting.source else setting.name,
         "source": setting.source,
         **asdict(setting.recipe),
@@ -79,14 +77,27 @@ def transfer_row(setting: TransferSetting, _task: Task, seed: int, place: Place)
     if setting.name != NO_PROMPT:
         prompt, training = _prompt(setting, targets, seed, place)
         row |= training
-    row["targets"] = {}
+    row["targets"] = scores_on(targets, backbone, prompt, limit, place)
+    for name, scores in row["targets"].items():
+        scores["seen"] = is_seen(setting.source, name, setting.backbone)
+    values = [result["value"] for result in row["targets"].values()]
+    return row | {"value": float(np.mean(values)), "n": sum_of(row["targets"], "n")}
+
+
+def scores_on(
+    targets: Mapping[str, Task],
+    backbone: Backbone,
+    prompt: nn.Module | None,
+    limit: int,
+    place: Place,
+) -> dict[str, dict]:
+    """What a prompt, or the weights, reach on other tasks, each with its own template and words."""
+    scores = {}
     for index, (name, task) in enumerate(targets.items()):
         place.tell(index, len(targets), f"scoring on {name}")
         model = PromptedModel.for_task(backbone, task, soft=prompt is not None)
-        result = scores_of(evaluate(model, prompt, task, "test", limit=limit))
-        row["targets"][name] = result | {"seen": is_seen(setting.source, name, setting.backbone)}
-    values = [result["value"] for result in row["targets"].values()]
-    return row | {"value": float(np.mean(values)), "n": sum_of(row["targets"], "n")}
+        scores[name] = scores_of(evaluate(model, prompt, task, "test", limit=limit))
+    return scores
 
 
 def sum_of(results: Mapping[str, Mapping], key: str) -> int:

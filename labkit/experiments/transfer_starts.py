@@ -85,9 +85,6 @@ def start_row(setting: StartSetting, task: Task, seed: int, place: Place) -> dic
     ]
     best = max(done, key=lambda training: training["validation"])
     return {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "task": task.name,
         "method": "prompt",
         "start": setting.start,

@@ -63,9 +63,6 @@ def sorted_row(setting: SortedSetting, task: Task, seed: int, place: Place) -> d
         on_progress=lambda spent, budget: place.tell(spent, budget, f"{spent:,} forward passes"),
     )
     return {
-        "setting": setting.name,
-        "seed": seed,
-        "backbone": setting.backbone,
         "task": task.name,
         "way": setting.way,
         "method": setting.method,
@@ -74,8 +71,8 @@ def sorted_row(setting: SortedSetting, task: Task, seed: int, place: Place) -> d
         "budget": setting.budget,
         "forward_passes": result.forward_passes,
         "order": list(result.order),
-        "loss_before": result.found.loss_before,
-        "loss": result.found.loss,
+        "loss_before": result.best.loss_before,
+        "loss": result.best.loss,
         "before": {"value": result.before.value, "correct": as_digits(result.before.correct)},
         "seconds": round(result.seconds, 1),
         **scores_of(result.after),
@@ -125,13 +122,13 @@ def as_markdown(result: Mapping) -> str:
 
 
 def _settings(backbone: str | None, profile: str) -> list[SortedSetting]:
-    own = ordinary_setting(backbone, profile)
-    ways = {ORDINARY: own.orders, ORDER_PROOF: RANDOM}
+    ordinary = ordinary_setting(backbone, profile)
+    ways = {ORDINARY: ordinary.orders, ORDER_PROOF: RANDOM}
     return [
         SortedSetting(
             f"{way}, {method}",
-            own.backbone,
-            own.recipe,
+            ordinary.backbone,
+            ordinary.recipe,
             profile=profile,
             orders=orders,
             way=way,

@@ -14,17 +14,19 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import TypedDict, Unpack
 
 import torch
 from torch import nn
 
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
+from labkit.core.sets import SET
 from labkit.core.tasks import Task
 from labkit.lstm_sorter.methods import METHODS, Tuning
 from labkit.lstm_sorter.objectives import LabelFree, Objective, PromptLoss
 from labkit.lstm_sorter.sorters import Order, require_sortable
-from labkit.lstm_sorter.trials import Found, OnProgress, Trials
+from labkit.lstm_sorter.trials import BestOrder, OnProgress, Trials
 from labkit.soft_prompt import SoftPrompt
 
 SENTENCES = 96
@@ -33,6 +35,16 @@ BUDGET = 600 * SENTENCES
 CHOICES = ("train", "validation", "entropy")
 """What orders are chosen by: their loss on training sentences or on a development set, or, without
 any label, how evenly they use the classes."""
+
+
+class Settings(TypedDict, total=False):
+    """What else may be set of a search, as :func:`find_order` reads it."""
+
+    positions: bool
+    lr: float | None
+    temperature: float
+    keep_given: bool
+    on_progress: OnProgress | None
 
 
 def find_order(
@@ -46,7 +58,7 @@ def find_order(
     temperature: float = 1.0,
     keep_given: bool = False,
     on_progress: OnProgress | None = None,
-) -> Found:
+) -> BestOrder:
     """Look for the order with the lowest loss, within ``budget`` forward passes.
 
     Args:
@@ -80,8 +92,8 @@ def find_order(
         if keep_given:  # first: of equally good orders the given one stays
             run.propose(run.given)
         METHODS[method](run, Tuning(positions, lr, temperature))
-    run.found.forward_passes = run.spent
-    return run.found
+    run.best.forward_passes = run.spent
+    return run.best
 
 
 # ---- on a task ----
@@ -92,28 +104,28 @@ class SearchResult:
     """A search on a task: chosen on training sentences, reported on test.
 
     Attributes:
-        found: order, losses on the training sample, forward passes, history.
+        best: order, losses on the training sample, forward passes, history.
         before, after: the prompt as given and in the order found, on the test split (these passes
             are reporting, and not counted).
         seconds: of the search.
     """
 
-    found: Found
+    best: BestOrder
     before: Evaluation
     after: Evaluation
     seconds: float
 
     @property
     def order(self) -> Order:
-        return self.found.order
+        return self.best.order
 
     @property
     def forward_passes(self) -> int:
-        return self.found.forward_passes
+        return self.best.forward_passes
 
     @property
     def is_permutation(self) -> bool:
-        return self.found.is_permutation
+        return self.best.is_permutation
 
 
 def search(
@@ -124,28 +136,28 @@ def search(
     *,
     budget: int = BUDGET,
     seed: int = 0,
-    positions: bool = False,
-    lr: float | None = None,
-    temperature: float = 1.0,
-    keep_given: bool = False,
     choose_by: str = "train",
     sentences: int = SENTENCES,
     limit: int | None = None,
-    on_progress: OnProgress | None = None,
+    **settings: Unpack[Settings],
 ) -> SearchResult:
     """Look for a better order of a prompt's virtual tokens; the prompt itself is left as it is.
 
     Args:
-        method, budget, seed, positions, lr, temperature, keep_given: as in :func:`find_order`; the
-            seed also draws the sample.
+        method, budget, seed, settings: as in :func:`find_order`; the seed also draws the sample.
         choose_by: one of :data:`CHOICES`; ``entropy`` has no gradient, and is for methods that need
             none.
         sentences: how many orders are compared on.
         limit: report on a seeded sample of that many test examples; default: all.
 
     Raises:
-        LabError: as :func:`find_order`, and for another choice.
+        LabError: as :func:`find_order`, for another choice, and for a prompt that is read as a set.
     """
+    if model.positions == SET:
+        raise LabError(
+            f"{model.backbone.name} reads this prompt as a set, alike in every order: there is no "
+            "order to look for; search one of a prompt that was trained with positions"
+        )
     if choose_by not in CHOICES:
         raise LabError(f"choose_by={choose_by!r} is unknown; take one of {', '.join(CHOICES)}")
     if choose_by == "entropy" and method != "random":
@@ -156,21 +168,11 @@ def search(
     split = "validation" if choose_by == "validation" else "train"
     objective = kind(model, prompt, task, sentences=sentences, seed=seed, split=split)
     started = time.perf_counter()
-    found = find_order(
-        objective,
-        method,
-        budget=budget,
-        seed=seed,
-        positions=positions,
-        lr=lr,
-        temperature=temperature,
-        keep_given=keep_given,
-        on_progress=on_progress,
-    )
+    best = find_order(objective, method, budget=budget, seed=seed, **settings)
     seconds = time.perf_counter() - started
-    ordered = objective.vectors[list(found.order)]
+    ordered = objective.vectors[list(best.order)]
     before, after = (
         evaluate(model, module, task, "test", limit=limit)
         for module in (prompt, SoftPrompt(ordered))
     )
-    return SearchResult(found, before, after, seconds)
+    return SearchResult(best, before, after, seconds)

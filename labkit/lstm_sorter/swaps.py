@@ -32,8 +32,8 @@ def predicted_changes(rows: Tensor, gradient: Tensor) -> Tensor:
         rows, gradient: (P, D) the prompt as it stands, and the loss's gradient there.
     """
     products = gradient @ rows.T  # (P, P) g_i · p_j
-    own = products.diagonal()
-    return products + products.T - own[:, None] - own[None]
+    at_home = products.diagonal()
+    return products + products.T - at_home[:, None] - at_home[None]
 
 
 class PairChanges(NamedTuple):

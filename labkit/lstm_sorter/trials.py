@@ -19,7 +19,7 @@ CHECK_SHARE = 1 / 3
 
 
 @dataclass
-class Found:
+class BestOrder:
     """What a search came to.
 
     Attributes:
@@ -50,7 +50,7 @@ class Trials:
         self.start = objective.spent
         self.given: Order = tuple(range(len(objective.vectors)))
         self.known = {self.given: objective.evaluate(self.given)}
-        self.found = Found(self.known[self.given])
+        self.best = BestOrder(self.known[self.given])
         self.checked = 0
 
     @property
@@ -72,9 +72,9 @@ class Trials:
 
     def propose(self, order: Order) -> None:
         """Keep an order of known loss if it is the best one yet."""
-        if self.known[order] < self.found.loss:
-            self.found.order, self.found.loss = order, self.known[order]
-            self.found.history.append((self.spent, self.found.loss))
+        if self.known[order] < self.best.loss:
+            self.best.order, self.best.loss = order, self.known[order]
+            self.best.history.append((self.spent, self.best.loss))
         if self.on_progress is not None:
             self.on_progress(self.spent, self.budget)
 

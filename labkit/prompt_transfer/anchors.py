@@ -89,14 +89,14 @@ def placed(described: Tensor, anchors: Tensor, steps: int = STEPS, lr: float = R
     centre = anchors.mean(0)
     around = anchors - centre
     directions = F.normalize(around, dim=-1)  # (K, D)
-    found = F.normalize(described @ directions, dim=-1).clone().requires_grad_()  # (P, D)
-    optimizer = torch.optim.Adam([found], lr=lr)
+    directed = F.normalize(described @ directions, dim=-1).clone().requires_grad_()  # (P, D)
+    optimizer = torch.optim.Adam([directed], lr=lr)
     for _ in range(steps):
-        distance = (F.normalize(found, dim=-1) @ directions.T - described).square().sum()
+        distance = (F.normalize(directed, dim=-1) @ directions.T - described).square().sum()
         optimizer.zero_grad()
         distance.backward()
         optimizer.step()
-    return centre + around.norm(dim=-1).mean() * F.normalize(found.detach(), dim=-1)
+    return centre + around.norm(dim=-1).mean() * F.normalize(directed.detach(), dim=-1)
 
 
 def by_anchors(

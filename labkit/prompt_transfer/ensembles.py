@@ -46,8 +46,8 @@ def ensemble_scores(
         for e in range(len(prompts))
         for sequence in sequences
     ]
-    found = scoring.score(model.backbone, every, torch.cat(vectors), model.labels(), share=False)
-    return found.view(len(prompts), len(examples), -1)
+    scores = scoring.score(model.backbone, every, torch.cat(vectors), model.labels(), share=False)
+    return scores.view(len(prompts), len(examples), -1)
 
 
 def majority_vote(scores: Tensor) -> Tensor:

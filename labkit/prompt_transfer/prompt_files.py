@@ -45,13 +45,13 @@ def read_prompt(path: str | Path, backbone: Backbone | None = None) -> Tensor:
     if path.suffix not in _ENDINGS:
         raise LabError(f"{path} is no kind of file that holds a prompt; give {', '.join(_ENDINGS)}")
     try:
-        found = _READERS[path.suffix](path)
+        tensors = _READERS[path.suffix](path)
     except Exception as error:  # each format's reader raises whatever the damaged bytes lead to
         raise LabError(
             f"{path} can't be read as a prompt ({str(error).splitlines()[0][:120]}); save its "
             "matrix again, as .safetensors or .npz"
         ) from error
-    return _checked_prompt(path, _only_matrix(path, found))
+    return _checked_prompt(path, _only_matrix(path, tensors))
 
 
 def _read_numpy(path: Path) -> dict[str, Tensor]:
@@ -75,10 +75,10 @@ _READERS: Mapping[str, Callable[[Path], dict[str, Tensor]]] = {
 }
 
 
-def _only_matrix(path: Path, found: Mapping[str, object]) -> Tensor:
+def _only_matrix(path: Path, tensors: Mapping[str, object]) -> Tensor:
     matrices = {
         name: value
-        for name, value in found.items()
+        for name, value in tensors.items()
         if isinstance(value, Tensor) and value.ndim == 2
     }
     if PEFT_KEY in matrices:
@@ -117,15 +117,15 @@ def read_library(
         for path in sorted(Path(folder).glob("*"))
         if (path / CONFIG).is_file() or path.suffix in _ENDINGS
     }
-    found = {
+    prompts = {
         name.removesuffix(end): read_prompt(path, backbone)
         for name, path in paths.items()
         if name.endswith(end)
     }
-    if not found:
+    if not prompts:
         of_seed = "" if seed is None else f" of seed {seed}"
         raise LabError(
             f"{folder} holds no saved prompts{of_seed}; give a folder of prompts, as "
             "`labkit run transfer` leaves them beside its table"
         )
-    return found
+    return prompts

@@ -173,9 +173,9 @@ def active_neurons(backbone: Backbone, vectors: Tensor) -> Tensor:
         slots = batch.answer
     word = tuple(backbone.tokenizer("a", add_special_tokens=False)["input_ids"][:1])
     modules = _activation_modules(backbone)
-    with torch.no_grad(), _outputs(modules) as found:
+    with torch.no_grad(), _outputs(modules) as outputs:
         backbone.word_scores(batch, vectors.to(backbone.device), (word,))
-    layers = found[: len(modules)]  # an encoder goes on to embed the label text
+    layers = outputs[: len(modules)]  # an encoder goes on to embed the label text
     at_slot = [layer[0, slots.to(layer.device)].float().mean(0) for layer in layers]
     return (torch.cat(at_slot) > 0).cpu()
 
@@ -205,13 +205,13 @@ def _bare_input(backbone: Backbone, length: int) -> Batch:
 @contextlib.contextmanager
 def _outputs(modules: Sequence[nn.Module]) -> Iterator[list[Tensor]]:
     """Within the block, what the modules return is collected, call by call."""
-    found: list[Tensor] = []
+    outputs: list[Tensor] = []
     handles = [
-        module.register_forward_hook(lambda _module, _inputs, output: found.append(output))
+        module.register_forward_hook(lambda _module, _inputs, output: outputs.append(output))
         for module in modules
     ]
     try:
-        yield found
+        yield outputs
     finally:
         for handle in handles:
             handle.remove()

@@ -39,8 +39,8 @@ def likeness(
     if not library:
         raise LabError("the library holds no prompts; give at least one source prompt")
     alike = similarities([target, *library.values()], metric, backbone)[0, 1:]
-    found = dict(zip(library, alike.tolist(), strict=True))
-    return dict(sorted(found.items(), key=lambda item: -item[1]))
+    by_name = dict(zip(library, alike.tolist(), strict=True))
+    return dict(sorted(by_name.items(), key=lambda item: -item[1]))
 
 
 def weighted_average(prompts: Sequence[Tensor], weights: ArrayLike) -> Tensor:

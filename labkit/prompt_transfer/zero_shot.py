@@ -112,13 +112,13 @@ def kind_difference(table: TransferTable) -> OverTargets:
     is for other targets of these sources.
     """
     mean, fair, same = table.values.mean(0), table.fair, table.same_kind
-    found = []
+    differences = []
     for column in range(len(table.targets)):
-        own = fair[:, column] & same[:, column]
+        of_kind = fair[:, column] & same[:, column]
         other = fair[:, column] & ~same[:, column]
-        if own.any() and other.any():
-            found.append(mean[own, column].mean() - mean[other, column].mean())
-    return over_targets(found)
+        if of_kind.any() and other.any():
+            differences.append(mean[of_kind, column].mean() - mean[other, column].mean())
+    return over_targets(differences)
 
 
 def same_kind_gain(table: TransferTable, level: ArrayLike) -> OverTargets:
@@ -149,15 +149,15 @@ def retrieved(table: TransferTable, similarity: ArrayLike) -> OverTargets:
     Args:
         similarity: (R, S, T) of the prompts of one seed with each other, or (S, T).
     """
-    similarity, found = _of_table(table, similarity), []
+    similarity, gains = _of_table(table, similarity), []
     for column, rows in enumerate(table.fair.T):
         if rows.sum() < 2:
             continue
         alike, values = similarity[:, rows, column], table.values[:, rows, column]  # (R, S')
         best = alike == alike.max(1, keepdims=True)
         picked = (values * best).sum(1) / best.sum(1)
-        found.append((picked - values.mean(1)).mean())
-    return over_targets(found)
+        gains.append((picked - values.mean(1)).mean())
+    return over_targets(gains)
 
 
 def rank_correlation(x: ArrayLike, y: ArrayLike) -> float:
@@ -181,14 +181,14 @@ def similarity_against_transfer(table: TransferTable, similarity: ArrayLike) -> 
     Args:
         similarity: (R, S, T) of the prompts of one seed with each other, or (S, T).
     """
-    similarity, found = _of_table(table, similarity), []
+    similarity, correlations = _of_table(table, similarity), []
     for column in range(len(table.targets)):
         rows = table.fair[:, column]
         if rows.sum() < 3:
             continue
         pairs = zip(similarity[:, rows, column], table.values[:, rows, column], strict=True)
-        found.append(np.mean([rank_correlation(x, y) for x, y in pairs]))
-    return over_targets(found)
+        correlations.append(np.mean([rank_correlation(x, y) for x, y in pairs]))
+    return over_targets(correlations)
 
 
 def _of_table(table: TransferTable, similarity: ArrayLike) -> np.ndarray:

@@ -192,13 +192,13 @@ def components(probes: Sequence[Probe]) -> Components:
     if len(effects) > 1:
         columns = np.cov([effect.mean(axis=0) for effect in effects])  # (P, P)
         common = columns[~np.eye(len(effects), dtype=bool)].mean()
-        own = np.mean(
+        sampling = np.mean(
             [
                 order / rows + (sentences - common) / count + rest / (rows * count)
                 for rows, count in (effect.shape for effect in effects)
             ]
         )
-        prompt = max(0.0, float(np.var([effect.mean() for effect in effects], ddof=1) - own))
+        prompt = max(0.0, float(np.var([effect.mean() for effect in effects], ddof=1) - sampling))
     common = float(np.clip(common, 0, sentences))
     return Components(prompt, float(order), common, float(sentences - common), float(rest))
 

@@ -94,34 +94,17 @@ def _plans(
     prompts = [at_least_prompts]
     if parts.prompt is not None:  # else nothing tells what more of them would bring
         prompts += [count for count in PROMPTS if count > at_least_prompts]
-    grids = {
-        "full": itertools.product(prompts, counts, ORDERS, (0,)),
-        "incomplete": itertools.product(prompts, counts, PER_SENTENCE, PER_ORDER),
-    }
-    make = {"full": _full, "incomplete": _incomplete}[design]
-    plans = [make(parts, costs, available, *numbers) for numbers in grids[design]]
-    return [plan for plan in plans if plan is not None]
+    # in a full design every sentence is read in every order: an order has all sentences
+    numbers = (
+        [(p, n, orders, n) for p, n, orders in itertools.product(prompts, counts, ORDERS)]
+        if design == "full"
+        else itertools.product(prompts, counts, PER_SENTENCE, PER_ORDER)
+    )
+    return [_plan(design, parts, costs, available, *row) for row in numbers if row[2] <= available]
 
 
-def _full(
-    parts: Components,
-    costs: Costs,
-    available: int,
-    prompts: int,
-    sentences: int,
-    orders: int,
-    _: int,
-) -> Plan | None:
-    if orders > available:
-        return None
-    scorings = orders * sentences
-    width = parts.half_width(prompts, orders, sentences, scorings)
-    total = scorings + sentences
-    seconds = prompts * (costs.prompt + (orders + 1) * costs.order + total * costs.scoring)
-    return Plan("full", prompts, orders, sentences, orders, sentences, total, width, seconds)
-
-
-def _incomplete(
+def _plan(
+    design: str,
     parts: Components,
     costs: Costs,
     available: int,
@@ -129,15 +112,11 @@ def _incomplete(
     sentences: int,
     per_sentence: int,
     per_order: int,
-) -> Plan | None:
+) -> Plan:
     readings = -(-sentences // per_order) * per_sentence  # of a prompt in some order
     orders = min(readings, available)
-    if per_sentence > available:
-        return None
     scorings = sentences * per_sentence
     width = parts.half_width(prompts, orders, sentences, scorings)
     total = scorings + sentences
     seconds = prompts * (costs.prompt + (readings + 1) * costs.order + total * costs.scoring)
-    return Plan(
-        "incomplete", prompts, orders, sentences, per_sentence, per_order, total, width, seconds
-    )
+    return Plan(design, prompts, orders, sentences, per_sentence, per_order, total, width, seconds)

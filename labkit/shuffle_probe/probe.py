@@ -94,9 +94,12 @@ class Probe:
 
         The false-discovery rate over all orders is held at ``rate`` (Benjamini and Hochberg).
         """
-        found = statistics.false_discovery(self.p_values()) <= rate
+        beyond_chance = statistics.false_discovery(self.p_values()) <= rate
         gains = self.scores - self.baseline
-        worse, better = int(np.sum(found & (gains < 0))), int(np.sum(found & (gains > 0)))
+        worse, better = (
+            int(np.sum(beyond_chance & (gains < 0))),
+            int(np.sum(beyond_chance & (gains > 0))),
+        )
         return Counts(worse, better, len(gains) - worse - better)
 
     def mean_difference(self) -> Difference:
@@ -123,7 +126,7 @@ class Probe:
         """Everything above as plain numbers, for a result file."""
         scores, held_out = self.scores, self.best_on_held_out()
         mean, spread = self.mean_difference(), self.spread()
-        told = {
+        fields = {
             "metric": self.metric,
             "n": len(self.targets),
             "permutations": len(self.orders),
@@ -142,9 +145,9 @@ class Probe:
             "seconds": round(self.seconds, 1),
         }
         if self.metric == "accuracy":
-            told["flip_rate"] = float(self.flip_rates.mean())
-            told["significant"] = self.significant()._asdict()
-        return told
+            fields["flip_rate"] = float(self.flip_rates.mean())
+            fields["significant"] = self.significant()._asdict()
+        return fields
 
     def save(self, file: str | Path) -> None:
         """Keep orders and predictions in one compressed ``.npz`` file, written aside first."""

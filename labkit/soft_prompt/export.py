@@ -48,7 +48,7 @@ from labkit.core.prompted_model import PromptedModel
 from labkit.core.readouts import ENCODER_SCALE, mean_pooled
 from labkit.core.sequences import Encoded, Pieces, collate
 from labkit.core.tasks import Example
-from labkit.core.templates import Field, Mask, Soft, Words
+from labkit.soft_prompt.export_texts import about, plain_text, random_texts
 
 MARGIN = 40.0
 FAR_BELOW = -1e4
@@ -59,9 +59,6 @@ CLOSE = 1e-4
 
 _FITTED, _COMPARED = 96, 16
 """Texts that the output rows are fitted on, and others that the scores are compared on."""
-
-_WORDS = 12
-"""Words of such a text, drawn from the whole vocabulary."""
 
 
 @dataclass(frozen=True)
@@ -95,7 +92,7 @@ def export_as_tokens(folder: str | Path, prompt: nn.Module, model: PromptedModel
     with evaluating(model), torch.no_grad():
         vectors = model.fixed_vectors(prompt)
         tokenizer, ids = _with_tokens(model, len(vectors))
-        texts = _texts(model, _FITTED + _COMPARED)
+        texts = random_texts(model, _FITTED + _COMPARED)
         export = _Export(model, vectors, ids)
         twin = export.built(texts[:_FITTED])
         try:
@@ -104,7 +101,7 @@ def export_as_tokens(folder: str | Path, prompt: nn.Module, model: PromptedModel
                 tokenizer.save_pretrained(aside)
                 tokens = tuple(tokenizer.convert_ids_to_tokens(ids))
                 line = model.template.without_soft().text
-                (aside / "README.md").write_text(_about(model, tokens), encoding="utf-8")
+                (aside / "README.md").write_text(about(model, tokens), encoding="utf-8")
                 difference = export.difference(aside, texts[_FITTED:])
         except OSError as error:
             raise LabError(f"{folder} can't be written ({first_line(error)}); make room") from error
@@ -320,8 +317,8 @@ class _Export:
         hidden = opened.model(input_ids=source).last_hidden_state
         words_alone = torch.isin(source, torch.tensor(self.ids, device=opened.device)).logical_not()
         pooled = mean_pooled(hidden, words_alone)
-        own: Any = self.backbone
-        return (ENCODER_SCALE * pooled @ own.label_vectors(tuple(words)).T)[0]
+        ours: Any = self.backbone
+        return (ENCODER_SCALE * pooled @ ours.label_vectors(tuple(words)).T)[0]
 
     def _ours(self, laid: Encoded, words: Sequence[Pieces]) -> Tensor:
         """(W,) by labkit."""
@@ -355,68 +352,3 @@ def _away_from(states: Tensor, weight: Tensor) -> Tensor | None:
     # twice as far as these states need, so that others do with it
     steep = 2 * ((MARGIN - total) / along).clamp(min=0).max()
     return (-steep * closest).to(weight.dtype)[None]
-
-
-# ---- texts ----
-
-
-def _texts(model: PromptedModel, count: int) -> list[Example]:
-    """Texts of random words, a few each, for every field of the template."""
-    tokenizer: Any = model.backbone.tokenizer
-    drawn = model.backbone.ordinary_ids(count * _WORDS * len(model.template.fields))
-    pieces = [drawn[i : i + _WORDS] for i in range(0, len(drawn), _WORDS)]
-    lines = [tokenizer.decode(ids).strip() or "a" for ids in pieces]
-    fields = model.template.fields
-    return [
-        Example(str(i), dict(zip(fields, lines[i * len(fields) :], strict=False)), 0)
-        for i in range(count)
-    ]
-
-
-def plain_text(model: PromptedModel, example: Example) -> str:
-    """The text that the exported tokenizer is given: the template's words, without the prompt."""
-    line = ""
-    for part in model.template.parts:
-        if isinstance(part, Words):
-            line += part.text
-        elif isinstance(part, Field):
-            line += example.fields.get(part.name, example.text)
-        elif isinstance(part, Mask):
-            line = line.removesuffix(" ") + _mask_text(model.backbone)
-        else:
-            assert isinstance(part, Soft)  # the tokenizer puts it there
-    return line
-
-
-def _mask_text(backbone: Backbone) -> str:
-    if backbone.readout == "mlm":
-        return backbone.tokenizer.mask_token
-    return "<extra_id_0>" if backbone.readout == "seq2seq" else ""
-
-
-_TASKS = {"causal": "text-generation", "mlm": "fill-mask", "encoder": "feature-extraction"}
-
-
-def _about(model: PromptedModel, tokens: Sequence[str]) -> str:
-    """What stands beside the model: how to use it."""
-    example = Example("", {name: f"({name})" for name in model.template.fields}, 0)
-    labels = ", ".join(f"{name}: {' or '.join(w)}" for name, w in model.verbalizer.words.items())
-    lines = [
-        f"# {model.backbone.name} with a soft prompt",
-        "",
-        f"{len(tokens)} virtual tokens, {tokens[0]} to {tokens[-1]}, are rows of the embedding "
-        "table; the tokenizer puts them in front of every text by itself.",
-        "",
-        f"- Text: `{plain_text(model, example)}`",
-        f"- Answers: {labels}",
-    ]
-    if model.backbone.readout == "encoder":
-        lines.append("- Pool over the tokens that are no virtual tokens, and compare by cosine.")
-    task = _TASKS.get(model.backbone.readout)
-    opening = (
-        f'pipeline("{task}", model="FOLDER")'
-        if task
-        else ('AutoModelForSeq2SeqLM.from_pretrained("FOLDER")')
-    )
-    lines += ["", f"Open it with `transformers`: `{opening}`.", ""]
-    return "\n".join(lines)

@@ -76,8 +76,8 @@ def _radii(backbone: Backbone, ids: Tensor) -> Tensor:
     A vector that is less than half of θ away from w is more than half of θ away from every other.
     """
     everything = F.normalize(all_word_vectors(backbone).double(), dim=-1)  # (V, D)
-    own = word_vectors(backbone, ids).double()  # (P, D)
-    cosines = F.normalize(own, dim=-1) @ everything.T  # (P, V)
+    words = word_vectors(backbone, ids).double()  # (P, D)
+    cosines = F.normalize(words, dim=-1) @ everything.T  # (P, V)
     cosines[known_ids(backbone)[None, :] == ids[:, None]] = -1.0  # not the word itself
     angle = cosines.max(dim=1).values.clamp(-1.0, 1.0).acos()
-    return (REACH * own.norm(dim=-1) * (angle / 2).sin()).float()
+    return (REACH * words.norm(dim=-1) * (angle / 2).sin()).float()

@@ -18,7 +18,8 @@ from selenium.webdriver.common.by import By
 from browser import lab
 from conftest import ROOT
 from labkit.core.errors import LabError
-from labkit.course.pages import site, translation
+from labkit.course.language import translation
+from labkit.course.pages import site
 
 pytestmark = [pytest.mark.browser, pytest.mark.quick]
 
@@ -153,8 +154,11 @@ def test_chinese_unfolds_at_once_and_a_hit_unfolds_its_own(
     number = len(translation.read(ROOT / "docs/zh/01_hard_prompt.md"))
     driver.get((folder / "01_hard_prompt.html").as_uri())
     assert folds() == 0
+    title = driver.find_element(By.CSS_SELECTOR, "p.title")
+    assert not title.is_displayed()
     driver.find_element(By.ID, "zh").click()
     assert folds() == number
+    assert title.is_displayed() and re.search(r"[\u4e00-\u9fff]", title.text)
     driver.find_element(By.ID, "zh").click()
     assert folds() == 0
     driver.find_element(By.ID, "search").send_keys("硬币")

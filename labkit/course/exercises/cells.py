@@ -61,15 +61,15 @@ class Exercise:
 
 def exercises(notebook: NotebookNode) -> list[Exercise]:
     """The exercises that are marked by running them, in order."""
-    found: list[tuple[NotebookNode, list[NotebookNode]]] = []
+    solutions: list[tuple[NotebookNode, list[NotebookNode]]] = []
     for cell in notebook.cells:
         if is_solution(cell) and cell.cell_type == "code" and not is_by_hand(cell):
-            found.append((cell, []))
-        elif is_test(cell) and found:
-            found[-1][1].append(cell)
+            solutions.append((cell, []))
+        elif is_test(cell) and solutions:
+            solutions[-1][1].append(cell)
     return [
         Exercise(exercise_name(solution), solution, tuple(tests))
-        for solution, tests in found
+        for solution, tests in solutions
         if tests
     ]
 
@@ -90,8 +90,10 @@ ADDED, EDITED = "added", "edited"
 
 def is_given(cell: NotebookNode) -> bool:
     """A code cell of the course's own, unchanged, that is no exercise's."""
-    own = cell.metadata.get(ADDED) or cell.metadata.get(EDITED)
-    return cell.cell_type == "code" and not own and not is_solution(cell) and not is_test(cell)
+    by_student = cell.metadata.get(ADDED) or cell.metadata.get(EDITED)
+    return (
+        cell.cell_type == "code" and not by_student and not is_solution(cell) and not is_test(cell)
+    )
 
 
 def is_skippable(cell: NotebookNode) -> bool:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from labkit.course.exercises.diagnosis import Mistakes, Traits, diagnosis
+from labkit.course.exercises.diagnosis import Comparison, Mistakes, Traits
 from labkit.course.exercises.draws import Draw, SaltedText
 from labkit.course.exercises.guard import CheckFailed, Guarded, OwnError
 from labkit.course.exercises.memory import refuse_memory
@@ -45,13 +45,12 @@ def compare(
         unraised: what to say where an exception is missing.
     """
     outcomes = [outcome_of(answer, case, right) for case in cases]
-    wrong = [o for o in outcomes if not o.is_(o.expected, tolerance)]
-    if not wrong:
-        refuse_memory(answer, outcomes, tolerance)
-        return
-    raise CheckFailed(
-        diagnosis(answer, outcomes, wrong, right, mistakes, traits, where, unraised, tolerance)
+    seen = Comparison(
+        answer, right, outcomes, tolerance, mistakes or {}, traits or {}, where, unraised
     )
+    if seen.wrong:
+        raise CheckFailed(seen.diagnosis())
+    refuse_memory(answer, outcomes, tolerance)
 
 
 def require(condition: bool, message: str) -> None:

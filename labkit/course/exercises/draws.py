@@ -79,9 +79,9 @@ class SaltedText(str):
     salt: int
 
     def __new__(cls, text: str, salt: int) -> SaltedText:
-        made = super().__new__(cls, text)
-        made.salt = salt
-        return made
+        salted = super().__new__(cls, text)
+        salted.salt = salt
+        return salted
 
     def __hash__(self) -> int:
         return hash((self.salt, str.__str__(self)))

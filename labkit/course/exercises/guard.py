@@ -104,8 +104,8 @@ class Guarded:
         """The exception that a call ends in, if it does."""
         try:
             self(*args)
-        except OwnError as own:
-            return own.error
+        except OwnError as raised:
+            return raised.error
         return None
 
     def parameter(self, place: int) -> str:
@@ -165,10 +165,10 @@ class Guarded:
         again = generator_states()
         seeded = [GENERATORS[i] for i in moved if again[i] == after[i]]
         if seeded:
-            call, own = seeded[0]
+            call, instead = seeded[0]
             raise CheckFailed(
                 f"{self.name} reseeds the global generator ({call}): whatever the notebook draws "
-                f"afterwards is the same each time; draw from a generator of its own, {own}"
+                f"afterwards is the same each time; draw from a generator of its own, {instead}"
             )
 
     # ---- texts ----
@@ -220,8 +220,8 @@ def _lines_of(error: BaseException, function: Any) -> list[_Place]:
         if Path(frame.f_code.co_filename).parent != _HERE
     ]
     code = getattr(inspect.unwrap(function), "__code__", None)
-    own = {code.co_filename} if code is not None else set()
-    mine = [place for place in frames if place.file in own or _is_cell(place.file)]
+    files = {code.co_filename} if code is not None else set()
+    mine = [place for place in frames if place.file in files or _is_cell(place.file)]
     return mine or frames[:1]
 
 

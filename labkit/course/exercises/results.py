@@ -95,10 +95,10 @@ def relation(pairs: Sequence[tuple[Any, Any]], tolerance: Tolerance) -> str | No
     arrays = [(_flat(a), _flat(b)) for a, b in read]
     if any(a is None or b is None or a.shape != b.shape for a, b in arrays):
         return None
-    found = np.concatenate([a.ravel() for a, _ in arrays])
+    given = np.concatenate([a.ravel() for a, _ in arrays])
     right = np.concatenate([b.ravel() for _, b in arrays])
     fit = _fitting(pairs[0][0], tolerance)
-    return _relation_of_numbers(found, right, fit) or _relation_of_places(arrays, fit)
+    return _relation_of_numbers(given, right, fit) or _relation_of_places(arrays, fit)
 
 
 # ---- reading ----
@@ -274,29 +274,29 @@ _ENOUGH = 3
 """So many different numbers have to follow a rule before a message states it."""
 
 
-def _relation_of_numbers(found: np.ndarray, right: np.ndarray, fit: Tolerance) -> str | None:
-    if np.isnan(found).any() and not np.isnan(right).any():
+def _relation_of_numbers(given: np.ndarray, right: np.ndarray, fit: Tolerance) -> str | None:
+    if np.isnan(given).any() and not np.isnan(right).any():
         return None
     if len(np.unique(right)) < _ENOUGH:
         return None
 
     def is_(values: np.ndarray) -> bool:
-        return bool(np.allclose(found, values, fit.rtol, fit.atol))
+        return bool(np.allclose(given, values, fit.rtol, fit.atol))
 
-    if len(np.unique(found)) == 1:
-        return f"whatever goes in, {number(float(found[0]))} comes out"
+    if len(np.unique(given)) == 1:
+        return f"whatever goes in, {number(float(given[0]))} comes out"
     if is_(-right):
         return "every sign is the other way round"
     if is_(1 - right):
         return "these are 1 minus what is asked for"
     big = np.abs(right) > max(100 * fit.atol, 1e-3)
     if len(np.unique(np.round(right[big], 6))) >= _ENOUGH:
-        ratios = found[big] / right[big]
+        ratios = given[big] / right[big]
         factor = float(np.median(ratios))
         if factor and is_(factor * right):
             unit = " (per cent)" if math.isclose(factor, 100, rel_tol=1e-3) else ""
             return f"everything is {number(factor)} times what is expected{unit}"
-    shift = float(np.median(found - right))
+    shift = float(np.median(given - right))
     if is_(right + shift):
         return f"everything is {number(abs(shift))} too {'large' if shift > 0 else 'small'}"
     with np.errstate(all="ignore"):

@@ -18,6 +18,7 @@ from matplotlib.colors import Normalize, to_rgba
 from matplotlib.patches import FancyBboxPatch, Patch, Rectangle
 from numpy.typing import ArrayLike, NDArray
 
+from labkit.course.figures.chinese import CODE_FONT
 from labkit.course.figures.style import (
     BLUE,
     DIVERGING,
@@ -26,6 +27,7 @@ from labkit.course.figures.style import (
     INK,
     ORANGE,
     SKY,
+    STYLE,
     WIDTH,
     CourseFigure,
     shortened,
@@ -45,7 +47,7 @@ KINDS: dict[Kind, tuple[str, str]] = {  # kind -> colour, name in the legend
 LEFT, RIGHT = 1.15, WIDTH - 0.1  # inches: where the tokens' columns begin and end
 HEIGHT_OF_LABEL = 0.28  # inches: one bar of the scores
 GAP = 0.06  # inches between two columns, at least
-CODE = {"family": "DejaVu Sans Mono", "size": 8.5}
+CODE = {"family": [CODE_FONT, *STYLE["font.family"][1:]], "size": 8.5}
 CHARACTER = 0.0712  # inches: the width of one character of CODE
 LONGEST_LABEL = 14  # characters
 NO_ID = "–"

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from labkit.core.assets import language
 from labkit.course.figures.data_flow import visible
 from labkit.course.figures.style import INK, SCREEN_DPI, WIDTH
+from labkit.course.language import in_language
 
 PIXELS = round(WIDTH * SCREEN_DPI)
 MARGIN = 8
@@ -53,6 +55,7 @@ def drawing(height: float, title: str, body: Iterable[str], alt: str) -> Drawing
     Args:
         alt: what is seen, for those who can't see it; the title comes in front of it.
     """
+    title, alt = in_language(title), in_language(alt)
     heading = text(MARGIN, 22, title, f'font-weight="bold" font-size="15" {SANS}')
     svg = (
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{PIXELS}" height="{height:.0f}" '
@@ -64,6 +67,8 @@ def drawing(height: float, title: str, body: Iterable[str], alt: str) -> Drawing
 
 
 def text(x: float, y: float, words: str, attributes: str) -> str:
+    """Words in the reader's language; what stands in `MONO` is code or a piece, and stays."""
+    words = words if MONO in attributes else in_language(words)
     return f'<text x="{x:.1f}" y="{y:.1f}" {attributes}>{escape(words)}</text>'
 
 
@@ -87,5 +92,6 @@ def width_of(shown: str) -> float:
 
 def listed(names: list[str]) -> str:
     """a, b and c."""
-    *before, last = names
-    return f"{', '.join(before)} and {last}" if before else last
+    *before, last = map(in_language, names)
+    comma, link = ("、", " 和 ") if language() == "zh" else (", ", " and ")
+    return f"{comma.join(before)}{link}{last}" if before else last

@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
 from labkit.core.statistics import accuracy_interval
+from labkit.course.figures.chinese import CODE_FONT
 from labkit.course.figures.shared import interval_ends
 from labkit.course.figures.style import (
     BELOW,
@@ -21,8 +22,6 @@ from labkit.course.figures.style import (
     CourseFigure,
     styled,
 )
-
-CODE_FONT = "DejaVu Sans Mono"
 
 DASHED = {"fill": False, "edgecolor": INK, "linestyle": (0, (3, 2)), "linewidth": 1}
 

@@ -118,8 +118,8 @@ def exchange_map(changes: PairChanges, first: int, second: int) -> Drawing:
         body += [
             f'<circle cx="{across(x):.1f}" cy="{up(y):.1f}" r="{4.5 if blue else 3}" '
             f'fill="{BLUE if blue else PALE}"/>'
-            for x, y, own in zip(predicted, measured, touched, strict=True)
-            if own is blue
+            for x, y, is_touched in zip(predicted, measured, touched, strict=True)
+            if is_touched is blue
         ]
     for x, y, ring in zip(predicted, measured, chosen, strict=True):
         if ring:

@@ -84,8 +84,8 @@ def who_knows(order: Sequence[int], answers: Mapping[str, Answers]) -> Drawing:
     """
     rows = {
         (name, question): verdicts
-        for name, said in answers.items()
-        for question, verdicts in _verdicts(order, said).items()
+        for name, answer in answers.items()
+        for question, verdicts in _verdicts(order, answer).items()
     }
     right = {key: sum(good for _, good in verdicts) for key, verdicts in rows.items()}
     scores = ", ".join(
@@ -109,10 +109,10 @@ def who_knows(order: Sequence[int], answers: Mapping[str, Answers]) -> Drawing:
     return drawing(y + 22, title, body, f"Order {' '.join(map(str, order))}")
 
 
-def _verdicts(order: Sequence[int], said: Answers) -> dict[str, list[tuple[str, bool]]]:
+def _verdicts(order: Sequence[int], answers: Answers) -> dict[str, list[tuple[str, bool]]]:
     """Question → what is said of each token, and whether it is right."""
-    places = [(str(place), place == at) for at, place in enumerate(said.places)]
-    pairs = zip(said.neighbours, order[:-1], strict=True)
+    places = [(str(place), place == at) for at, place in enumerate(answers.places)]
+    pairs = zip(answers.neighbours, order[:-1], strict=True)
     return {"place": places, "neighbour": [(str(token), token == true) for token, true in pairs]}
 
 

@@ -141,8 +141,8 @@ def effects_over_prompts(pooled: Sequence[Mapping[str, object]], title: str) -> 
         ax.axvline(0, color=GREY, linewidth=1, zorder=0)
         for line in lines:
             y = kinds.index(str(line["kind"]))
-            each = line["by_prompt"]
-            ax.plot(each, [y] * len(each), "o", color=GREY, alpha=0.55, markersize=4)
+            effects = line["by_prompt"]
+            ax.plot(effects, [y] * len(effects), "o", color=GREY, alpha=0.55, markersize=4)
             interval_mark(ax, y, line["mean_difference"])
         ax.set_title(f"{model}, {lines[0]['prompts']} prompts", loc="left")
         ax.grid(axis="x", alpha=0.5)

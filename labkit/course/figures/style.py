@@ -22,6 +22,17 @@ from matplotlib import font_manager
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
+from labkit.course.figures.chinese import (
+    PREFERRED,
+    balanced,
+    chinese_font,
+    explain_missing_font,
+    in_figures,
+    speaks_chinese,
+    translate,
+    wrapped,
+)
+
 P = ParamSpec("P")
 
 WIDTH = 8.4  # inches; at 96 screen pixels an inch, the column of a notebook
@@ -39,12 +50,11 @@ DIVERGING = LinearSegmentedColormap.from_list(
 
 # DejaVu comes with matplotlib, so Latin text looks alike everywhere; one of the others, where it is
 # installed, fills in the Chinese characters that DejaVu lacks.
-CJK_FONTS = ("Noto Sans CJK SC", "Source Han Sans SC", "Microsoft YaHei", "PingFang SC", "SimHei")
 INSTALLED_FONTS = frozenset(font_manager.get_font_names())
 
 STYLE: dict[str, Any] = {
     **sns.axes_style("ticks"),
-    "font.family": ["DejaVu Sans", *(font for font in CJK_FONTS if font in INSTALLED_FONTS)],
+    "font.family": ["DejaVu Sans", *(font for font in PREFERRED if font in INSTALLED_FONTS)],
     "font.size": 10,
     "axes.labelsize": 10,
     "axes.titlesize": 10.5,
@@ -77,14 +87,16 @@ class CourseFigure(Figure):
 
     def __init__(self, height: float, title: str) -> None:
         """A figure of `height` inches; every further line of a long title adds to them."""
-        lines = _balanced_lines(title)
+        self._finding = in_figures(title)
+        split = wrapped if speaks_chinese() else textwrap.wrap
+        lines = balanced(self._finding, TITLE_CHARACTERS, split)
         super().__init__(figsize=(WIDTH, height + TITLE_LINE * (len(lines) - 1)))
         self.suptitle("\n".join(lines), x=0.01, ha="left")
 
     @property
     def alt(self) -> str:
         """The title, for those who can't see the picture."""
-        return self.get_suptitle().replace("\n", " ")
+        return " ".join(self._finding.split())
 
     def png(self, dpi: int = FILE_DPI) -> bytes:
         """The figure as a PNG file without date, path or version in it."""
@@ -95,6 +107,7 @@ class CourseFigure(Figure):
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
         """What a notebook shows; the title is the text for those who can't see the picture."""
+        explain_missing_font()
         width, height = (round(inches * SCREEN_DPI) for inches in self.get_size_inches())
         image = base64.b64encode(self.png()).decode("ascii")
         shown = {"width": width, "height": height, "alt": self.alt}
@@ -107,20 +120,10 @@ def shortened(text: str, characters: int) -> str:
     return line if len(line) <= characters else line[: characters - 1].rstrip() + "…"
 
 
-def _balanced_lines(title: str) -> list[str]:
-    """As few lines as fit into the width, of nearly equal length: no last line of one word."""
-    fewest = len(textwrap.wrap(title, TITLE_CHARACTERS))
-    widths = range(1 + len(title) // fewest, TITLE_CHARACTERS)
-    return next(
-        (lines for width in widths if len(lines := textwrap.wrap(title, width)) == fewest),
-        textwrap.wrap(title, TITLE_CHARACTERS),
-    )
-
-
 @contextmanager
 def in_style() -> Iterator[None]:
     """The course's settings for a while; those of the notebook come back afterwards."""
-    with mpl.rc_context(STYLE), warnings.catch_warnings():
+    with mpl.rc_context(_style()), warnings.catch_warnings():
         # A character that no installed font has shows as a box; that says it, in its place.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         yield
@@ -128,7 +131,15 @@ def in_style() -> Iterator[None]:
 
 def use_style() -> None:
     """Let a notebook's own matplotlib figures look like those of the course."""
-    mpl.rcParams.update(STYLE)
+    mpl.rcParams.update(_style())
+
+
+def _style() -> dict[str, Any]:
+    """The settings, with the font of a reader's Chinese next to the Latin one."""
+    if not speaks_chinese():
+        return STYLE
+    latin, *others = STYLE["font.family"]
+    return STYLE | {"font.family": [latin, chinese_font(), *others]}
 
 
 def styled(draw: Callable[P, CourseFigure]) -> Callable[P, CourseFigure]:
@@ -142,6 +153,7 @@ def styled(draw: Callable[P, CourseFigure]) -> Callable[P, CourseFigure]:
     def draw_in_style(*args: P.args, **kwargs: P.kwargs) -> CourseFigure:
         with in_style():
             figure = draw(*args, **kwargs)
+            translate(figure)
             figure.draw_without_rendering()
             figure.set_layout_engine("none")
             return figure

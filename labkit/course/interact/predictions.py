@@ -215,9 +215,13 @@ def outcome(name: str, value: float) -> Outcome:
     return Outcome(name, value, lines)
 
 
-def _verdict(each: Prediction, value: float, question: Question) -> str:
-    low, high, score = f"{each.low:g}", f"{each.high:g}", f"{each.score(value, question):.2g}"
-    if missed := each.missed_by(value):
+def _verdict(prediction: Prediction, value: float, question: Question) -> str:
+    low, high, score = (
+        f"{prediction.low:g}",
+        f"{prediction.high:g}",
+        f"{prediction.score(value, question):.2g}",
+    )
+    if missed := prediction.missed_by(value):
         return f"your range, {low} to {high}, misses it by {missed:.2g}: score {score}"
     return f"your range, {low} to {high}, holds it: score {score}"
 
@@ -234,28 +238,30 @@ def calibration() -> CourseFigure | None:
         print(in_language("no range has met its number yet: predict, then run"))
         return None
     around = {
-        name: tuple((place - value) / (question.most - question.least) for place in each)
-        for name, (each, value) in scored.items()
+        name: tuple((place - value) / (question.most - question.least) for place in prediction)
+        for name, (prediction, value) in scored.items()
         for question in [QUESTIONS[name]]
     }
-    return figures.ranges_around(around, in_language(_so_far(every)))
+    return figures.ranges_around(around, _so_far(every))
 
 
 def _scored(every: Mapping[str, Known]) -> dict[str, tuple[Prediction, float]]:
     """The predictions that count, with their numbers, in the order of the course."""
     known = {name: every[name] for name in QUESTIONS if name in every}
     return {
-        name: (each.prediction, each.value)
-        for name, each in known.items()
-        if each.prediction is not None and each.value is not None and not each.late
+        name: (entry.prediction, entry.value)
+        for name, entry in known.items()
+        if entry.prediction is not None and entry.value is not None and not entry.late
     }
 
 
 def _so_far(every: Mapping[str, Known]) -> str:
     scored = _scored(every)
-    held = sum(each.missed_by(value) == 0 for each, value in scored.values())
+    held = sum(prediction.missed_by(value) == 0 for prediction, value in scored.values())
     share = accuracy_interval((held, len(scored)))
-    scores = [each.score(value, QUESTIONS[name]) for name, (each, value) in scored.items()]
+    scores = [
+        prediction.score(value, QUESTIONS[name]) for name, (prediction, value) in scored.items()
+    ]
     return (
         f"{held} of {len(scored)} ranges hold their number, a share of [{share.low:.2f}, "
         f"{share.high:.2f}] where {CONFIDENCE:g} is meant; mean score {fmean(scores):.2g}"
@@ -277,9 +283,9 @@ def _known() -> dict[str, Known]:
             known[line["shown"]] = before._replace(value=line["value"])
         else:
             before = known.get(line["predict"], Known())
-            each = Prediction(line["guess"], line["low"], line["high"])
+            prediction = Prediction(line["guess"], line["low"], line["high"])
             late = before.value is not None
-            known[line["predict"]] = before._replace(prediction=each, late=late)
+            known[line["predict"]] = before._replace(prediction=prediction, late=late)
     return known
 
 

@@ -54,7 +54,7 @@ class Recorded:
         self.first = drawn[starts]
         self.pictures = _pack(drawn)
         if len(self.pictures) > MOST_BYTES and len(choices) > 1:
-            near = {p: each for p, each in drawn.items() if _steps(p, starts) <= 1}
+            near = {p: picture for p, picture in drawn.items() if _steps(p, starts) <= 1}
             self.pictures = _pack(near)
         self.choices = [
             {"name": c.name, "options": [name for name, _ in c.options], "start": c.start}
@@ -101,7 +101,7 @@ def _steps(place: tuple[int, ...], starts: tuple[int, ...]) -> int:
 
 
 def _pack(drawn: Mapping[tuple[int, ...], Any]) -> str:
-    pictures = {",".join(map(str, place)): _kept(each) for place, each in drawn.items()}
+    pictures = {",".join(map(str, place)): _kept(picture) for place, picture in drawn.items()}
     text = json.dumps(pictures, ensure_ascii=False).encode()
     return base64.b64encode(gzip.compress(text, mtime=0)).decode("ascii")
 

@@ -11,7 +11,7 @@ are replaced in place through a display id, so a cell never piles up frames.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets
@@ -29,6 +29,7 @@ from labkit.course.figures.shuffle_probe import order_map
 from labkit.course.figures.soft_prompt import duels, length_duels, nearest_words
 from labkit.course.figures.style import CourseFigure
 from labkit.course.interact.recorded import Choice, Recorded, recording, thinned
+from labkit.course.language import in_language
 from labkit.lstm_sorter import PairChanges
 from labkit.shuffle_probe import Probe
 from labkit.soft_prompt import Neighbours
@@ -117,7 +118,7 @@ def review_box(
     """
     box = ipywidgets.Text(
         value=text,
-        placeholder="type a review and press Enter",
+        placeholder=in_language("type a review and press Enter"),
         continuous_update=False,  # score a finished review, not every letter of it
         layout=WIDE,
     )
@@ -133,7 +134,7 @@ def review_box(
         try:
             results = score(change["new"])
         except LabError as error:
-            message.value = str(error)
+            message.value = in_language(str(error))
         else:
             message.value = ""
             _show(review_figure(results, change["new"]), handle)
@@ -160,7 +161,7 @@ def length_slider(result: Mapping[str, Any]) -> None:
     outcomes = duels(result["rows"], lengths)
     figures = {length: Still(length_duels(outcomes, length)) for length in lengths}
     slider = ipywidgets.SelectionSlider(
-        options=lengths, value=lengths[1], description="length", layout=WIDE
+        options=lengths, value=lengths[1], description=in_language("length"), layout=WIDE
     )
     _follow(figures.__getitem__, slider)
 
@@ -196,7 +197,9 @@ def exchange_chooser(changes: PairChanges) -> None:
     """
     places = sorted({place for pair in changes.pairs for place in pair})
     first, second = (
-        ipywidgets.Dropdown(options=[(str(p), p) for p in places], value=value, description=name)
+        ipywidgets.Dropdown(
+            options=[(str(p), p) for p in places], value=value, description=in_language(name)
+        )
         for name, value in (("exchange", places[0]), ("with", places[-1]))
     )
     _follow(lambda one, other: exchange_map(changes, one, other), first, second)
@@ -211,8 +214,8 @@ def table_recomputer(tables: Sequence[int], sizes: Mapping[str, Mapping[str, int
     """
     _follow(
         lambda table, size: recomputed_table(recompute(table, sizes[size]), f"Table {table}"),
-        ipywidgets.Dropdown(options=[(str(t), t) for t in tables], description="table"),
-        ipywidgets.Dropdown(options=list(sizes), description="scored on"),
+        _dropdown("table", [(str(t), t) for t in tables]),
+        _dropdown("scored on", _spoken(sizes)),
     )
 
 
@@ -226,13 +229,14 @@ def token_sorter(draw: Callable[[Sequence[int]], Any], orders: Mapping[str, Sequ
     """
     names = list(orders)
     tokens = [str(token) for token in sorted(orders[names[0]])]
-    box = ipywidgets.Dropdown(options=names, description="order")
+    box = _dropdown("order", _spoken(names))
     tags = ipywidgets.TagsInput(
         value=[str(token) for token in orders[names[0]]],
         allowed_tags=tokens,
         allow_duplicates=False,
     )
-    message = ipywidgets.Label("Drag a token to another place.")
+    drag = in_language("Drag a token to another place.")
+    message = ipywidgets.Label(drag)
     display(ipywidgets.VBox([box, tags, message]))
     choices = [Choice("order", [(name, list(orders[name])) for name in names])]
     first = Recorded(choices, draw) if recording() else draw(list(orders[names[0]]))
@@ -244,9 +248,9 @@ def token_sorter(draw: Callable[[Sequence[int]], Any], orders: Mapping[str, Sequ
     def redraw(change: Mapping[str, Any]) -> None:
         missing = [token for token in tokens if token not in change["new"]]
         if missing:
-            message.value = f"Missing: type {' and '.join(missing)} to put it back."
+            message.value = in_language(f"Missing: type {' and '.join(missing)} to put it back.")
         else:
-            message.value = "Drag a token to another place."
+            message.value = drag
             _show(draw([int(token) for token in change["new"]]), handle)
 
     box.observe(choose, names="value")
@@ -260,8 +264,7 @@ def figure_chooser(
 
     Where no widget can be shown, the figure of the first name stays.
     """
-    box = ipywidgets.Dropdown(options=list(names), description=description)
-    _follow(draw, box)
+    _follow(draw, _dropdown(description, _spoken(names)))
 
 
 def strip_widgets(notebook: NotebookNode) -> None:
@@ -307,12 +310,21 @@ def _choice(control: ipywidgets.ValueWidget) -> Choice:
 
 
 def _slider(first: int, last: int, name: str) -> ipywidgets.IntSlider:
-    return ipywidgets.IntSlider(first, first, last, description=name, layout=WIDE)
+    return ipywidgets.IntSlider(first, first, last, description=in_language(name), layout=WIDE)
 
 
 def _one_or_mean(what: str, count: int) -> ipywidgets.Dropdown:
-    options = [(f"mean of all {count}", None), *((str(i + 1), i + 1) for i in range(count))]
-    return ipywidgets.Dropdown(options=options, description=what)
+    mean = in_language(f"mean of all {count}")
+    return _dropdown(what, [(mean, None), *((str(i + 1), i + 1) for i in range(count))])
+
+
+def _dropdown(name: str, options: Sequence[tuple[str, Any]]) -> ipywidgets.Dropdown:
+    return ipywidgets.Dropdown(options=options, description=in_language(name))
+
+
+def _spoken(names: Iterable[str]) -> list[tuple[str, str]]:
+    """Options, each as the reader's language says it."""
+    return [(in_language(name), name) for name in names]
 
 
 def _show(picture: Any, handle: DisplayHandle | None = None) -> DisplayHandle:

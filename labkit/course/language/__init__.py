@@ -2,7 +2,7 @@
 
 The English text is the key: ``zh/*.toml`` holds it beside its Chinese, with ``{}`` where a message
 has a value; ``{1}`` takes the second one. A value may be a listed message itself, and several
-messages may follow one another. What is not listed stays English.
+messages may follow one another, also as a list with commas. What is not listed stays English.
 
 Usage::
 
@@ -29,6 +29,7 @@ def in_language(message: str) -> str:
     return chinese(message) if language() == "zh" else message
 
 
+@functools.lru_cache(4096)  # a slider's picture asks for the same words again and again
 def chinese(message: str) -> str:
     """The Chinese of a message; of one that is not listed, the message."""
     whole, _ = _listed()
@@ -52,13 +53,20 @@ def catalogue() -> dict[str, str]:
 
 def _sentence(text: str) -> str | None:
     """The Chinese of one message, or of one behind its subject (a call, a cause) and a colon."""
-    if (worded := _worded(text)) is not None:
+    if (worded := _worded(text) or _listing(text)) is not None:
         return worded
     for colon in re.finditer(": ", text):
-        worded = _worded(text[colon.end() :])
+        rest = text[colon.end() :]
+        worded = _worded(rest) or _listing(rest)
         if worded is not None:
             return f"{chinese(text[: colon.start()])}：{worded}"
     return None
+
+
+def _listing(text: str) -> str | None:
+    """The Chinese of messages with commas between, if each of them has one."""
+    parts = [_worded(part) for part in text.split(", ")]
+    return "，".join(filter(None, parts)) if len(parts) > 1 and None not in parts else None
 
 
 def _worded(text: str) -> str | None:

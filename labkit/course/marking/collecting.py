@@ -62,7 +62,7 @@ class Collection:
     aside: list[Aside] = field(default_factory=list)
 
 
-class _Found(NamedTuple):
+class _Entry(NamedTuple):
     path: Path
     """Where it can be read, perhaps unpacked."""
 
@@ -74,7 +74,7 @@ class _Found(NamedTuple):
 
 class _File(NamedTuple):
     owner: Owner
-    found: _Found
+    entry: _Entry
     stem: str
     rank: tuple
     """Larger for the newer of two."""
@@ -104,25 +104,25 @@ def collect(
     names = _gradescope_names(entries)
     owners = _owners_of_folders(entries, names)
     files: list[_File] = []
-    for found in entries:
-        if not found.path.is_file():
+    for entry in entries:
+        if not entry.path.is_file():
             continue
-        owner = owners.get(found.parts[0])
-        if not NOTEBOOK.search(found.parts[-1]):
-            if len(found.parts) > 1:  # beside the students' folders: the platform's own lists
-                _put_aside(result, owner, found, "not a notebook (.ipynb)")
+        owner = owners.get(entry.parts[0])
+        if not NOTEBOOK.search(entry.parts[-1]):
+            if len(entry.parts) > 1:  # beside the students' folders: the platform's own lists
+                _put_aside(result, owner, entry, "not a notebook (.ipynb)")
             continue
         if owner is None:
-            owner = owner_of_file(found.parts[0], stems)
-        stem = recognise(found.path) or stem_in(found.parts[-1], stems)
+            owner = owner_of_file(entry.parts[0], stems)
+        stem = recognise(entry.path) or stem_in(entry.parts[-1], stems)
         if not owner.name:
             why = "nobody's: no name stands in its own; put it into a folder with the student's"
-            _put_aside(result, owner, found, why)
+            _put_aside(result, owner, entry, why)
         elif stem is None:
             why = "none of the course's notebooks, by its check cells or by its name"
-            _put_aside(result, owner, found, why)
+            _put_aside(result, owner, entry, why)
         else:
-            files.append(_File(owner, found, stem, _rank(owner, found)))
+            files.append(_File(owner, entry, stem, _rank(owner, entry)))
     _assign(result, [*owners.values(), *(file.owner for file in files)], files)
     if not result.students:
         raise LabError(
@@ -132,14 +132,14 @@ def collect(
     return result
 
 
-def _put_aside(result: Collection, owner: Owner | None, found: _Found, why: str) -> None:
-    result.aside.append(Aside(owner.name if owner else "", "/".join(found.parts), why))
+def _put_aside(result: Collection, owner: Owner | None, entry: _Entry, why: str) -> None:
+    result.aside.append(Aside(owner.name if owner else "", "/".join(entry.parts), why))
 
 
 # ---- files ----
 
 
-def _walk(source: Path, unpacked: Path, aside: list[Aside]) -> Iterator[_Found]:
+def _walk(source: Path, unpacked: Path, aside: list[Aside]) -> Iterator[_Entry]:
     """Files, and folders that hold nothing, links and hidden ones left out."""
     if source.is_dir():
         yield from _walk_folder(source, (), unpacked, aside, 0)
@@ -154,7 +154,7 @@ def _walk_folder(
     aside: list[Aside],
     depth: int,
     from_zip: bool = False,
-) -> Iterator[_Found]:
+) -> Iterator[_Entry]:
     if len(parts) > DEEPEST_FOLDER:
         aside.append(Aside("", "/".join(parts[:3]) + "/…", "folders nested too deep"))
         return
@@ -164,7 +164,7 @@ def _walk_folder(
         aside.append(Aside("", "/".join(parts), f"can't be opened: {error.strerror}"))
         return
     if parts:
-        yield _Found(folder, parts, from_zip)
+        yield _Entry(folder, parts, from_zip)
     for child in children:
         inner = (*parts, unicodedata.normalize("NFC", _readable(child.name)))
         if child.is_symlink():
@@ -178,7 +178,7 @@ def _walk_folder(
         elif child.is_file() and child.suffix.lower() == ".zip":
             yield from _walk_zip(child, inner, unpacked, aside, depth)
         elif child.is_file():
-            yield _Found(child, inner)
+            yield _Entry(child, inner)
         else:
             aside.append(Aside("", "/".join(inner), "not a file"))
 
@@ -189,7 +189,7 @@ def _readable(name: str) -> str:
 
 def _walk_zip(
     file: Path, parts: tuple[str, ...], unpacked: Path, aside: list[Aside], depth: int
-) -> Iterator[_Found]:
+) -> Iterator[_Entry]:
     where = "/".join(parts) or file.name
     target = unpacked / str(sum(1 for _ in unpacked.iterdir()))
     target.mkdir()
@@ -219,37 +219,37 @@ def _unpack(file: Path, target: Path) -> None:
                 os.utime(path, (moment, moment))
 
 
-def _below_wrappers(entries: list[_Found], stems: Sequence[str]) -> list[_Found]:
+def _below_wrappers(entries: list[_Entry], stems: Sequence[str]) -> list[_Entry]:
     """Without the folders around all of it, such as an unpacked archive's own.
 
     A lone folder is such a one if what it holds is several students'; so is ``submitted`` in a
     course of nbgrader's.
     """
     while True:
-        tops = {found.parts[0] for found in entries}
+        tops = {entry.parts[0] for entry in entries}
         if "submitted" in tops and tops & NBGRADER:
-            entries = [found for found in entries if found.parts[0] == "submitted"]
+            entries = [entry for entry in entries if entry.parts[0] == "submitted"]
         elif len(tops) != 1 or names_a_student(*tops) or not _holds_several(entries, stems):
             return entries
         entries = _one_down(entries)
 
 
-def _one_down(entries: Iterable[_Found]) -> list[_Found]:
+def _one_down(entries: Iterable[_Entry]) -> list[_Entry]:
     return [f._replace(parts=f.parts[1:]) for f in entries if len(f.parts) > 1]
 
 
-def _holds_several(entries: Sequence[_Found], stems: Sequence[str]) -> bool:
+def _holds_several(entries: Sequence[_Entry], stems: Sequence[str]) -> bool:
     """Whether the folder at the top holds, however deep, several students' folders or files."""
     below = _one_down(entries)
-    if len({found.parts[0] for found in below}) == 1:
+    if len({entry.parts[0] for entry in below}) == 1:
         return _holds_several(below, stems)
     folders: dict[str, set[str]] = {}
     names: set[str] = set()
-    for found in entries:
-        match found.parts:
+    for entry in entries:
+        match entry.parts:
             case (_, name) if name == GRADESCOPE:
                 return True
-            case (_, name) if found.path.is_dir() and names_a_student(name):
+            case (_, name) if entry.path.is_dir() and names_a_student(name):
                 return True
             case (_, name) if NOTEBOOK.search(name):
                 names.add(owner_of_file(name, stems).name if stem_in(name, stems) else "")
@@ -258,25 +258,25 @@ def _holds_several(entries: Sequence[_Found], stems: Sequence[str]) -> bool:
     return len(names - {""}) > 1 or any(len(holders) > 1 for holders in folders.values())
 
 
-def _owners_of_folders(entries: Iterable[_Found], names: dict[str, str]) -> dict[str, Owner]:
+def _owners_of_folders(entries: Iterable[_Entry], names: dict[str, str]) -> dict[str, Owner]:
     """Folder (or zip file) at the top → whose it is."""
     owners = {}
-    for found in entries:
-        top = found.parts[0]
-        if top in owners or (len(found.parts) == 1 and found.path.is_file()):
+    for entry in entries:
+        top = entry.parts[0]
+        if top in owners or (len(entry.parts) == 1 and entry.path.is_file()):
             continue
-        owners[top] = Owner(names[top]) if top in names else owner_of_folder(top, found.from_zip)
+        owners[top] = Owner(names[top]) if top in names else owner_of_folder(top, entry.from_zip)
     return owners
 
 
-def _gradescope_names(entries: Iterable[_Found]) -> dict[str, str]:
+def _gradescope_names(entries: Iterable[_Entry]) -> dict[str, str]:
     """Folder of a submission → its students, from the list that Gradescope lays beside them."""
-    for found in entries:
-        if found.parts == (GRADESCOPE,):
+    for entry in entries:
+        if entry.parts == (GRADESCOPE,):
             import yaml
 
             try:
-                rows = yaml.safe_load(found.path.read_text("utf-8"))
+                rows = yaml.safe_load(entry.path.read_text("utf-8"))
                 return {
                     str(folder): ", ".join(str(who[":name"]) for who in row[":submitters"])
                     for folder, row in rows.items()
@@ -289,12 +289,12 @@ def _gradescope_names(entries: Iterable[_Found]) -> dict[str, str]:
 # ---- who gets which ----
 
 
-def _rank(owner: Owner, found: _Found) -> tuple:
-    name = NOTEBOOK.sub("", found.parts[-1])
+def _rank(owner: Owner, entry: _Entry) -> tuple:
+    name = NOTEBOOK.sub("", entry.parts[-1])
     again = RESUBMITTED.search(name)
     copy = COPY.search(name)
     copies = int((copy["n"] or copy["m"] or 1) if copy else 0)
-    return owner.when, int(again["n"]) if again else 0, found.path.stat().st_mtime, copies
+    return owner.when, int(again["n"]) if again else 0, entry.path.stat().st_mtime, copies
 
 
 def _assign(result: Collection, owners: Sequence[Owner], files: Sequence[_File]) -> None:
@@ -304,10 +304,10 @@ def _assign(result: Collection, owners: Sequence[Owner], files: Sequence[_File])
     for file in files:
         groups.setdefault((shown[file.owner[:2]], file.stem), []).append(file)
     for (student, stem), candidates in groups.items():
-        *older, newest = sorted(candidates, key=lambda file: (file.rank, file.found.parts))
-        result.students[student][stem] = newest.found.path
-        why = f"an older one for {stem}; {'/'.join(newest.found.parts)} is marked"
-        result.aside += [Aside(student, "/".join(file.found.parts), why) for file in older]
+        *older, newest = sorted(candidates, key=lambda file: (file.rank, file.entry.parts))
+        result.students[student][stem] = newest.entry.path
+        why = f"an older one for {stem}; {'/'.join(newest.entry.parts)} is marked"
+        result.aside += [Aside(student, "/".join(file.entry.parts), why) for file in older]
 
 
 def recogniser(checks: dict[str, set[str]]) -> Callable[[Path], str | None]:

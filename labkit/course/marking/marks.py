@@ -58,7 +58,9 @@ class Report:
 
     def predictions(self, student: str) -> str:
         """What a student predicted in all notebooks; empty where nothing was asked."""
-        of_student = (each for (whose, _), each in self.predicted.items() if whose == student)
+        of_student = (
+            predicted for (whose, _), predicted in self.predicted.items() if whose == student
+        )
         return str(Predicted.total(of_student))
 
     def not_marked(self) -> tuple[Mark, ...]:
@@ -72,7 +74,7 @@ class Report:
             waiting = f", {by_hand} to mark by hand" if by_hand else ""
             failed = dict.fromkeys(m.notebook for m in self.not_marked() if m.student == student)
             lines.append(f"{student}: {points:g} of {most:g}{waiting}{_could_not(failed)}")
-        lines += [f"left aside: {each.file}: {each.why}" for each in self.aside]
+        lines += [f"left aside: {left.file}: {left.why}" for left in self.aside]
         if not self.isolated:
             lines.append("not isolated: nothing can be shut in here; see docs/instructor.md")
         return lines
@@ -127,7 +129,7 @@ def as_markdown(report: Report) -> str:
         lines.append(_row((student, f"{points:g}", f"{most:g}", str(by_hand), predicted)))
     if report.aside:
         lines += ["", "## Left aside", "", *_table(("student", "file", "why"))]
-        lines += [_row(each) for each in report.aside]
+        lines += [_row(left) for left in report.aside]
     for student, marks in _by_student(report.marks):
         lines += ["", f"## {_cell_text(student)}", ""]
         lines += _table(("notebook", "exercise", "points", "of", ""))

@@ -43,7 +43,7 @@ def predicted(cells: Sequence[Mapping[str, Any]], master: NotebookNode) -> Predi
     numbers = outcomes(master)
     typed = committed(cell["source"] for cell in cells if cell["kind"] == "code")
     known = [(typed[name], value) for name, value in numbers.items() if name in typed]
-    held = sum(each.missed_by(value) == 0 for each, value in known)
+    held = sum(typed_range.missed_by(value) == 0 for typed_range, value in known)
     return Predicted(len(numbers), len(known), held)
 
 
@@ -51,7 +51,7 @@ def outcomes(master: NotebookNode) -> dict[str, float]:
     """Question → its number, from the outputs of an executed master."""
     outputs = [o for cell in master.cells for o in cell.get("outputs", [])]
     marked = [o.metadata[OUTCOME] for o in outputs if OUTCOME in o.get("metadata", {})]
-    return {each["name"]: each["value"] for each in marked}
+    return {outcome["name"]: outcome["value"] for outcome in marked}
 
 
 def committed(sources: Iterable[str]) -> dict[str, Prediction]:
@@ -60,18 +60,20 @@ def committed(sources: Iterable[str]) -> dict[str, Prediction]:
     for source in sources:
         for name, *numbers in _calls(source):
             try:
-                each = prediction(name, *numbers)
+                typed_range = prediction(name, *numbers)
             except LabError:  # the notebook has told the student
-                each = None
-            if each is not None:
-                typed[name] = each
+                typed_range = None
+            if typed_range is not None:
+                typed[name] = typed_range
     return typed
 
 
 def only_predicts(source: str) -> bool:
     """Whether a cell does nothing but import, and predict with plain numbers."""
     statements = _parsed(source)
-    imports = [each for each in statements if isinstance(each, ast.Import | ast.ImportFrom)]
+    imports = [
+        statement for statement in statements if isinstance(statement, ast.Import | ast.ImportFrom)
+    ]
     return 0 < len(statements) == len(imports) + len(list(_calls(source)))
 
 

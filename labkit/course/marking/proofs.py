@@ -97,18 +97,18 @@ def leaks(master: NotebookNode, skeleton: NotebookNode) -> list[str]:
     Every string of the file is looked through, keys included, so that an output, an attachment or
     a folded cell is no hiding place; besides, a skeleton may have none of those.
     """
-    found = []
+    left = []
     for cell in skeleton.cells:
         if cell.get("outputs") or cell.get("execution_count") or cell.get("attachments"):
-            found.append(f"cell {cell.id}: outputs or attachments are left")
+            left.append(f"cell {cell.id}: outputs or attachments are left")
         if extra := set(cell.metadata) - METADATA:
-            found.append(f"cell {cell.id}: metadata {sorted(extra)}")
+            left.append(f"cell {cell.id}: metadata {sorted(extra)}")
     texts = [_squeezed(text) for text in _strings(skeleton)]
     telltales = [*MARKS, *(line for cell in master.cells for line in solution_lines(cell))]
     for line in telltales:
         if any(_squeezed(line) in text for text in texts):
-            found.append(f"{line.strip()!r} is left")
-    return found
+            left.append(f"{line.strip()!r} is left")
+    return left
 
 
 def solution_lines(cell: NotebookNode) -> list[str]:
@@ -225,23 +225,23 @@ def visible(test: NotebookNode) -> str:
 def _earning(course: Runner, skeleton: NotebookNode) -> list[str]:
     """Exercises of an untouched skeleton that earn something."""
     stubs = _sources(skeleton)
-    found = []
+    earning = []
     for exercise in course.exercises.values():
         stub = stubs[grading(exercise.solution)["grade_id"]]
         for test in exercise.tests:
             if course.try_answer(exercise, stub, [visible(test)]) == [None]:
-                found.append(f"{exercise.name}: the stub passes {grading(test)['grade_id']}")
-    return found
+                earning.append(f"{exercise.name}: the stub passes {grading(test)['grade_id']}")
+    return earning
 
 
 def _lost(course: Runner) -> list[str]:
     """Tests that the master's own solution does not pass."""
-    found = []
+    lost = []
     for exercise in course.exercises.values():
         tests = [test.source for test in exercise.tests]
         errors = course.try_answer(exercise, exercise.solution.source, tests)
-        found += [f"{exercise.name}: {error}" for error in errors if error]
-    return found
+        lost += [f"{exercise.name}: {error}" for error in errors if error]
+    return lost
 
 
 def wrong_hints(course: Runner, answers: dict[str, dict[str, str]]) -> list[str]:
@@ -249,23 +249,23 @@ def wrong_hints(course: Runner, answers: dict[str, dict[str, str]]) -> list[str]
 
     Also names exercises with fewer than three of them, and mistakes that share a hint.
     """
-    found = []
+    faults = []
     for exercise in course.exercises.values():
         mistakes = answers.get(exercise.name, {})
         if len(mistakes) < 3:
-            found.append(f"{exercise.name}: {len(mistakes)} wrong solutions, expected at least 3")
+            faults.append(f"{exercise.name}: {len(mistakes)} wrong solutions, expected at least 3")
         hints = [expected_hint(source) for source in mistakes.values()]
         if len(set(hints)) < len(hints):
-            found.append(f"{exercise.name}: two mistakes share a hint")
+            faults.append(f"{exercise.name}: two mistakes share a hint")
         for name, source in mistakes.items():
             tests = [visible(test) for test in exercise.tests]
             errors = [error for error in course.try_answer(exercise, source, tests) if error]
             matching = [h for h in hints if any(h in error for error in errors)]
             if matching != [expected_hint(source)]:
                 seen = errors[0] if errors else "it passes"
-                found.append(f"{exercise.name}/{name}: expected {expected_hint(source)!r}, {seen}")
+                faults.append(f"{exercise.name}/{name}: expected {expected_hint(source)!r}, {seen}")
     unknown = sorted(set(answers) - set(course.exercises))
-    return found + [f"wrong solutions for {name}, which is no exercise" for name in unknown]
+    return faults + [f"wrong solutions for {name}, which is no exercise" for name in unknown]
 
 
 def expected_hint(source: str) -> str:

@@ -85,8 +85,8 @@ def _may_want_more(notebook: NotebookNode, results: Results) -> bool:
         return False
     if all(result.error is None for i, result in results.items() if is_test(cells[i])):
         return False
-    own = any(cell.metadata.get(ADDED) or cell.metadata.get(EDITED) for cell in cells)
-    return own or any("NameError" in _words(r.error) for r in results.values() if r.error)
+    added = any(cell.metadata.get(ADDED) or cell.metadata.get(EDITED) for cell in cells)
+    return added or any("NameError" in _words(r.error) for r in results.values() if r.error)
 
 
 def _better(cells: Sequence[NotebookNode], quick: Results, whole: Results) -> Results:

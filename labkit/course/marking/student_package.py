@@ -1,7 +1,7 @@
 """What students get: `labkit assignments export DIR`.
 
-The skeletons, the library with its data, half a page of instructions, and of the Makefile what a
-student needs. No masters, no tests, no translations (they quote the solved notebooks) and no
+The skeletons, the library with its data, half a page of instructions, the Chinese of the skeletons'
+text, and of the Makefile what a student needs. No masters, no tests, no Chinese of answers and no
 history: solutions stand in all four.
 """
 
@@ -10,8 +10,12 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
+import nbformat
+from nbformat import NotebookNode
+
 from labkit.core.errors import LabError
 from labkit.core.files import folder_aside, write_text
+from labkit.course.language import translation
 from labkit.course.marking.skeletons import SKELETONS, skeletons
 
 README = Path(__file__).with_name("student") / "README.md"
@@ -57,9 +61,25 @@ def export(root: Path, folder: Path) -> list[Path]:
             write_text(package / "Makefile", makefile)
             for name, text in texts.items():
                 write_text(package / SKELETONS / name, text)
+                _write_chinese(root, package, name, nbformat.reads(text, as_version=4))
     except OSError as error:
         raise LabError(f"{folder} can't be written: {error.strerror} ({error.filename})") from error
     return sorted(folder.iterdir())
+
+
+def _write_chinese(root: Path, package: Path, name: str, skeleton: NotebookNode) -> None:
+    """What the skeleton says, in Chinese: without the cells where an answer stood."""
+    source = root / "docs" / translation.LANGUAGE / f"{Path(name).stem}.md"
+    english = {c.id: c.source for c in skeleton.cells if c.cell_type == "markdown"}
+    cells = {
+        cell: text
+        for cell, text in translation.read(source).items()
+        if cell in english and text.digest == translation.digest(english[cell])
+    }
+    if cells:
+        target = package / source.relative_to(root)
+        target.parent.mkdir(exist_ok=True)
+        translation.write(target, cells)
 
 
 def student_makefile(text: str) -> str:

@@ -103,8 +103,8 @@ def restored(skeleton: NotebookNode, cells: Sequence[Mapping[str, Any]]) -> Note
         written[place] = cell["source"]
     result = [_added(source) for source in after.get(-1, [])]
     for place, original in enumerate(skeleton.cells):
-        own = _rewritten(original, written.get(place, original.source), before.get(place, []))
-        result += [*own, *(_added(source) for source in after.get(place, []))]
+        rewritten = _rewritten(original, written.get(place, original.source), before.get(place, []))
+        result += [*rewritten, *(_added(source) for source in after.get(place, []))]
     for number, cell in enumerate(c for c in result if c.metadata.get(ADDED)):
         cell["id"] = f"added-{number}"
     return v4.new_notebook(cells=result, metadata=skeleton.metadata)
@@ -177,8 +177,8 @@ def _answers(skeleton: Sequence[NotebookNode], places: Sequence[int | None]) -> 
             for i, other in enumerate(skeleton)
             if is_test(other) and exercise_name(other) == exercise_name(cell)
         }
-        check = next((n for n, found in enumerate(places) if found in tests), len(places))
-        numbers = [n for n, found in enumerate(places) if found == place]
+        check = next((n for n, taken in enumerate(places) if taken in tests), len(places))
+        numbers = [n for n, taken in enumerate(places) if taken == place]
         if numbers:
             answers[place] = max([n for n in numbers if n < check] or numbers)
     return answers

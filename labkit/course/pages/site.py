@@ -13,8 +13,9 @@ import json
 import re
 import shutil
 import sys
+from collections.abc import Mapping
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import nbformat
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -23,7 +24,9 @@ from nbconvert.filters import Highlight2HTML, markdown2html_mistune, strip_ansi
 from nbformat import NotebookNode
 
 from labkit.core.errors import LabError
-from labkit.course.pages import translation
+from labkit.course import language
+from labkit.course.interact import recorded
+from labkit.course.language import translation
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -36,13 +39,20 @@ _HIDDEN = re.compile(r"\n?### BEGIN HIDDEN TESTS.*?### END HIDDEN TESTS", re.DOT
 _MARKERS = re.compile(r"^ *### (BEGIN|END) SOLUTION\n?", re.MULTILINE)
 
 
+class Heading(NamedTuple):
+    """The first line of a notebook, and the sentence below it."""
+
+    title: str
+    claim: str
+
+
 class Page(NamedTuple):
-    """What the contents say of a notebook: heading, first sentence, and what goes with it."""
+    """What the contents say of a notebook: its heading, and what goes with it."""
 
     name: str
     title: str
     claim: str
-    chinese: bool
+    chinese: Heading | None
     skeleton: bool
 
 
@@ -70,7 +80,7 @@ def build(folder: Path, root: Path = ROOT) -> list[Path]:
     written, pages = [], []
     for path in notebooks:
         notebook = nbformat.read(path, as_version=4)
-        title, claim = _title(notebook)
+        title, claim = _heading(notebook.cells[0].source)
         chinese = translation.read(root / "docs/zh" / f"{path.stem}.md")
         skeleton = root / "assignments" / path.name
         if skeleton.exists():
@@ -82,7 +92,9 @@ def build(folder: Path, root: Path = ROOT) -> list[Path]:
         )
         page.write_text(text, "utf-8")
         written.append(page)
-        pages.append(Page(path.stem, title, claim, bool(chinese), skeleton.exists()))
+        first = chinese.get(notebook.cells[0].id)
+        in_chinese = _heading(first.text) if first else None
+        pages.append(Page(path.stem, title, claim, in_chinese, skeleton.exists()))
         texts += [(f"{page.name}#{c.id}", title, _words(c.source)) for c in notebook.cells]
         texts += [(f"{page.name}#zh-{name}", title, _words(c.text)) for name, c in chinese.items()]
     glossary = (root / "docs/glossary.md").read_text("utf-8")
@@ -118,6 +130,8 @@ def _templates() -> Environment:
         "highlighted": lambda source: Markup(Highlight2HTML()(source)),
         "as_read": lambda source: _MARKERS.sub("", _HIDDEN.sub("", source)),
         "plain": strip_ansi,
+        "title": _chinese_title,
+        "spoken": _spoken,
     }
     return templates
 
@@ -142,10 +156,36 @@ def _mathml(match: re.Match[str]) -> str:
     return convert(latex, display="block" if block else "inline")
 
 
-def _title(notebook: NotebookNode) -> tuple[str, str]:
-    """The notebook's heading, and the sentence below it."""
-    heading, claim, *_ = re.split(r"\n\s*\n", notebook.cells[0].source)
-    return heading.lstrip("# "), claim
+def _heading(source: str) -> Heading:
+    """What a notebook's first cell begins with."""
+    heading, claim, *_ = re.split(r"\n\s*\n", source)
+    return Heading(heading.lstrip("# "), claim)
+
+
+def _chinese_title(output: NotebookNode) -> str:
+    """The Chinese of a figure's title; empty where there is none."""
+    return _translation(output.get("metadata", {}).get("image/png", {}).get("alt", ""))
+
+
+def _spoken(widget: Mapping[str, Any]) -> dict[str, Any]:
+    """The Chinese of what a recorded widget says: of its controls, and of its pictures' titles."""
+    controls = widget["choices"]
+    words = {word for c in controls for word in (c["name"], *map(str, c["options"]))}
+    pictures = recorded.unpack(widget["pictures"])
+    return {
+        "names": {word: _translation(word) for word in words if _translation(word)},
+        "titles": {
+            # a drawing's alternative text goes on behind its title
+            place: _translation(picture["alt"]) or _translation(picture["alt"].partition(". ")[0])
+            for place, picture in pictures.items()
+        },
+        "start": ",".join(str(c["start"]) for c in controls),
+    }
+
+
+def _translation(english: str) -> str:
+    translated = language.chinese(english)
+    return "" if translated == english else translated
 
 
 def _recorded(notebook: NotebookNode) -> bool:

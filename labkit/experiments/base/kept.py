@@ -35,6 +35,17 @@ def alone(out: Path, name: str) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def checkpoint_beside(folder: Path) -> Iterator[Path]:
+    """A folder for the checkpoints of what will stand in ``folder``, gone when the block ends well.
+
+    After a stop it is still there, for the training to go on from.
+    """
+    checkpoint = folder.with_name(f"{folder.name}.run")
+    yield checkpoint
+    shutil.rmtree(checkpoint, ignore_errors=True)
+
+
 def kept_prompt(
     folder: Path,
     place: Place,
@@ -58,11 +69,10 @@ def kept_prompt(
         known = _open(folder, digest)
         if known is not None:
             return known
-        checkpoint = folder.with_name(f"{folder.name}-{digest}.run")
-        notes = train(checkpoint)
-        scores = {**notes, "digest": digest}
-        save_prompt(folder, start, model, command=place.command, seed=seed, scores=scores)
-        shutil.rmtree(checkpoint, ignore_errors=True)
+        with checkpoint_beside(folder.with_name(f"{folder.name}-{digest}")) as checkpoint:
+            notes = train(checkpoint)
+            scores = {**notes, "digest": digest}
+            save_prompt(folder, start, model, command=place.command, seed=seed, scores=scores)
         return start, notes
 
 

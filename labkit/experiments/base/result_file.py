@@ -33,6 +33,11 @@ def file_name(setting: str) -> str:
     return re.sub(r"[^A-Za-z0-9.]+", "-", setting)
 
 
+def row_stem(setting: str, seed: int) -> str:
+    """What the files of one row are called."""
+    return f"{file_name(setting)}-seed{seed}"
+
+
 def result_files(out: Path) -> Iterator[dict]:
     """Every result in a folder; other files, whatever they hold, are passed over."""
     for file in sorted(out.glob("*.json")):

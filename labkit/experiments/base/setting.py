@@ -10,6 +10,7 @@ from labkit.core.engines import Tell, silent
 from labkit.core.tasks import Task
 from labkit.core.tuning import OnStep
 from labkit.experiments.base.recipe import Recipe
+from labkit.experiments.base.result_file import row_stem
 from labkit.experiments.base.verdicts import Claim
 
 PROFILES = ("small", "full")
@@ -50,13 +51,17 @@ class Place:
     tell: Tell = silent
     origin: str = ""
 
+    def of_row(self, setting: Setting, seed: int) -> Path:
+        """Where a row keeps what belongs to it alone."""
+        return self.folder / row_stem(setting.name, seed)
+
     def on_step(self, parts: int, what: str = "training") -> OnStep:
         """Tells of each training step, as one of that many parts of the row."""
         return lambda step, loss, _: self.tell(step, parts, f"{what} {step}, loss {loss:.4g}")
 
 
 RunRow = Callable[[Setting, Task, int, Place], dict]
-"""Runs one setting with one seed: the row of the table."""
+"""Runs one setting with one seed: what the row says beside its setting, seed and backbone."""
 
 
 @dataclass(frozen=True)

@@ -81,13 +81,13 @@ def run_cells(
     """
     folder = Path(tempfile.mkdtemp(prefix="lk")).resolve()
     try:
-        scratch, own = folder / "s", folder / "own"
+        scratch, private = folder / "s", folder / "own"
         doors.make_scratch(scratch)
-        own.mkdir()
-        spec = _spec(cells, limits, scratch, [*hidden, own])
-        (own / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
-        with (own / "results.jsonl").open("w+", encoding="utf-8") as results:
-            _session(own / "spec.json", results, limits.total_s + GRACE_S)
+        private.mkdir()
+        spec = _spec(cells, limits, scratch, [*hidden, private])
+        (private / "spec.json").write_text(json.dumps(spec), encoding="utf-8")
+        with (private / "results.jsonl").open("w+", encoding="utf-8") as results:
+            _session(private / "spec.json", results, limits.total_s + GRACE_S)
             results.seek(0)
             return dict(_read(results))
     finally:
@@ -112,10 +112,10 @@ def _session(spec: Path, results: IO[str], limit_s: float) -> None:
 def _read(lines: IO[str]) -> Iterator[tuple[int, Result]]:
     for line in lines:
         try:
-            found = json.loads(line)
+            entry = json.loads(line)
         except json.JSONDecodeError:
             return  # the line during which the session was ended
-        yield found["index"], Result(found["outputs"], found["error"])
+        yield entry["index"], Result(entry["outputs"], entry["error"])
 
 
 def _spec(cells: Sequence[Cell], limits: Limits, scratch: Path, hidden: Sequence[Path]) -> dict:

@@ -128,6 +128,6 @@ def _without_nested(paths: Iterable[Path]) -> list[Path]:
     """Sorted, without those that another one of them, or a folder of the system, holds."""
     kept: list[Path] = []
     for path in sorted(set(paths)):
-        if not any(path.is_relative_to(each) for each in kept):
+        if not any(path.is_relative_to(outer) for outer in kept):
             kept.append(path)
     return kept

@@ -6,7 +6,8 @@ async function unpacked(text) {
   return JSON.parse(await new Response(stream).text());
 }
 
-function control(choice, changed) {
+function control(choice, spoken, changed) {
+  const both = (name) => name in spoken ? name + " " + spoken[name] : name;
   const label = document.createElement("label");
   const slide = choice.options.length > 8 && choice.options.every((name) => !isNaN(name));
   const input = document.createElement(slide ? "input" : "select");
@@ -14,19 +15,20 @@ function control(choice, changed) {
   if (slide) {
     Object.assign(input, { type: "range", min: 0, max: choice.options.length - 1 });
   } else {
-    choice.options.forEach((name, place) => input.add(new Option(name, place)));
+    choice.options.forEach((name, place) => input.add(new Option(both(name), place)));
   }
   const tell = () => { if (slide) shown.textContent = choice.options[input.value]; };
   const set = (place) => { input.value = place; tell(); };
-  input.setAttribute("aria-label", choice.name);
+  input.setAttribute("aria-label", both(choice.name));
   input.addEventListener("input", () => { tell(); changed(choice); });
-  label.append(choice.name + " ", input, shown);
+  label.append(both(choice.name) + " ", input, shown);
   set(choice.start);
   return { label, choice, set, place: () => Number(input.value) };
 }
 
 async function play(box) {
   const { choices, pictures } = JSON.parse(box.querySelector("script").textContent);
+  const { names, titles } = JSON.parse(box.querySelector("script[lang=zh]").textContent);
   const drawn = await unpacked(pictures), image = box.querySelector("img");
   const key = () => controls.map((each) => each.place()).join(",");
   const show = (moved) => {
@@ -37,8 +39,9 @@ async function play(box) {
     image.src = picture.png ? "data:image/png;base64," + picture.png
       : "data:image/svg+xml;charset=utf-8," + encodeURIComponent(picture.svg);
     image.alt = picture.alt;
+    box.querySelector(".title").textContent = titles[key()] || "";
   };
-  const controls = choices.map((choice) => control(choice, show));
+  const controls = choices.map((choice) => control(choice, names, show));
   box.prepend(...controls.map((each) => each.label));
 }
 

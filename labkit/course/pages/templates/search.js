@@ -19,7 +19,10 @@ box.addEventListener("input", () => {
 const unfold = document.getElementById("zh");
 if (unfold) {
   const texts = [...document.querySelectorAll("details.zh")];
-  const all = (open) => texts.forEach((text) => { text.open = open; });
+  const all = (open) => {
+    texts.forEach((text) => { text.open = open; });
+    document.body.classList.toggle("chinese", open);  // shows the titles of figures
+  };
   unfold.addEventListener("click", () => all(!texts.every((text) => text.open)));
   if (location.hash === "#zh") all(true);
 }

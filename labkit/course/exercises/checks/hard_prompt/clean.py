@@ -33,22 +33,22 @@ def _cleaned(
     }[tidy]
     if repeats == "too early":
         lines = list(dict.fromkeys(lines))
-    found = [trim(line) for line in lines]
-    found = [line for line in found if line or empty]
+    sentences = [trim(line) for line in lines]
+    sentences = [line for line in sentences if line or empty]
     if repeats == "first":
-        return list(dict.fromkeys(found))
+        return list(dict.fromkeys(sentences))
     if repeats == "last":
-        return list(dict.fromkeys(found[::-1]))[::-1]
+        return list(dict.fromkeys(sentences[::-1]))[::-1]
     if repeats == "neighbours":
-        return [line for i, line in enumerate(found) if i == 0 or line != found[i - 1]]
+        return [line for i, line in enumerate(sentences) if i == 0 or line != sentences[i - 1]]
     if repeats == "gone":
-        return [line for line in found if found.count(line) == 1]
+        return [line for line in sentences if sentences.count(line) == 1]
     if repeats == "case":
         seen: dict[str, str] = {}
-        for line in found:
+        for line in sentences:
             seen.setdefault(line.lower(), line)
         return list(seen.values())
-    return found
+    return sentences
 
 
 def _foreign(sentences: list[str]) -> set[str]:
@@ -58,21 +58,21 @@ def _foreign(sentences: list[str]) -> set[str]:
 def _file(draw: Draw, lines: int) -> bytes:
     """Lines of a polarity file, with every kind of untidiness."""
     words = ["film", "Film", "dull", "é", "clichéd", "\x97", "so", "fun", ".", "ÿ", "b"]
-    made = []
+    untidy = []
     for _ in range(lines):
-        if made and draw.plain.random() < 0.3:
-            made.append(draw.plain.choice(made).replace(" ", "  ", 1))
+        if untidy and draw.plain.random() < 0.3:
+            untidy.append(draw.plain.choice(untidy).replace(" ", "  ", 1))
             continue
         if draw.plain.random() < 0.15:
-            made.append(draw.plain.choice(["", "   ", "\t"]))
+            untidy.append(draw.plain.choice(["", "   ", "\t"]))
             continue
         size = draw.whole(1, 6)
         gaps = draw.choices([" ", " ", "  ", "\t"], size)
-        made.append("".join(w + g for w, g in zip(draw.choices(words, size), gaps, strict=True)))
-        made[-1] = draw.plain.choice(["", " ", "\t"]) + made[-1].rstrip(" \t")
-        made[-1] += draw.plain.choice(["", "  "])
+        untidy.append("".join(w + g for w, g in zip(draw.choices(words, size), gaps, strict=True)))
+        untidy[-1] = draw.plain.choice(["", " ", "\t"]) + untidy[-1].rstrip(" \t")
+        untidy[-1] += draw.plain.choice(["", "  "])
     ends = draw.choices(["\n", "\r\n"], lines)
-    text = "".join(line + end for line, end in zip(made, ends, strict=True))
+    text = "".join(line + end for line, end in zip(untidy, ends, strict=True))
     return text.removesuffix(draw.plain.choice(["\n", ""])).encode("latin-1")
 
 

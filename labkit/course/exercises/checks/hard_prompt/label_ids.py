@@ -34,18 +34,18 @@ def check_label_ids(label_ids: Guarded, draw: Draw, tokenizer) -> str:
     lists = [["terrible", "great", "bad", "good"], ["great"], known[:6], known[6:14], known[14:]]
     lists += [["no", "yes", "no"], [several], ["good", several], [several, "good"]]
     cases = [(tokenizer, words) for words in lists]
-    found = label_ids(tokenizer, lists[0]) if not label_ids.raised(tokenizer, lists[0]) else None
+    ids = label_ids(tokenizer, lists[0]) if not label_ids.raised(tokenizer, lists[0]) else None
     require(
-        not isinstance(found, list | tuple) or all(not isinstance(i, list) for i in found),
-        f"give plain integers, one for each word, not {found!r}",
+        not isinstance(ids, list | tuple) or all(not isinstance(i, list) for i in ids),
+        f"give plain integers, one for each word, not {ids!r}",
     )
     require(
-        found is None or not hasattr(found, "__len__") or len(found) == 4,
-        f"{len(found) if hasattr(found, '__len__') else 0} ids for 4 words",
+        ids is None or not hasattr(ids, "__len__") or len(ids) == 4,
+        f"{len(ids) if hasattr(ids, '__len__') else 0} ids for 4 words",
     )
     spelt = ""
-    if found is not None and all(isinstance(i, int | np.integer) for i in found):
-        spelt = f"The ids for {lists[0]} spell {[tokenizer.decode([int(i)]) for i in found]!r}; "
+    if ids is not None and all(isinstance(i, int | np.integer) for i in ids):
+        spelt = f"The ids for {lists[0]} spell {[tokenizer.decode([int(i)]) for i in ids]!r}; "
     compare(
         label_ids,
         cases,

@@ -58,11 +58,10 @@ def _whole_split(split: Guarded, rows: list, share: float, seed: int) -> tuple[l
                 f"a row is {row!r}, expected (sentence, label)",
             )
     train, test = ([_plain_row(row) for row in part] for part in result)
-    own = Counter(rows)
     given, back = Counter(rows), Counter([*train, *test])
     if given != back:
         known = {s for s, _ in rows}
-        strange = next((row for row in back if row not in own), None)
+        strange = next((row for row in back if row not in given), None)
         if strange is not None and strange[0] in known:
             hint = f"{strange!r} is no row that was given: every sentence keeps its own label"
         elif strange is not None:
@@ -89,21 +88,21 @@ def _follows_the_seed(split: Guarded, rows: list, draw: Draw) -> None:
     chosen = {}
     for seed in (0, 1, 2, 3, 0, 1, 2):
         _, test = _whole_split(split, rows, 0.2, seed)
-        found = frozenset(s for s, _ in test)
+        tested = frozenset(s for s, _ in test)
         if seed in chosen:
             require(
-                chosen[seed] == found,
+                chosen[seed] == tested,
                 "the same seed should give the same split, also after other calls: draw from "
                 "random.Random(seed), and keep nothing between calls",
             )
-        chosen[seed] = found
+        chosen[seed] = tested
     require(
         len(set(chosen.values())) > 1,
         "another seed should give another split: shuffle the distinct sentences with it",
     )
     orders = (sorted({s for s, _ in rows}), list(dict.fromkeys(s for s, _ in rows)))
     for order in orders:
-        places = [sorted(order.index(s) for s in found) for found in chosen.values()]
+        places = [sorted(order.index(s) for s in tested) for tested in chosen.values()]
         run = all(p and p[-1] - p[0] == len(p) - 1 for p in places)
         require(not run, "the test part is one unbroken stretch of the sentences: shuffle first")
 

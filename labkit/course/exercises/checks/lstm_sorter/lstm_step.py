@@ -31,8 +31,8 @@ def _step(
     parts = dict(zip(order, (w_x @ x + w_h @ h + bias).chunk(4), strict=True))
     i, f, o = (gates(parts[name]) for name in "ifo")
     memory = forget(f, i) * m + i * candidate(parts["g"])
-    made = {"h": o * show(m if old else memory), "m": memory, "o": o, "z": parts["o"]}
-    return tuple(made[name] for name in result)
+    outputs = {"h": o * show(m if old else memory), "m": memory, "o": o, "z": parts["o"]}
+    return tuple(outputs[name] for name in result)
 
 
 @exercise

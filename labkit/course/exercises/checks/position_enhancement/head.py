@@ -17,7 +17,7 @@ from labkit.course.exercises.results import Tolerance
 def _attend(
     q: Tensor, k: Tensor, v: Tensor, r: Tensor, scale: float = 1.0, sign: float = 1.0
 ) -> Tensor:
-    q, k, v, r = (each.double() for each in (q, k, v, r))
+    q, k, v, r = (x.double() for x in (q, k, v, r))
     rows = []
     for i in range(len(q)):
         scores = [float(q[i] @ k[j]) * scale + sign * float(r[i, j]) for j in range(len(k))]
@@ -32,8 +32,8 @@ def check_head(head: Guarded, draw: Draw) -> str:
     """``head``: queries, keys, values (P, d), relative scores (P, P) → (P, d)."""
     cases = []
     for p, d in ((4, 3), (5, 4), (1, 3), (3, 3), (2, 5), (6, 1), (12, 2)):
-        each = [draw.normal(p, d) for _ in range(3)]
-        cases.append((*each, draw.normal(p, p)))
+        queries_keys_values = [draw.normal(p, d) for _ in range(3)]
+        cases.append((*queries_keys_values, draw.normal(p, p)))
     cases.append((*(draw.normal(4, 3) for _ in range(3)), torch.zeros(4, 4)))
     far = torch.full((4, 4), -1e9).masked_fill(torch.eye(4).bool().roll(1, 1), 0.0)
     cases.append((*(draw.normal(4, 3) for _ in range(3)), far))

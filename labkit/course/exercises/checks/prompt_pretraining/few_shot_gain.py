@@ -48,7 +48,7 @@ def _cases(draw: Draw) -> list[tuple[np.ndarray, np.ndarray]]:
     for draws, sentences in ((3, 40), (2, 7), (5, 5), (4, 30), (3, 300), (8, 3)):
         easy, luck = draw.uniform(sentences), draw.uniform(draws, 1)
         pair = [draw.uniform(draws, sentences) < 0.5 * (easy + luck) + extra for extra in (0.2, 0)]
-        cases.append(tuple(each.numpy() for each in pair))
+        cases.append(tuple(correct.numpy() for correct in pair))
     cases += [(worse, better) for better, worse in cases[1:3]]
     return cases
 

@@ -46,13 +46,13 @@ def _draws_of(pairs: Guarded, text: dict, start: int) -> None:
     """What the seed does to the sentences from elsewhere."""
     drawn: dict[int, list] = {}
     for seed in (start, start + 1, start + 2, start, start + 1):
-        made = [row for row in _pairs_of(pairs, text, seed) if row[2] == "other"]
+        others = [row for row in _pairs_of(pairs, text, seed) if row[2] == "other"]
         require(
-            drawn.setdefault(seed, made) == made,
+            drawn.setdefault(seed, others) == others,
             "the same seed should give the same pairs: draw from random.Random(seed), and keep "
             "nothing between calls",
         )
-    different = len({tuple(made) for made in drawn.values()}) > 1
+    different = len({tuple(others) for others in drawn.values()}) > 1
     require(different, "`seed` is not used: another seed should draw other sentences")
     seconds = Counter(second for _, second, _ in drawn[start])
     often, count = seconds.most_common(1)[0]
@@ -70,7 +70,7 @@ def _draws_of(pairs: Guarded, text: dict, start: int) -> None:
         everywhere,
         "the sentences from elsewhere all come from one other document: draw from all others",
     )
-    places = {second.partition(".")[2] for made in drawn.values() for _, second, _ in made}
+    places = {second.partition(".")[2] for others in drawn.values() for _, second, _ in others}
     require(
         len(places) > 8,
         f"only the sentences at places {sorted(places)} are drawn: any of another document",
@@ -86,9 +86,9 @@ def _salted(pairs: Guarded, text: dict) -> None:
         return {name: [(at, salt(s)) for at, s in rows] for name, rows in text.items()}, 1
 
     results = under_other_hashes(pairs, everything) or under_other_hashes(pairs, sentences)
-    made = {tuple(tuple(map(str.__str__, row)) for row in result) for result in results}
+    distinct = {tuple(tuple(map(str.__str__, row)) for row in result) for result in results}
     require(
-        len(made) < 2,
+        len(distinct) < 2,
         "the pairs depend on the order of a set (or on `hash`), which is another one each time "
         "Python starts: draw from a list in a fixed order",
     )
@@ -108,8 +108,8 @@ def _pairs_of(pairs: Guarded, text: dict, seed: int) -> list[tuple[str, str, str
             and all(isinstance(x, str) for x in row),
             f"an entry is {row!r}: give triples, first sentence, second sentence, label",
         )
-    made = [tuple(row) for row in result]
-    labels = {label for _, _, label in made}
+    triples = [tuple(row) for row in result]
+    labels = {label for _, _, label in triples}
     strange = sorted(labels - {"next", "other"})
     require(not strange, f"a label is {strange[:1]}: use 'next' and 'other'")
     following, document, placed = set(), {}, {}
@@ -119,10 +119,10 @@ def _pairs_of(pairs: Guarded, text: dict, seed: int) -> list[tuple[str, str, str
             document[sentence], placed[sentence] = name, place
             if place + 1 in place_of:
                 following.add((sentence, place_of[place + 1]))
-    unknown = [x for row in made for x in row[:2] if x not in document]
+    unknown = [x for row in triples for x in row[:2] if x not in document]
     require(not unknown, f"{unknown[:1]} is no sentence of the documents")
-    positive = [(first, second) for first, second, label in made if label == "next"]
-    negative = [(first, second) for first, second, label in made if label == "other"]
+    positive = [(first, second) for first, second, label in triples if label == "next"]
+    negative = [(first, second) for first, second, label in triples if label == "other"]
     for first, second in positive:
         if (first, second) in following:
             continue
@@ -159,4 +159,4 @@ def _pairs_of(pairs: Guarded, text: dict, seed: int) -> list[tuple[str, str, str
         sorted(first for first, _ in negative) == sorted(first for first, _ in positive),
         "the same first sentences should stand in both classes: else the first one alone tells",
     )
-    return made
+    return triples

@@ -25,9 +25,9 @@ def _surest(
     sure, predicted = sureness(scores.double()), labels(scores).tolist()
     chosen = []
     for label in range(scores.shape[1]):
-        own = [row for row, found in enumerate(predicted) if found == label]
-        own.sort(key=lambda row: float(sure[row]), reverse=best_first)
-        chosen += [(row, label) for row in own[:k]]
+        of_label = [row for row, name in enumerate(predicted) if name == label]
+        of_label.sort(key=lambda row: float(sure[row]), reverse=best_first)
+        chosen += [(row, label) for row in of_label[:k]]
     return sorted(chosen)
 
 

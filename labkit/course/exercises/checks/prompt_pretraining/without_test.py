@@ -76,19 +76,19 @@ def _cases(draw: Draw) -> list[tuple[Text, list[str]]]:
         (text, ["It's a fine  film.", "fine party"]),
     ]
     for documents, sentences in ((2, 3), (4, 5), (3, 8), (5, 4)):
-        made: Text = {}
+        drawn: Text = {}
         for number in range(documents):
             place, rows = draw.whole(0, 2), []
             for _ in range(sentences):
                 rows.append((place, _spelt(draw, draw.choices(_WORDS, draw.whole(2, 5)))))
                 place += draw.plain.choice([1, 1, 2])
-            made[f"doc {number}"] = rows
-        known = [draw.plain.choice(rows)[1] for rows in made.values()]
+            drawn[f"doc {number}"] = rows
+        known = [draw.plain.choice(rows)[1] for rows in drawn.values()]
         test = [_spelt(draw, _words(sentence).split()) for sentence in known[:1]]
         test += [_spelt(draw, [*_words(known[-1]).split(), *draw.choices(_WORDS, 2)])]
         test += [_spelt(draw, _words(draw.plain.choice(rows)[1]).split()[:2])
-                 for rows in list(made.values())[:2]]  # fmt: skip
-        cases.append((made, test))
+                 for rows in list(drawn.values())[:2]]  # fmt: skip
+        cases.append((drawn, test))
     return cases
 
 
@@ -118,13 +118,13 @@ def check_without_test(without: Guarded, draw: Draw) -> str:
         return bool(set(one.split()) & set(other.split()))
 
     def renumbered(text, test):
-        found = _without(text, test)
-        return {name: list(enumerate(s for _, s in rows)) for name, rows in found.items()}
+        left = _without(text, test)
+        return {name: list(enumerate(s for _, s in rows)) for name, rows in left.items()}
 
     def closed_up(text, test):
-        found = _without(text, test)
+        left = _without(text, test)
         return {name: [(text[name][i][0], sentence) for i, (_, sentence) in enumerate(rows)]
-                for name, rows in found.items()}  # fmt: skip
+                for name, rows in left.items()}  # fmt: skip
 
     def respelt(change: Callable[[str], str]):
         return lambda text, test: {
@@ -137,8 +137,8 @@ def check_without_test(without: Guarded, draw: Draw) -> str:
         return {name: rows for name, rows in text.items() if left.get(name) == rows}
 
     def without_places(text, test):
-        found = _without(text, test)
-        return {name: [sentence for _, sentence in rows] for name, rows in found.items()}
+        left = _without(text, test)
+        return {name: [sentence for _, sentence in rows] for name, rows in left.items()}
 
     def lowered(sentence: str) -> str:
         return _spaced(sentence.lower().split())

@@ -1,4 +1,4 @@
-"""Exercise 8.3: the check of ``average_start``."""
+"""Exercise 8.5: the check of ``average_start``."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def check_average_start(average: Guarded, draw: Draw) -> str:
         return _mean_of(prompts, s, _best(s, k))
 
     def weighed(weights: Callable[[list[float]], list[float]]):
-        def made(prompts, s, k):
+        def weighted(prompts, s, k):
             chosen = _best(s, k)
             values = weights([s[i] for i in chosen])
             return _mean_of([prompts[i] for i in chosen], values, list(range(len(chosen))))
 
-        return made
+        return weighted
 
     def softmax(values):
         return torch.tensor(values).double().softmax(0).tolist()

@@ -37,9 +37,9 @@ def _over_targets(
 ) -> float:
     gains = []
     for column in range(values.shape[1]):
-        own = values[counted[:, column], column] - level[column]
-        if len(own):
-            gains.append(of_target(own))
+        of_column = values[counted[:, column], column] - level[column]
+        if len(of_column):
+            gains.append(of_target(of_column))
         elif without is not None:
             gains.append(without)
     return float(np.mean(gains))

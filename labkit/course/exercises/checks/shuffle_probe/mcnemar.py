@@ -39,7 +39,7 @@ def check_mcnemar(mcnemar: Guarded, draw: Draw) -> str:
     counts = [(9, 1, 40, 10), (1, 9, 40, 10), (6, 0, 3, 2), (0, 6, 3, 2), (4, 4, 5, 5),
               (0, 0, 5, 3), (7, 2, 0, 0), (1, 1, 0, 0), (3, 8, 400, 10), (30, 12, 9, 9),
               (320, 290, 5, 9), (0, 1, 2, 2), (5, 6, 1, 0)]  # fmt: skip
-    arrays = [_results(*each) for each in counts]
+    arrays = [_results(*cells) for cells in counts]
     for _ in range(4):
         size = draw.whole(5, 60)
         arrays.append(tuple(np.array(draw.uniform(size) < share) for share in (0.7, 0.5)))

@@ -24,8 +24,8 @@ def _descend(
     def loss_of(vectors: Tensor) -> Tensor:
         parts = [vectors.expand(len(texts), -1, -1), texts]
         scores = model(torch.cat(parts[::-1] if behind else parts, 1))
-        each = torch.stack([s.logsumexp(0) - s[y] for s, y in zip(scores, targets, strict=True)])
-        return each.sum() if total else each.mean()
+        losses = torch.stack([s.logsumexp(0) - s[y] for s, y in zip(scores, targets, strict=True)])
+        return losses.sum() if total else losses.mean()
 
     loss = loss_of(leaf)
     (gradient,) = torch.autograd.grad(loss, leaf)
