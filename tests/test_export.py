@@ -20,7 +20,7 @@ from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.tasks import Example
 from labkit.core.templates import Template, Verbalizer
-from labkit.soft_prompt import SoftPrompt, export, save_prompt
+from labkit.soft_prompt import SoftPrompt, export, files, save_prompt
 from labkit.soft_prompt.export import export_as_tokens
 from tiny import FAMILIES
 
@@ -248,6 +248,14 @@ def test_export_by_command(tiny_backbone, tiny_folder, tmp_path, capsys):
         cli.main([*line, "--backbone", str(tiny_folder("gpt2"))])
     assert ended.value.code == 2 and "holds other files" in capsys.readouterr().err
     assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+
+
+@pytest.mark.parametrize("backbone", ["minilm", "someone/on-the-hub", "."])
+def test_the_model_of_a_prompt_comes_in_the_precision_asked_for(monkeypatch, backbone):
+    asked = {}
+    monkeypatch.setattr(files, "load_backbone", lambda name, **more: asked.update(more))
+    files.PromptCard(backbone, "1a2b3c", "{soft}{text}", {}).load_backbone(torch.float32)
+    assert asked["dtype"] == torch.float32
 
 
 @pytest.mark.parametrize(

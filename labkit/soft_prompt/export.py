@@ -57,7 +57,7 @@ FAR_BELOW = -1e4
 CLOSE = 1e-4
 """Largest difference between a label's score in the exported model and here, in nats."""
 
-_FITTED, _COMPARED = 96, 16
+_FITTED, _COMPARED = 48, 8
 """Texts that the output rows are fitted on, and others that the scores are compared on."""
 
 
