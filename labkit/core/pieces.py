@@ -51,10 +51,12 @@ def cut_behind(
 
 
 def _fuses(tokenizer: transformers.PreTrainedTokenizerBase, start: list[int], text: str) -> bool:
-    """Whether unknown characters of both may have become one piece, which leaves no trace."""
+    """Whether what is unknown at the end of ``start`` may have swallowed the beginning of ``text``,
+    which leaves no trace."""
     unknown = tokenizer.unk_token_id
-    ends_unknown = unknown is not None and start[-1:] == [unknown]
-    return ends_unknown and unknown in _ids(tokenizer, [text])[0]
+    if unknown is None or start[-1:] != [unknown]:
+        return False
+    return not text[:1].isspace() or unknown in _ids(tokenizer, [text])[0]
 
 
 def _ids(tokenizer: transformers.PreTrainedTokenizerBase, texts: list[str]) -> Sequence[list[int]]:

@@ -30,6 +30,7 @@ from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
 from labkit.core.loading import fast_dtype, load_backbone
 from labkit.core.prompted_model import PromptedModel
+from labkit.core.readouts import ENCODER_SCALE, mean_pooled
 from labkit.core.sequences import Encoded, collate
 from labkit.core.tasks import Example, load_task
 from labkit.core.tuning import epoch_batches
@@ -95,8 +96,8 @@ def bench_tune(
     """Train a prompt of ``length`` tokens for ``steps`` steps of 16 sentences.
 
     All contestants see the same sentences; only PEFT tuned by hand has them in batches of similar
-    length. The loss is each library's own: PEFT's users
-    train on the label word with the full vocabulary's cross entropy, labkit on the label scores.
+    length. The loss is each library's own: PEFT's users train on the label word with the full
+    vocabulary's cross entropy, labkit on the label scores.
     """
     examples = load_task("rt-polarity").take("train", steps * BATCH_SIZE, seed=0)
     arena = _Arena(backbone, length, examples, device)
@@ -268,8 +269,7 @@ class _Peft:
         self._reset()
         texts = [[i for i in s.ids if i >= 0] for s in ours.sequences]
         lengths = [len(ids) for ids in texts]
-        order = sorted(range(len(texts)), key=lengths.__getitem__) if by_length else None
-        rows = order or list(range(len(texts)))
+        rows = sorted(range(len(texts)), key=lengths.__getitem__ if by_length else None)
         self.batches = [rows[i : i + BATCH_SIZE] for i in range(0, len(rows), BATCH_SIZE)]
         self.texts = texts
 
@@ -331,8 +331,6 @@ class _Peft:
 
 
 def _encoder_scores(backbone: Backbone, hidden: Tensor, mask: Tensor, ours: _Labkit) -> Tensor:
-    from labkit.core.readouts import ENCODER_SCALE, mean_pooled
-
     return ENCODER_SCALE * mean_pooled(hidden, mask) @ backbone.label_vectors(ours.labels.words).T
 
 
