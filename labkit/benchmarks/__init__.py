@@ -11,7 +11,6 @@ machine noise only ever adds time.
 Usage::
 
     labkit bench evaluate --length 20 --limit 128
-    labkit bench tune --length 20
 """
 
 from __future__ import annotations
@@ -208,8 +207,7 @@ class _Arena:
             "backbone": self.name,
             "length": self.length,
             "batch_size": BATCH_SIZE,
-            "device": str(self.ours.model.backbone.device),
-            "dtype": str(self.fast_dtype).removeprefix("torch."),
+            **self.ours.model.backbone.where(),
         }
 
 
