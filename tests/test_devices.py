@@ -120,9 +120,8 @@ def test_scores_there_are_held_against_those_here(family, tiny_folder, tiny_task
     on_device = there(load_backbone)
 
     def load(name, *, device, dtype):
-        return (
-            load_backbone(name, device=device, dtype=dtype) if device == "cpu" else on_device(name)
-        )
+        chosen = load_backbone if device == "cpu" else on_device
+        return chosen(name, device=device, dtype=dtype)
 
     monkeypatch.setattr(session, "load_backbone", load)
     with pretended() as device:
