@@ -89,11 +89,11 @@ def predict(
     words: Sequence[int], pad: int, size: int,
 ) -> list[int]:  # fmt: skip
     """The class of each row: the place in ``words`` of its highest label score."""
-    found: list[int] = []
+    classes: list[int] = []
     for first in range(0, len(rows), size):
         batch = parts.collate(rows[first : first + size], pad)
-        found += parts.label_scores(model, prompt, *batch, words).argmax(-1).tolist()
-    return found
+        classes += parts.label_scores(model, prompt, *batch, words).argmax(-1).tolist()
+    return classes
 
 
 def save_prompt(vectors: Tensor, folder: Path, base_model: str) -> None:

@@ -121,8 +121,8 @@ def _require_gradient(label_scores: Guarded, case: tuple, draw: Draw) -> None:
     require(scores.requires_grad, f"{cut}: torch.no_grad(), detach(), .data and new tensors cut it")
     towards = draw.normal(*scores.shape)
     seen, expected = (
-        torch.autograd.grad((each * towards).sum(), prompt.vectors, allow_unused=True)[0]
-        for each in (scores, _right(*case))
+        torch.autograd.grad((result * towards).sum(), prompt.vectors, allow_unused=True)[0]
+        for result in (scores, _right(*case))
     )
     require(seen is not None, f"{cut}: what comes back does not depend on `prompt.vectors`")
     require(

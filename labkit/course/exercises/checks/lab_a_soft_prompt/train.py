@@ -92,8 +92,8 @@ class _ByHand:
 
             def loss_of(at: Tensor, ids=ids, mask=mask, right=right) -> Tensor:
                 scores = batch_scores(model, at, ids, mask, words)
-                each = scores.logsumexp(1) - scores.gather(1, right[:, None])[:, 0]
-                return each.sum() if self.total else each.mean()
+                of_rows = scores.logsumexp(1) - scores.gather(1, right[:, None])[:, 0]
+                return of_rows.sum() if self.total else of_rows.mean()
 
             leaf = vectors.clone().requires_grad_()
             loss = loss_of(leaf)
