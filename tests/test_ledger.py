@@ -184,6 +184,14 @@ def test_a_claim_takes_up_stronger_evidence_when_it_comes(tmp_path):
     assert upwards["verdict"] == "disagrees"
 
 
+def test_a_pointer_that_can_not_be_read_is_named(tmp_path):
+    (tmp_path / "table1-tiny-x.json").write_text(json.dumps(table1(0, -1, 1)), encoding="utf-8")
+    claim = claim_about()
+    claim["evidence"][1]["read"] = "tea leaves"
+    with pytest.raises(LabError, match=r"table1-\{model\}-x is read by 'tea leaves'.* order row"):
+        ledger.results(claim, tmp_path)
+
+
 def test_a_file_of_a_model_whose_name_goes_on_is_not_taken(tmp_path):
     claim = claim_about()
     for pointer in claim["evidence"]:

@@ -55,7 +55,7 @@ def results(claim: Mapping, folder: Path = REFERENCE) -> list[dict]:
     """What the stored runs say about a claim: for each of its models, one entry for each reading.
 
     Raises:
-        KeyError: for a pointer that names no reader.
+        LabError: for a pointer that names no reader.
     """
     models = dict.fromkeys(m for pointer in claim.get("evidence", ()) for m in pointer["models"])
     return [entry for model in models for entry in _of_model(claim, model, folder)]
@@ -82,7 +82,12 @@ def _of_model(claim: Mapping, model: str, folder: Path) -> list[dict]:
 
 
 def _readings(pointer: Mapping, model: str, result: Result) -> Iterator[Reading]:
-    reader = READERS[pointer["read"]]
+    reader = READERS.get(pointer["read"])
+    if reader is None:
+        raise LabError(
+            f"evidence {pointer['file']} is read by {pointer['read']!r}, and there is no such "
+            f"reader; choose one of {', '.join(READERS)}"
+        )
     for words in pointer["of"]:
         yield from reader(result, *(word.format(model=model) for word in words))
 
