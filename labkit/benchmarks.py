@@ -28,7 +28,7 @@ from labkit.core import scoring
 from labkit.core.attention import use_fused_kernel
 from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
-from labkit.core.loading import has_bf16, load_backbone
+from labkit.core.loading import fast_dtype, load_backbone
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.sequences import Encoded, collate
 from labkit.core.tasks import Example, load_task
@@ -46,6 +46,7 @@ def bench_evaluate(
     length: int = 20,
     limit: int = 128,
     rounds: int = 3,
+    device: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> dict:
     """Score ``limit`` test sentences of rt-polarity with a prompt of ``length`` tokens.
@@ -54,7 +55,8 @@ def bench_evaluate(
         Seconds of each contestant, ratios, agreement, and the fraction of the machine's measured
         matrix-product rate that the useful arithmetic of labkit reaches.
     """
-    arena = _Arena(backbone, length, load_task("rt-polarity").take("test", limit, seed=0))
+    examples = load_task("rt-polarity").take("test", limit, seed=0)
+    arena = _Arena(backbone, length, examples, device)
     with torch.inference_mode():
         exact = arena.ours_fp32.scores()
         reference = arena.peft_fp32.scores()
@@ -87,6 +89,7 @@ def bench_tune(
     length: int = 20,
     steps: int = 8,
     rounds: int = 2,
+    device: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> dict:
     """Train a prompt of ``length`` tokens for ``steps`` steps of 16 sentences.
@@ -96,7 +99,7 @@ def bench_tune(
     train on the label word with the full vocabulary's cross entropy, labkit on the label scores.
     """
     examples = load_task("rt-polarity").take("train", steps * BATCH_SIZE, seed=0)
-    arena = _Arena(backbone, length, examples)
+    arena = _Arena(backbone, length, examples, device)
     seconds = _race(
         {
             "labkit_s": arena.ours.train,
@@ -116,6 +119,7 @@ def bench_probe(
     limit: int = 128,
     permutations: int = 2,
     rounds: int = 2,
+    device: str | None = None,
     on_progress: OnProgress | None = None,
 ) -> dict:
     """Score ``limit`` test sentences in ``permutations`` orders of a prompt of ``length`` tokens.
@@ -124,7 +128,8 @@ def bench_probe(
         Permutations per second of each contestant, ratios, agreement, the fraction of the machine's
         matrix-product rate, and how labkit's time and memory grow with permutations and examples.
     """
-    arena = _Arena(backbone, length, load_task("rt-polarity").take("test", limit, seed=0))
+    examples = load_task("rt-polarity").take("test", limit, seed=0)
+    arena = _Arena(backbone, length, examples, device)
     orders = torch.from_numpy(Shuffle().draw(length, permutations))
     with torch.inference_mode():
         agreement = _agreement(arena.ours.in_orders(orders), arena.peft_fp32.in_orders(orders))
@@ -179,10 +184,12 @@ def _growth(ours: _Labkit, length: int, permutations: int) -> dict[str, float]:
 class _Arena:
     """One backbone in fp32 and one in the fast precision, each under labkit and under PEFT."""
 
-    def __init__(self, name: str, length: int, examples: Sequence[Example]) -> None:
-        exact = load_backbone(name, dtype=torch.float32)
-        self.fast_dtype = torch.bfloat16 if has_bf16(exact.device) else torch.float32
-        fast = load_backbone(name, dtype=self.fast_dtype)
+    def __init__(
+        self, name: str, length: int, examples: Sequence[Example], device: str | None
+    ) -> None:
+        exact = load_backbone(name, device=device, dtype=torch.float32)
+        self.fast_dtype = fast_dtype(exact.device)
+        fast = load_backbone(name, device=device, dtype=self.fast_dtype)
         if exact.readout not in ("causal", "encoder"):
             raise LabError(
                 f"{name} has the {exact.readout} readout; the benchmark compares causal models and "
@@ -232,7 +239,8 @@ class _Labkit:
         prefix = backbone.prefix_of(self.sequences)
         for rows in epoch_batches(len(self.sequences), BATCH_SIZE, 0, 0):
             batch = [self.sequences[row] for row in rows]
-            scores = scoring.training_scores(backbone, batch, prompt(), self.labels, prefix)
+            vectors = self.model.vectors(prompt)
+            scores = scoring.training_scores(backbone, batch, vectors, self.labels, prefix)
             loss = F.cross_entropy(scores, self.targets[rows].to(scores.device))
             loss.backward()
             optimizer.step()
@@ -246,7 +254,8 @@ class _Peft:
         from peft import PromptTuningConfig, TaskType, get_peft_model
 
         # a model of its own: labkit changes the attention of the one that it works with
-        backbone = load_backbone(name, dtype=ours.model.backbone.dtype)
+        own = ours.model.backbone
+        backbone = load_backbone(name, device=own.device, dtype=own.dtype)
         use_fused_kernel(backbone.model)
         causal = backbone.readout == "causal"
         config = PromptTuningConfig(

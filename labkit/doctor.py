@@ -81,10 +81,13 @@ def check_device() -> Check:
     """What the models run on; a torch without CUDA beside an NVIDIA GPU is a mistake."""
     import torch
 
-    from labkit.core.loading import has_bf16
+    from labkit.core.loading import fast_dtype
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = "bfloat16" if has_bf16(device) else "float32"
+    try:
+        dtype = str(fast_dtype(device)).removeprefix("torch.")
+    except LabError as error:
+        return Check("device", False, str(device), str(error))
     about = torch.cuda.get_device_name() if device.type == "cuda" else platform.machine()
     state = f"{device} ({about}), {dtype}, {torch.get_num_threads()} threads"
     if device.type == "cuda" or not has_nvidia_gpu():

@@ -18,8 +18,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map
+
+from labkit.core import proofs
+from labkit.core.attention import use_fused_kernel
 
 DEVICE = torch.device("meta")
 _ops = torch.ops.aten
@@ -156,3 +159,21 @@ def pretended() -> Iterator[torch.device]:
     finally:
         for name, function in before.items():
             setattr(torch, name, function)
+
+
+def there(load: Callable[..., Any]) -> Callable[..., Any]:
+    """``load_backbone`` as it is within :func:`pretended`: what it loads is on the accelerator.
+
+    The library takes the device's name for "no numbers yet", so the model is loaded on the CPU,
+    moved, and held against its own forward pass again where it then is.
+    """
+
+    def load_there(name: str, **settings: Any) -> Any:
+        with _disable_current_modes():
+            backbone = load(name, **settings | {"device": "cpu"})
+            use_fused_kernel(backbone.model)
+        backbone.to(DEVICE)
+        proofs.settle(backbone)
+        return backbone
+
+    return load_there

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from conftest import ROOT
 from labkit.core import assets
 from labkit.core.errors import LabError
-from labkit.course.exercises import checks
+from labkit.course.exercises import checks, plans
 from labkit.course.exercises.answers import passed
 from labkit.course.exercises.cells import (
     ADDED,
@@ -364,7 +364,7 @@ def test_what_stands_in_does_what_the_exercise_asks() -> None:
     if not assets.is_ready(assets.ASSETS["smollm2"]):
         pytest.skip("smollm2 is not in the cache; run `labkit assets fetch`")
     tokenizer = transformers.AutoTokenizer.from_pretrained(assets.locate("smollm2"))
-    extra = {"label_ids": (tokenizer,)}
+    extra = {"label_ids": (tokenizer,), "plan_lock": (lambda: dict(plans.EXAMPLE),)}
     for name, function in STAND_INS.items():
         examine = getattr(checks, f"check_{name}")
         with pytest.raises(AssertionError, match="hands the work to labkit"):

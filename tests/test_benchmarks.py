@@ -13,7 +13,7 @@ from labkit.core.errors import LabError
 def tiny_task_for_all(monkeypatch, tiny_task):
     monkeypatch.setattr(benchmarks, "load_task", lambda name: tiny_task)
     # one answer of twelve may flip in bf16, which the benchmark refuses; on real text it is fewer
-    monkeypatch.setattr(benchmarks, "has_bf16", lambda device: False)
+    monkeypatch.setattr(benchmarks, "fast_dtype", lambda device: torch.float32)
 
 
 @pytest.mark.parametrize("family", ["llama", "bert-encoder"])

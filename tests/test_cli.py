@@ -926,12 +926,19 @@ def test_run_names_a_wrong_option(
 @pytest.mark.parametrize(
     ("verb", "options", "expected"),
     [
-        ("tune", [], {"backbone": "smollm2", "length": 20}),
-        ("evaluate", ["--limit", "64"], {"backbone": "smollm2", "length": 100, "limit": 64}),
+        ("tune", [], {"backbone": "smollm2", "length": 20, "device": None}),
+        (
+            "evaluate",
+            ["--limit", "64", "--device", "cpu"],
+            {"backbone": "smollm2", "length": 100, "limit": 64, "device": "cpu"},
+        ),
         (
             "probe",
             ["--limit", "64"],
-            {"backbone": "smollm2", "length": 100, "limit": 64, "permutations": 2},
+            {
+                **{"backbone": "smollm2", "length": 100, "limit": 64, "permutations": 2},
+                "device": None,
+            },
         ),
     ],
 )

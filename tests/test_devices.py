@@ -8,12 +8,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from accelerator import pretended
+import test_cross_model
+from accelerator import pretended, there
+from labkit import benchmarks, experiments
 from labkit.core import proofs
 from labkit.core.attention import use_fused_kernel
 from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tuning import fit
+from labkit.experiments.base import models
 from labkit.lstm_sorter import PromptLoss, find_order
 from labkit.p_tuning import PromptEncoder
 from labkit.prompt_transfer import ProjectedPrompt
@@ -94,3 +97,31 @@ def test_prompts_that_are_computed_and_searched_for(backbone, tiny_task):
         objective = PromptLoss(model, prompt, tiny_task, sentences=4, batch_size=4)
         found = find_order(objective, "swap", budget=60)
         assert sorted(found.order) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("family", ["llama", "bert-encoder"])
+def test_every_benchmark_runs(family, tiny_folder, tiny_task, monkeypatch):
+    folder = str(tiny_folder(family))
+    monkeypatch.setattr(benchmarks, "load_task", lambda name: tiny_task)
+    monkeypatch.setattr(benchmarks, "fast_dtype", lambda device: torch.float32)
+    monkeypatch.setattr(benchmarks, "load_backbone", there(load_backbone))
+    with pretended() as device:
+        scored = benchmarks.bench_evaluate(folder, length=3, limit=12, rounds=1)
+        trained = benchmarks.bench_tune(folder, length=3, steps=1, rounds=1)
+        probed = benchmarks.bench_probe(folder, length=3, limit=12, rounds=1)
+    assert {result["device"] for result in (scored, trained, probed)} == {str(device)}
+    assert scored["agreement"]["fp32"] == probed["agreement"] == 1.0
+
+
+quick = test_cross_model.quick
+
+
+def test_prompts_of_another_model_are_read(quick, tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "load_backbone", there(load_backbone))
+    models.shared_backbone.cache_clear()
+    with pretended() as device:
+        experiments.run("transfer", backbone=quick, seeds=(0,), out=tmp_path)
+        llama = str(tiny_folder("llama"))
+        rows = experiments.run("cross-model", backbone=llama, seeds=(0,), out=tmp_path)["rows"]
+    models.shared_backbone.cache_clear()
+    assert rows and {row["device"] for row in rows} == {str(device)}

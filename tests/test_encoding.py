@@ -6,15 +6,21 @@ from calling the tokenizer on the words alone.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
+import transformers
+from tokenizers import Tokenizer, models, normalizers, trainers
 
+import tiny
 from labkit.core.encoding import ExampleEncoder, sentinel_id
 from labkit.core.errors import LabError
 from labkit.core.loading import load_backbone
 from labkit.core.sequences import Encoded
 from labkit.core.tasks import Example
 from labkit.core.templates import Template
+from zoo import FAMILIES
 
 FILM = Example("1", {"text": "a great film"}, 1)
 READOUTS = {"bert": "mlm", "roberta": "mlm", "gpt2": "causal", "llama": "causal", "t5": "seq2seq"}
@@ -254,3 +260,53 @@ def test_a_tokenizer_without_the_special_token(tiny_folder):
         encode(backbone, "{soft}{text}{mask}", [FILM], 1, bos="first")
     with pytest.raises(LabError, match="no sentinel"):
         sentinel_id(backbone)
+
+
+# ---- pieces in the middle of a text ----
+
+
+def _llama_2(folder: Path) -> Path:
+    """Its tokenizer puts a mark in front of every text, and knows no words to split it by."""
+    tokenizer = Tokenizer(models.BPE(byte_fallback=True, fuse_unk=True, unk_token="<unk>"))
+    marks = [normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")]
+    tokenizer.normalizer = normalizers.Sequence(marks)
+    words = [word for line in tiny.CORPUS for word in f" {line}".replace(" ", " ▁").split(" ")]
+    special = ["<unk>", "<s>", "</s>"]
+    tokenizer.train_from_iterator(words, trainers.BpeTrainer(special_tokens=special))
+    tiny.wrap(tokenizer, "<s>", None)
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        bos_token="<s>",
+        eos_token="</s>",
+        unk_token="<unk>",
+        model_max_length=64,
+    )
+    tiny.build("llama", folder)
+    model = transformers.LlamaForCausalLM.from_pretrained(folder)
+    model.resize_token_embeddings(len(fast))
+    model.save_pretrained(folder)
+    fast.save_pretrained(folder)
+    return folder
+
+
+def test_words_behind_virtual_tokens_are_cut_as_the_whole_text_cuts_them(tmp_path):
+    backbone = load_backbone(str(_llama_2(tmp_path)), device="cpu", dtype=torch.float32)
+    assert spelt(backbone, cut(backbone, " It was")) != spelt(backbone, cut(backbone, "It was"))
+    text = Example("1", {"text": "a great film"}, 1)
+    line = "{soft:1}{text}{soft:2} It was{soft:1} a film. It was {mask}"
+    (encoded,) = encode(backbone, line, [text], 4)
+    whole = cut(backbone, "a great film It was a film. It was")
+    words = [i for i in encoded.ids if i >= 0]
+    assert words == [backbone.tokenizer.bos_token_id, *whole]
+    assert encoded.ids.index(-2) == len([-1, "<s>"]) + len(cut(backbone, "a great film"))
+    (long,) = encode(backbone, line, [Example("1", {"text": "a great film " * 40}, 0)], 4)
+    behind = encoded.ids.index(-2)
+    assert long.shortened and long.ids[-len(encoded.ids[behind:]) :] == encoded.ids[behind:]
+
+
+@pytest.mark.parametrize("family", ["roberta", "xlm-roberta", "albert", "bert"])
+def test_words_behind_the_mask_are_those_of_the_tokenizers_own_text(tmp_path, family):
+    backbone = load_backbone(str(FAMILIES[family].build(tmp_path)), device="cpu")
+    (encoded,) = encode(backbone, "{text} It was {mask}, very good.", [FILM])
+    own = backbone.tokenizer(f"a great film It was{backbone.tokenizer.mask_token}, very good.")
+    assert list(encoded.ids) == own["input_ids"]

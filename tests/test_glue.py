@@ -55,6 +55,14 @@ def test_the_best_of_n_is_the_best_on_validation(setup):
     assert found.forward_passes == 12 * 30
 
 
+def test_no_order_is_chosen_that_is_only_as_good(setup):
+    """Of a prompt whose tokens are alike, every order is."""
+    model, prompt, task = setup
+    alike = SoftPrompt(prompt()[:1].detach().repeat(LENGTH, 1))
+    found = glue.sort_prompt(model, alike, task, "best of N", budget=12 * 10)
+    assert found.order == tuple(range(LENGTH))
+
+
 def test_what_sorts_nothing_is_refused(setup):
     model, prompt, task = setup
     with pytest.raises(LabError, match="sorts nothing"):

@@ -7,8 +7,12 @@ import shutil
 
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 
+import zoo
+from families import LINES
+from labkit.core import proofs
 from labkit.core.encoding import ExampleEncoder
 from labkit.core.errors import LabError
 from labkit.core.labels import cut_labels
@@ -16,6 +20,7 @@ from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.tasks import Example
 from labkit.core.templates import Template, Verbalizer
+from labkit.core.tuning import fit
 from labkit.soft_prompt import SoftPrompt, nearest_tokens
 from zoo import FAMILIES, TOKENIZERS
 
@@ -161,6 +166,10 @@ def test_a_vocabulary_of_characters_has_something_to_start_from(tmp_path):
         ("xlm-roberta", "{text}:{mask}.", "a film:", "great"),
         ("xlm-roberta", "{text} It was {mask}.", "a film It was", " great"),
         ("albert", "{text} ({mask})", "a film (", "great"),
+        ("xlm-roberta", "{text}a{mask}.", "a filma", "great"),
+        ("xlm-roberta", "{text}ve{mask}.", "a filmve", "ry"),
+        ("xlm-roberta", "{mask} film, {text}", "", "great"),
+        ("xlm-roberta", "{soft}great{mask} film, {text}", "great", "film"),
         ("bert", "{text} It was {mask}.", "a film It was", " wonderful"),
     ],
 )
@@ -179,6 +188,31 @@ def test_a_label_that_melts_into_the_words_before_it_is_refused(tiny_backbone):
         cut_labels(tiny_backbone("gpt2"), Template("{text} a g{mask}"), [("reat",)], sentinel=False)
 
 
+# ---- precision and device ----
+
+
+@pytest.mark.parametrize("device", ["nowhere", "cuda:99"])
+def test_a_device_that_is_not_here_is_refused(copied, device):
+    with pytest.raises(LabError, match=rf"no device '{device}' here .*; give cpu"):
+        load_backbone(str(copied("bert")), device=device)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_the_precision_of_frozen_models_can_be_set(copied, monkeypatch, dtype):
+    """On any machine; neither weights that are trained nor a precision that is asked for follow."""
+    folder, name = str(copied("bert")), str(dtype).removeprefix("torch.")
+    monkeypatch.setenv("LABKIT_DTYPE", name)
+    assert load_backbone(folder, device="cpu").where() == {"device": "cpu", "dtype": name}
+    assert load_backbone(folder, device="cpu", trainable=True).dtype == torch.float32
+    assert load_backbone(folder, device="cpu", dtype=torch.float64).dtype == torch.float64
+
+
+def test_a_precision_that_is_none_is_refused(copied, monkeypatch):
+    monkeypatch.setenv("LABKIT_DTYPE", "fp8")
+    with pytest.raises(LabError, match=r"LABKIT_DTYPE='fp8'.*float32 or bfloat16"):
+        load_backbone(str(copied("bert")), device="cpu")
+
+
 # ---- limits ----
 
 
@@ -191,3 +225,152 @@ def test_a_table_with_an_offset_is_filled_and_not_overrun(tmp_path, family):
     long = [Example("1", {"text": "a film and " * 90}, 0)]
     assert len(model.encode(long, None)[0].ids) in (63, 64)
     assert torch.isfinite(model.scores(None, long)).all()
+
+
+def test_a_long_text_leaves_room_for_an_answer_of_several_pieces(tiny_backbone):
+    """Its pieces but the last are read behind the text, and the table of positions has an end."""
+    backbone = tiny_backbone("gpt2")
+    long = [Example("1", {"text": "a gripping film and " * 60}, 0)]
+    words = ("marvellous", "good")
+    model = PromptedModel(backbone, "{text} It was {mask}", Verbalizer({"a": "good", "b": "bad"}))
+    chosen = model.with_changes(verbalizer=Verbalizer({word: word for word in words}))
+    labels = chosen.labels().words
+    assert len(labels[0]) > 2
+    (encoded,) = chosen.encode(long, None)
+    assert len(encoded.ids) + len(labels[0]) - 1 == backbone.max_length == 64
+    expected = backbone.plain_scores(encoded.ids, encoded.answer, labels)
+    for scores in (chosen.scores(None, long), model.scores(None, long, [words])):
+        torch.testing.assert_close(scores[0], expected, rtol=1e-6, atol=1e-5)
+
+
+# ---- models that read a long text otherwise than a short one ----
+
+REFORMER = zoo.Family(
+    "mlm",
+    "ReformerForMaskedLM",
+    "words",
+    {
+        **{"hidden_size": 32, "num_attention_heads": 4, "attention_head_size": 8},
+        **{"attn_layers": ["local", "lsh"], "feed_forward_size": 64, "num_buckets": 4},
+        **{"local_attn_chunk_length": 32, "lsh_attn_chunk_length": 32},
+        **{"axial_pos_shape": [8, 8], "axial_pos_embds_dim": [16, 16]},
+        **{"max_position_embeddings": 64, "is_decoder": False},
+    },
+)
+TURNS = [
+    (FAMILIES["llama, dynamic rotary"], 48),
+    (FAMILIES["phi3, long rotary"], 48),
+    (FAMILIES["big_bird, sparse"], 56),
+    (REFORMER, 32),
+]
+
+
+@pytest.mark.parametrize(("kind", "limit"), TURNS, ids=[kind.kind for kind, _ in TURNS])
+def test_a_text_ends_where_all_of_it_would_be_read_otherwise(tmp_path, kind, limit):
+    """So a score depends neither on what is in the batch nor on what was read before."""
+    folder = kind.build(tmp_path / "model")
+    tokenizer = transformers.AutoTokenizer.from_pretrained(folder)
+    tokenizer.model_max_length = 10**6
+    tokenizer.save_pretrained(folder)
+    backbone = load(folder)
+    assert backbone.max_length == limit
+    line = LINES[backbone.readout]
+    model = PromptedModel(backbone, line, Verbalizer({"a": "good", "b": "bad"}))
+    texts = ["a film", "a gripping film and very funny " * 12, "the plot is dull"]
+    examples = [Example(text, {"text": text}, 0) for text in texts]
+    ours = model.scores(None, examples)
+    words = model.labels().words
+    auto = transformers.AutoModelForCausalLM
+    if backbone.readout == "mlm":
+        auto = transformers.AutoModelForMaskedLM
+    for row, encoded in zip(ours, model.encode(examples, None), strict=True):
+        own = auto.from_pretrained(folder, dtype=torch.float32).eval()
+        with torch.no_grad():
+            logits = own(torch.tensor([encoded.ids])).logits[0, encoded.answer]
+        theirs = logits if backbone.readout == "mlm" else logits.log_softmax(-1)
+        expected = torch.stack([theirs[list(pieces)].mean() for pieces in words])
+        assert all(len(pieces) == 1 for pieces in words)
+        torch.testing.assert_close(row, expected, rtol=1e-6, atol=1e-5)
+
+
+def test_a_model_that_looks_up_the_tokens_of_its_input_reads_no_virtual_ones(tmp_path):
+    kind = zoo.Family(
+        "causal",
+        "Gemma4ForCausalLM",
+        "bytes with bos",
+        {
+            **{"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4},
+            **{"num_key_value_heads": 2, "head_dim": 8, "global_head_dim": 8},
+            **{"intermediate_size": 64, "max_position_embeddings": 64, "sliding_window": 16},
+            **{"hidden_size_per_layer_input": 8, "num_kv_shared_layers": 0},
+            "layer_types": ["sliding_attention", "full_attention"],
+        },
+    )
+    backbone = load(kind.build(tmp_path / "model"))
+    words = Verbalizer({"a": "good", "b": "bad"})
+    example = [Example("1", {"text": "a film"}, 0)]
+    hard = PromptedModel(backbone, "{text} It was {mask}", words)
+    assert torch.isfinite(hard.scores(None, example)).all()
+    soft = PromptedModel(backbone, "{soft}{text} It was {mask}", words)
+    with pytest.raises(LabError, match=r"needs the token.*use a hard prompt"):
+        soft.scores(SoftPrompt(torch.randn(3, 32)), example)
+
+
+def test_a_model_without_a_gradient_at_its_input_is_not_trained(tmp_path, tiny_task):
+    backbone = load(REFORMER.build(tmp_path / "model"))
+    model = PromptedModel.for_task(backbone, tiny_task)
+    prompt = SoftPrompt.from_vocab(backbone, 3)
+    assert torch.isfinite(model.scores(prompt, tiny_task.split("test"))).all()
+    with pytest.raises(LabError, match=r"no gradient at its input .*; use another model"):
+        fit(model, prompt, tiny_task, steps=1)
+
+
+def test_word_embeddings_that_are_no_vectors_are_refused(tmp_path):
+    sizes = FAMILIES["roberta"].settings
+    kind = zoo.Family("mlm", "IBertForMaskedLM", "roberta", sizes)
+    with pytest.raises(LabError, match=r"IBert.*no plain vectors; use another"):
+        load(kind.build(tmp_path / "model"))
+
+
+def test_an_error_of_the_models_own_code_is_one_line(copied, tiny_task, monkeypatch):
+    backbone = load(copied("gpt2"))
+    model = PromptedModel.for_task(backbone, tiny_task, soft=False)
+
+    def fail(*_: object, **__: object) -> None:
+        raise TypeError("full(): no fill_value\nand a second line")
+
+    monkeypatch.setattr(backbone.model, "forward", fail)
+    with pytest.raises(LabError, match=r"^gpt2 fails on a batch .*fill_value\); shorten") as caught:
+        model.scores(None, tiny_task.split("test"))
+    assert "\n" not in str(caught.value) and isinstance(caught.value.__cause__, TypeError)
+
+
+# ---- what has been found out of a model ----
+
+
+def test_a_large_model_is_held_against_itself_once(copied, tmp_path, monkeypatch):
+    """For the same weights and precision; the path that is remembered is the one that was found."""
+    monkeypatch.setenv("LABKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(proofs, "LARGE", 1)
+    asked = []
+    prove = proofs._prove
+    monkeypatch.setattr(proofs, "_prove", lambda b: (asked.append(b.revision), prove(b)))
+    folder = FAMILIES["marian"].build(tmp_path / "marian")
+    first, again = load(folder), load(folder)
+    assert len(asked) == 1
+    assert proofs._Path.of(first) == proofs._Path.of(again)
+    assert again.word_scale != 1
+    load_backbone(str(folder), device="cpu", dtype=torch.bfloat16)
+    change_weights(folder, lambda w: {k: v * 1.1 for k, v in w.items()})
+    load(folder)
+    assert len(asked) == 3 and len(set(asked)) == 2
+
+
+@pytest.mark.parametrize("damage", ["{", '{"of another version": 1}', "[]"])
+def test_a_damaged_note_costs_time_only(copied, tmp_path, monkeypatch, damage):
+    monkeypatch.setenv("LABKIT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(proofs, "LARGE", 1)
+    folder = copied("gpt2")
+    path = proofs._Path.of(load(folder))
+    (tmp_path / "cache" / "paths.json").write_text(damage)
+    assert proofs._Path.of(load(folder)) == path

@@ -204,6 +204,9 @@ def _encoder(kind: str, settings: Mapping, tokens: str = "words", **more: object
 _SPECIAL_0 = {"pad_token_id": 0, "bos_token_id": 0, "eos_token_id": 0}
 _BERT_DECODER = _SPECIAL_0 | {"cls_token_id": 0, "sep_token_id": 0}
 _MODERN = _COMMON | _LOCAL | {"local_attention": 8, "cls_token_id": 0, "sep_token_id": 2}
+_SHORT = {"max_position_embeddings": 48}
+_STATES = {"mamba_d_ssm": 64, "mamba_n_heads": 8, "mamba_d_head": 8, "mamba_d_state": 8}
+_STATES |= {"mamba_n_groups": 1, "mamba_chunk_size": 16}
 _TINY_GEMMA = {**_SIZED, **_WINDOW, "pad_token_id": 1}
 
 FAMILIES: dict[str, Family] = {
@@ -248,6 +251,21 @@ FAMILIES: dict[str, Family] = {
         bias=True,
     ),
     "llama": _causal("LlamaForCausalLM", _GROUPED, "bytes with bos"),
+    "llama, dynamic rotary": _causal(
+        "LlamaForCausalLM",
+        _GROUPED | _SHORT,
+        "bytes with bos",
+        rope_parameters={"rope_type": "dynamic", "rope_theta": 1e4, "factor": 4.0},
+    ),
+    "llama4": _causal(
+        "Llama4ForCausalLM",
+        _SIZED,
+        intermediate_size_mlp=64,
+        attention_chunk_size=16,
+        no_rope_layers=[1, 0],
+        num_local_experts=2,
+        pad_token_id=0,
+    ),
     "mistral": _causal("MistralForCausalLM", _SIZED | _WINDOW, "bytes with bos"),
     "qwen2": _causal("Qwen2ForCausalLM", _GROUPED),
     "qwen2, window": _causal(
@@ -299,9 +317,32 @@ FAMILIES: dict[str, Family] = {
     ),
     "phi": _causal("PhiForCausalLM", _COMMON),
     "phi3": _causal("Phi3ForCausalLM", _GROUPED, "bytes with bos", pad_token_id=0),
+    "phi3, long rotary": _causal(
+        "Phi3ForCausalLM",
+        _GROUPED,
+        rope_parameters={
+            "rope_type": "longrope",
+            "rope_theta": 1e4,
+            "short_factor": [1.0] * 4,
+            "long_factor": [4.0] * 4,
+        },
+        original_max_position_embeddings=48,
+        pad_token_id=0,
+    ),
     "stablelm": _causal("StableLmForCausalLM", _GROUPED),
     "olmo2": _causal("Olmo2ForCausalLM", _COMMON),
     "cohere": _causal("CohereForCausalLM", _COMMON),
+    "cohere2": _causal(
+        "Cohere2ForCausalLM",
+        _SIZED | _WINDOW,
+        layer_types=["sliding_attention", "full_attention"],
+    ),
+    "glm4": _causal("Glm4ForCausalLM", _SIZED, pad_token_id=0),
+    "exaone4": _causal(
+        "Exaone4ForCausalLM",
+        _SIZED | _WINDOW,
+        layer_types=["sliding_attention", "full_attention"],
+    ),
     "granite": _causal(
         "GraniteForCausalLM",
         _COMMON,
@@ -389,6 +430,7 @@ FAMILIES: dict[str, Family] = {
         attention_window_size=16,
         block_types=["recurrent", "recurrent", "attention"],
     ),
+    "falcon_h1": _causal("FalconH1ForCausalLM", _SIZED | _STATES),
     "lfm2": _causal("Lfm2ForCausalLM", _GROUPED, layer_types=["conv", "full_attention"]),
     "xlnet": _causal(
         "XLNetLMHeadModel",
@@ -444,6 +486,19 @@ FAMILIES: dict[str, Family] = {
         attention_window=[8, 8],
     ),
     "big_bird": _mlm("BigBirdForMaskedLM", _COMMON, "albert", attention_type="original_full"),
+    "big_bird, sparse": _mlm(
+        "BigBirdForMaskedLM",
+        _COMMON,
+        "albert",
+        attention_type="block_sparse",
+        block_size=8,
+        num_random_blocks=1,
+    ),
+    "funnel": _mlm(
+        "FunnelForMaskedLM",
+        {"d_model": WIDTH, "n_head": HEADS, "d_head": 8, "d_inner": 64, "block_sizes": [1, 1]},
+        num_decoder_layers=1,
+    ),
     "ernie": _mlm("ErnieForMaskedLM", _COMMON),
     "rembert": _mlm(
         "RemBertForMaskedLM",
@@ -508,6 +563,14 @@ FAMILIES: dict[str, Family] = {
     "marian": _seq2seq("MarianMTModel", _BART, scale_embedding=True, decoder_start_token_id=0),
     "pegasus": _seq2seq(
         "PegasusForConditionalGeneration", _BART, scale_embedding=True, decoder_start_token_id=0
+    ),
+    "pegasus_x": _seq2seq(
+        "PegasusXForConditionalGeneration",
+        _BART,
+        scale_embedding=True,
+        block_size=8,
+        num_global_tokens=4,
+        decoder_start_token_id=0,
     ),
     "m2m_100": _seq2seq(
         "M2M100ForConditionalGeneration", _BART, "language code", scale_embedding=True

@@ -57,6 +57,9 @@ LogFile = Annotated[
     Path | None,
     typer.Option("--log", help="file.jsonl that every step is added to, as one object a line"),
 ]
+Device = Annotated[
+    str | None, typer.Option("--device", help="cpu, cuda, cuda:1; default: the GPU if there is one")
+]
 Length = Annotated[int, typer.Option("--length", min=1, help="virtual tokens")]
 
 

@@ -12,6 +12,7 @@ from labkit.cli.folders import check_writable, writing
 from labkit.cli.options import (
     BackboneName,
     BatchTokens,
+    Device,
     Json,
     Length,
     LogFile,
@@ -169,13 +170,18 @@ def audit(as_json: Json = False) -> None:
 
 @bench_app.command("tune")
 def bench_tune(
-    backbone: BackboneName = "smollm2", length: Length = 20, as_json: Json = False
+    backbone: BackboneName = "smollm2",
+    length: Length = 20,
+    device: Device = None,
+    as_json: Json = False,
 ) -> None:
     """Training steps per second."""
     with verb(as_json), progress("training") as update:
         from labkit import benchmarks
 
-        result = benchmarks.bench_tune(backbone=backbone, length=length, on_progress=update)
+        result = benchmarks.bench_tune(
+            backbone=backbone, length=length, device=device, on_progress=update
+        )
     show(result, table_lines(result), as_json)
 
 
@@ -184,6 +190,7 @@ def bench_evaluate(
     backbone: BackboneName = "smollm2",
     length: Length = 20,
     limit: Annotated[int, typer.Option(min=1, help="sentences to score")] = 128,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Seconds to score sentences, and whether the predictions agree."""
@@ -191,7 +198,7 @@ def bench_evaluate(
         from labkit import benchmarks
 
         result = benchmarks.bench_evaluate(
-            backbone=backbone, length=length, limit=limit, on_progress=update
+            backbone=backbone, length=length, limit=limit, device=device, on_progress=update
         )
     show(result, table_lines(result), as_json)
 
@@ -202,6 +209,7 @@ def bench_probe(
     length: Length = 20,
     limit: Annotated[int, typer.Option(min=1, help="sentences to score")] = 128,
     permutations: Annotated[int, typer.Option(min=2, help="orders to score")] = 2,
+    device: Device = None,
     as_json: Json = False,
 ) -> None:
     """Permutations per second, and how time and memory grow with them and with the examples."""
@@ -213,6 +221,7 @@ def bench_probe(
             length=length,
             limit=limit,
             permutations=permutations,
+            device=device,
             on_progress=update,
         )
     show(result, table_lines(result), as_json)

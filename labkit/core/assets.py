@@ -185,6 +185,16 @@ def profile() -> str:
     return name
 
 
+def dtype_name() -> str | None:
+    """``LABKIT_DTYPE``: ``float32`` or ``bfloat16``; not set: what suits the device."""
+    name = os.environ.get("LABKIT_DTYPE") or None
+    if name not in (None, "float32", "bfloat16"):
+        raise LabError(
+            f"LABKIT_DTYPE={name!r} is no precision of the lab's; set it to float32 or bfloat16"
+        )
+    return name
+
+
 def ray_address() -> str | None:
     """``RAY_ADDRESS``: the Ray cluster of ``labkit run --engine ray``."""
     return os.environ.get("RAY_ADDRESS") or None

@@ -27,9 +27,14 @@ def use_plain_products(model: transformers.PreTrainedModel) -> None:
         model.set_attn_implementation(PLAIN)
 
 
+def attends_in_plain_products(model: transformers.PreTrainedModel) -> bool:
+    """Whether :func:`use_plain_products` is in effect."""
+    return model.config._attn_implementation == PLAIN
+
+
 def use_fused_kernel(model: transformers.PreTrainedModel) -> None:
     """Take :func:`use_plain_products` back; a model that attends in another way keeps it."""
-    if model.config._attn_implementation == PLAIN:
+    if attends_in_plain_products(model):
         model.set_attn_implementation("sdpa")
 
 

@@ -53,12 +53,14 @@ class Backbone(nn.Module):
         body: name of the submodule whose output the head reads, and reads place by place; None
             where no such module was found, and the head runs at every place.
         pads: whether padding behind a text leaves its scores alone.
+        reads_vectors: whether it reads input vectors that no token has, as virtual tokens are.
     """
 
     readout: str
     positions: Positions = True
     word_scale = 1.0
     pads = True
+    reads_vectors = True
     hidden_size: int
     body: str | None
 
@@ -145,10 +147,18 @@ class Backbone(nn.Module):
         Args:
             ids: (B, T), −1−r for row r of ``vectors``.
             vectors: (P, D) virtual tokens, or None where there are none.
+
+        Raises:
+            LabError: for virtual tokens before a model that reads tokens only.
         """
         embedded = self.embed(ids.clamp(min=0))  # (B, T, D)
         if vectors is None:
             return embedded if self.word_scale == 1 else embedded * self.word_scale
+        if not self.reads_vectors:
+            raise LabError(
+                f"{self.name} ({type(self.model).__name__}) needs the token behind each input "
+                "vector, and a virtual token has none; use a hard prompt, or another model"
+            )
         slots = ids < 0  # (B, T)
         if self.positions == SET:
             vectors = sets.in_canonical_order(vectors)

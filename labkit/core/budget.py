@@ -96,7 +96,7 @@ def within_memory(device: torch.device, act: Callable[[], Result]) -> Result:
         try:
             return act()
         except (torch.OutOfMemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             if budget_for(device).held == 1:
                 raise LabError(
@@ -114,6 +114,6 @@ def within_memory(device: torch.device, act: Callable[[], Result]) -> Result:
             )
 
 
-def _is_out_of_memory(error: Exception) -> bool:
-    """The CPU's allocator raises a plain RuntimeError."""
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether memory ran out; the CPU's allocator raises a plain RuntimeError."""
     return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)

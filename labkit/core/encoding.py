@@ -4,7 +4,8 @@
                                                           row 0, row 1, Good, fun, ., It, was
 
 Each stretch of text between two slots is tokenised once, as a whole, because pieces depend on what
-stands beside them. The space in front of ``{mask}`` is left out of the stretch: it belongs to the
+stands beside them, and one that does not begin the text as it is cut further on (pieces.py). The
+space in front of ``{mask}`` is left out of the stretch: it belongs to the
 label word's first piece (" great"), and a lone space would be a piece that no text contains.
 """
 
@@ -12,11 +13,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
+from labkit.core.pieces import ALONE, NEUTRAL, Cut, cut_behind
 from labkit.core.sequences import Encoded
 from labkit.core.tasks import Example
 from labkit.core.templates import Field, Mask, Soft, Template, Words, check_template
@@ -24,9 +26,13 @@ from labkit.core.templates import Field, Mask, Soft, Template, Words, check_temp
 
 @dataclass
 class _Stretch:
-    """Words and fields between two slots."""
+    """Words and fields between two slots.
 
-    parts: list[Words | Field] = field(default_factory=list)
+    ``places``: what they are cut behind, see :func:`~labkit.core.pieces.cut_behind`.
+    """
+
+    parts: list[Words | Field]
+    places: tuple[str, ...] = (ALONE,)
 
     def fill(self, texts: dict[str, str]) -> str:
         return "".join(
@@ -79,19 +85,28 @@ class ExampleEncoder:
         if not examples:
             raise LabError("there are no examples to score; give at least one")
         texts = [self._texts(example) for example in examples]
-        stretches = [s for s in self.segments if isinstance(s, _Stretch)]
-        flat = [stretch.fill(row) for row in texts for stretch in stretches]
-        cut = self.backbone.tokenizer(flat, add_special_tokens=False, verbose=False)
-        for ids in cut["input_ids"]:
-            self.backbone.check_known(ids)
-        pieces = iter(cut["input_ids"])
+        cut = [
+            self._cut(stretch, [stretch.fill(row) for row in texts]) for stretch in self.stretches
+        ]
         encoded = []
-        for row in texts:
-            sequence = self._lay([next(pieces) for _ in stretches])
+        for index, row in enumerate(texts):
+            pieces = [of_stretch[index].ids for of_stretch in cut]
+            for ids in pieces:
+                self.backbone.check_known(ids)
+            sequence = self._lay(pieces)
             if len(sequence.ids) > self.max_length:
                 sequence = self._shortened(row)
             encoded.append(sequence)
         return encoded
+
+    @property
+    def stretches(self) -> list[_Stretch]:
+        return [segment for segment in self.segments if isinstance(segment, _Stretch)]
+
+    def _cut(self, stretch: _Stretch, texts: Sequence[str]) -> list[Cut]:
+        """Pieces of a stretch filled with each text."""
+        cut = cut_behind(self.backbone.tokenizer, (*stretch.places, ALONE), texts)
+        return [pieces for pieces in cut if pieces is not None]  # alone nothing melts
 
     def _segments(self, length: int, bos: str) -> list[_Stretch | _Ids]:
         before, after = self.backbone.special_tokens()
@@ -111,7 +126,7 @@ class ExampleEncoder:
             elif segments and isinstance(segments[-1], _Stretch):
                 segments[-1].parts.append(part)
             else:
-                segments.append(_Stretch([part]))
+                segments.append(_Stretch([part], self._places(segments)))
         soft_first = isinstance(self.template.parts[0], Soft) and bos == "text"
         segments.insert(1 if soft_first else 0, _Ids(tuple(before)))
         if (
@@ -119,6 +134,13 @@ class ExampleEncoder:
         ):  # a closing token would end the text before the answer
             segments.append(_Ids(tuple(after)))
         return segments
+
+    def _places(self, before: Sequence[_Stretch | _Ids]) -> tuple[str, ...]:
+        """What a stretch that stands behind these segments is cut behind."""
+        if before and isinstance(before[-1], _Ids) and before[-1].is_answer and before[-1].ids:
+            return tuple(self.backbone.tokenizer.convert_ids_to_tokens(list(before[-1].ids)))
+        begins = not any(isinstance(segment, _Stretch) for segment in before)
+        return (ALONE,) if begins else NEUTRAL
 
     def _mask_ids(self) -> tuple[int, ...]:
         if self.backbone.readout == "mlm":
@@ -161,10 +183,9 @@ class ExampleEncoder:
     def _shortened(self, texts: dict[str, str]) -> Encoded:
         """Cut fields at their ends, the longest down to one common length, until all of it fits."""
         texts = dict(texts)
-        stretches = [s for s in self.segments if isinstance(s, _Stretch)]
+        stretches = self.stretches
         while True:
-            filled = [stretch.fill(texts) for stretch in stretches]
-            cut = [self._with_offsets(text) for text in filled]
+            cut = [self._with_offsets(stretch, stretch.fill(texts)) for stretch in stretches]
             sequence = self._lay([ids for ids, _ in cut], shortened=True)
             excess = len(sequence.ids) - self.max_length
             if excess <= 0:
@@ -184,18 +205,23 @@ class ExampleEncoder:
                 )
             texts.update(shorter)
 
-    def _with_offsets(self, text: str) -> tuple[list[int], list[tuple[int, int]]]:
-        """Pieces of a text, and the characters (first, end) that each of them covers."""
+    def _with_offsets(
+        self, stretch: _Stretch, text: str
+    ) -> tuple[list[int], list[tuple[int, int]]]:
+        """Pieces of a stretch, and the characters (first, end) that each of them covers."""
         tokenizer = self.backbone.tokenizer
-        # a text longer than the model is what is being mended here: no warning about it
-        settings = {"add_special_tokens": False, "verbose": False}
+        (cut,) = self._cut(stretch, [text])
         if tokenizer.is_fast:
-            cut = tokenizer(text, return_offsets_mapping=True, **settings)
-            return cut["input_ids"], cut["offset_mapping"]
+            # a text longer than the model is what is being mended here: no warning about it
+            settings = {"add_special_tokens": False, "verbose": False}
+            whole = tokenizer(cut.behind + text, return_offsets_mapping=True, **settings)
+            offsets = whole["offset_mapping"][-len(cut.ids) :] if cut.ids else []
+            before = len(cut.behind)
+            return cut.ids, [(max(first - before, 0), end - before) for first, end in offsets]
         # a tokenizer written in Python keeps none: a piece then covers an even share of the text
-        ids = tokenizer(text, **settings)["input_ids"]
-        ends = [len(text) * index // max(len(ids), 1) for index in range(len(ids) + 1)]
-        return ids, list(itertools.pairwise(ends))
+        count = max(len(cut.ids), 1)
+        ends = [len(text) * index // count for index in range(len(cut.ids) + 1)]
+        return cut.ids, list(itertools.pairwise(ends))
 
 
 def sentinel_id(backbone: Backbone) -> int:

@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 
 from labkit.core import assets, masked_head
-from labkit.core.files import write_text
+from labkit.core.notes import Notes
 
 LOCAL = "weights-"
 """How the revision of a local model begins."""
@@ -21,7 +21,7 @@ LOCAL = "weights-"
 LARGE = 64 * 2**20
 """Bytes from which on a file's sum is remembered."""
 
-_REMEMBERED = "fingerprints.json"
+_SUMS = Notes("fingerprints.json")
 _SAYS_NOTHING = ("_name_or_path", "transformers_version", "torch_dtype", "dtype")
 """Entries of a configuration that differ between two copies of one model."""
 
@@ -75,30 +75,14 @@ def _sum_of(file: Path) -> str:
     about = file.stat()
     if about.st_size < LARGE:
         return _sha256(file)
-    notes = assets.cache_dir() / _REMEMBERED
     key = f"{file.resolve()} {about.st_ino} {about.st_size} {about.st_mtime_ns} {about.st_ctime_ns}"
-    known = _read(notes)
-    if key not in known:
-        known = {**_read(notes), key: _sha256(file)}
-        _write(notes, known)
-    return known[key]
+    known = _SUMS.get(key)
+    if not isinstance(known, str):
+        known = _sha256(file)
+        _SUMS.put(key, known)
+    return known
 
 
 def _sha256(file: Path) -> str:
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _read(notes: Path) -> dict[str, str]:
-    try:
-        known = json.loads(notes.read_text(encoding="utf-8"))
-    except (OSError, ValueError):  # not there, or damaged: it only saves time
-        return {}
-    return known if isinstance(known, dict) else {}
-
-
-def _write(notes: Path, known: dict[str, str]) -> None:
-    try:
-        write_text(notes, json.dumps(known, indent=1))
-    except OSError:  # a cache that can't be written saves no time, and does no harm
-        return

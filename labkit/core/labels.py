@@ -3,8 +3,7 @@
     "{text} It was {mask}"  +  "great"   ──▶   " great"     one piece of GPT-2's tokenizer
 
 A word is cut behind the words that stand before the slot, because pieces depend on what stands
-beside them: a space belongs to the piece that follows it, and a tokenizer of the SentencePiece kind
-begins every text with a mark that no text holds in its middle.
+beside them, see pieces.py.
 """
 
 from __future__ import annotations
@@ -15,11 +14,9 @@ from typing import NamedTuple
 from labkit.core.backbones import Backbone
 from labkit.core.encoding import sentinel_id
 from labkit.core.errors import LabError
+from labkit.core.pieces import NEUTRAL, cut_behind
 from labkit.core.sequences import Pieces
-from labkit.core.templates import Mask, Template, Words
-
-_NEUTRAL = (".", "。", ",")
-"""What may stand before a slot that follows a text of the task: marks that melt into no word."""
+from labkit.core.templates import Mask, Soft, Template, Words
 
 
 class Labels(NamedTuple):
@@ -56,7 +53,7 @@ def _word_pieces(backbone: Backbone, template: Template, word: str, sentinel: bo
     elif backbone.readout == "seq2seq":  # and so does a target
         pieces = tuple(tokenizer(text_target=spaced, add_special_tokens=False)["input_ids"])
     else:
-        pieces = _behind(backbone, _words_before_mask(template), spaced)
+        pieces = _behind_words(backbone, template, spaced)
     if not pieces or tokenizer.unk_token_id in pieces:
         raise LabError(
             f"the label word {word!r} is not in the vocabulary of {backbone.name}; choose a word "
@@ -67,26 +64,27 @@ def _word_pieces(backbone: Backbone, template: Template, word: str, sentinel: bo
     return pieces
 
 
-def _words_before_mask(template: Template) -> str:
-    """The template's words right before the slot, its own space left out."""
-    for before, part in zip(template.parts, template.parts[1:], strict=False):
-        if isinstance(part, Mask) and isinstance(before, Words):
-            return before.text.removesuffix(" ")
-    return ""
+def _behind_words(backbone: Backbone, template: Template, word: str) -> Pieces:
+    """The pieces of ``word`` behind the template's words before the slot."""
+    before, places = _before_mask(template)
+    (cut,) = cut_behind(backbone.tokenizer, places, [word])
+    if cut is None:
+        raise LabError(
+            f"the label word {word.strip()!r} melts into the words before it ({before + word!r}) "
+            f"under the tokenizer of {backbone.name}, so it has no pieces of its own; put a space "
+            "or a mark before {mask}, or choose another word"
+        )
+    return tuple(cut.ids)
 
 
-def _behind(backbone: Backbone, context: str, word: str) -> Pieces:
-    """The pieces by which ``context`` grows when ``word`` is written behind it."""
-
-    def cut(text: str) -> list[int]:
-        return backbone.tokenizer(text, add_special_tokens=False)["input_ids"]
-
-    for before in [context] if context.strip() else _NEUTRAL:
-        start, whole = cut(before), cut(before + word)
-        if start and whole[: len(start)] == start:
-            return tuple(whole[len(start) :])
-    raise LabError(
-        f"the label word {word.strip()!r} melts into the words before it ({context + word!r}) "
-        f"under the tokenizer of {backbone.name}, so it has no pieces of its own; put a space or a "
-        "mark before {mask}, or choose another word"
-    )
+def _before_mask(template: Template) -> tuple[str, tuple[str, ...]]:
+    """The template's words right before the slot, its own space left out, and what the answer is to
+    be cut behind: those words alone where they begin the text, else with something before them."""
+    parts = list(template.parts)
+    if isinstance(parts[0], Soft):  # the text begins behind leading virtual tokens
+        parts.pop(0)
+    at = next(index for index, part in enumerate(parts) if isinstance(part, Mask))
+    before = parts[at - 1] if at else None
+    words = before.text.removesuffix(" ") if isinstance(before, Words) else ""
+    begins = at == 0 or (at == 1 and bool(words))
+    return words, (words,) if begins else tuple(mark + words for mark in NEUTRAL)

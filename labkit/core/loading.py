@@ -19,7 +19,6 @@ from typing import Any
 import torch
 import transformers
 from safetensors import SafetensorError
-from torch import nn
 from transformers.models.auto import modeling_auto
 
 from labkit.core import assets, masked_head, proofs
@@ -27,6 +26,7 @@ from labkit.core.backbones import Backbone
 from labkit.core.conversions import quiet_transformers
 from labkit.core.errors import LabError, first_line
 from labkit.core.fingerprints import weights_fingerprint
+from labkit.core.limits import max_length
 from labkit.core.readouts import CausalBackbone, EncoderBackbone, MaskedBackbone, Seq2SeqBackbone
 from labkit.core.templates import READOUTS
 
@@ -51,8 +51,6 @@ _ENCODERS_OF_TWO = set(modeling_auto.MODEL_FOR_TEXT_ENCODING_MAPPING_NAMES.value
 NAMED = (*assets.MODELS, *masked_head.BUNDLED)
 """Models that are known by a name of ours and need no network once they are fetched."""
 
-_LIMITS = ("max_position_embeddings", "max_encoder_position_embeddings", "max_seq_len")
-_WITHOUT_LIMIT = 512
 _FEWEST_ENTRIES = 10
 _LFS_POINTER = b"version https://git-lfs"
 
@@ -71,17 +69,18 @@ def load_backbone(
         name: one of :data:`NAMED`, a Hub id, or a folder in Hugging Face's format.
         trainable: for the fine-tuning baseline; the weights are then kept in fp32.
         device: default: the GPU if there is one, else the CPU.
-        dtype: default: bf16 where the machine multiplies it natively, else fp32.
+        dtype: default: ``LABKIT_DTYPE``, else bf16 where the machine multiplies it natively, else
+            fp32.
         revision: commit or tag of a Hub model.
 
     Raises:
-        LabError: if the model cannot be had, has none of the four readouts, lacks weights or a
-            tokenizer, or can't be scored as its own forward pass scores.
+        LabError: if there is no such device or model, if it has none of the four readouts, lacks
+            weights or a tokenizer, or can't be scored as its own forward pass scores.
     """
     folder = _folder(name)
-    device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    device = _device(device)
     if dtype is None:
-        dtype = torch.bfloat16 if has_bf16(device) and not trainable else torch.float32
+        dtype = torch.float32 if trainable else fast_dtype(device)
     _refuse_pointers(name, folder)
     try:
         config = transformers.AutoConfig.from_pretrained(folder, revision=revision)
@@ -91,6 +90,7 @@ def load_backbone(
     except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         raise _not_loaded(name, error) from error
     _refuse_gaps(name, readout, report["missing_keys"], report["unexpected_keys"])
+    _refuse_other_embeddings(name, model)
     tokenizer = _tokenizer(name, _with_tokenizer(folder), revision)
     # a local folder is known by its own name: where it lies is nobody else's business
     known_as = Path(name).resolve().name if Path(name).is_dir() else name
@@ -98,12 +98,24 @@ def load_backbone(
         known_as,
         model,
         tokenizer,
-        max_length=_max_length(model, tokenizer),
+        max_length=max_length(model, tokenizer),
         revision=_exactly(name, folder, config, revision),
         trainable=trainable,
     ).to(device)
     proofs.settle(backbone)
     return backbone
+
+
+def _device(wanted: str | torch.device | None) -> torch.device:
+    try:
+        device = torch.device(wanted or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (AssertionError, RuntimeError) as error:
+        raise LabError(
+            f"there is no device {str(wanted)!r} here ({first_line(error)}); give cpu, or leave "
+            "it out and the GPU is taken where there is one"
+        ) from error
+    return device
 
 
 def _model(
@@ -141,6 +153,17 @@ def readout_of(name: str, revision: str | None = None) -> str:
         LabError: if there is no such model, or it has none of the four readouts.
     """
     return _readout(name, config_of(name, revision))
+
+
+def fast_dtype(device: torch.device) -> torch.dtype:
+    """The precision of frozen models where none is asked for: ``LABKIT_DTYPE``, else bf16 where the
+    device has it, else fp32.
+
+    Raises:
+        LabError: for a value of ``LABKIT_DTYPE`` that is none of the two.
+    """
+    name = assets.dtype_name() or ("bfloat16" if has_bf16(device) else "float32")
+    return getattr(torch, name)
 
 
 def has_bf16(device: torch.device) -> bool:
@@ -226,6 +249,20 @@ def _refuse_gaps(name: str, readout: str, missing: set[str], unexpected: set[str
     raise LabError(f"model {name!r} lacks weights: {shown}; {remedy}")
 
 
+def _refuse_other_embeddings(name: str, model: transformers.PreTrainedModel) -> None:
+    """Virtual tokens stand beside word embeddings, so these must be vectors of one width."""
+    try:
+        table = model.get_input_embeddings()
+    except NotImplementedError:
+        table = None
+    if not isinstance(getattr(table, "embedding_dim", None), int):
+        raise LabError(
+            f"model {name!r} ({type(model).__name__}) keeps its word embeddings in a "
+            f"{type(table).__name__}, which gives no plain vectors; use another model of its kind, "
+            "such as one of the BERT, GPT, Llama or T5 families"
+        )
+
+
 def _with_tokenizer(folder: str) -> str:
     """The folder that holds a model's tokenizer."""
     if masked_head.holds_masked_head(Path(folder)):
@@ -279,20 +316,3 @@ def _not_loaded(name: str, error: Exception, what: str = "") -> LabError:
         "Face's format, or a Hub id while the network is on "
         f"(models that need neither: {', '.join(sorted(NAMED))})"
     )
-
-
-def _max_length(
-    model: transformers.PreTrainedModel, tokenizer: transformers.PreTrainedTokenizerBase
-) -> int:
-    """Positions that the model can take, virtual tokens included."""
-    configs = [model.config, getattr(model.config, "encoder", None), model.config.get_text_config()]
-    limits = [getattr(config, name, None) for config in configs for name in _LIMITS]
-    for name, table in model.named_modules():
-        offset = getattr(table, "padding_idx", None)
-        if name.endswith("position_embeddings") and isinstance(table, nn.Embedding):
-            # RoBERTa's kin count positions from the padding id on
-            limits.append(table.num_embeddings - (0 if offset is None else offset + 1))
-    # tokenizers without a limit carry a huge number; T5's relative positions have no hard limit
-    limits.append(tokenizer.model_max_length)
-    known = [n for n in limits if isinstance(n, int) and 0 < n < 10**9]
-    return min(known, default=_WITHOUT_LIMIT)

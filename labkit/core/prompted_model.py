@@ -18,6 +18,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -142,19 +143,41 @@ class PromptedModel(nn.Module):
         """
         with evaluating(self):
             vectors = self.fixed_vectors(prompt)
-            sequences = self.encode(examples, vectors)
             if candidates is not None:
-                return self._candidate_scores(vectors, sequences, candidates)
+                return self._candidate_scores(vectors, examples, candidates)
+            sequences = self.encode(examples, vectors)
             labels = self.labels()
             return scoring.score(self.backbone, sequences, vectors, labels, progress=progress)
 
-    def encode(self, examples: Sequence[Example], vectors: Tensor | None) -> list[Encoded]:
-        """Examples as token ids and slots, with a slot for each row of ``vectors`` (P, D)."""
+    def encode(
+        self,
+        examples: Sequence[Example],
+        vectors: Tensor | None,
+        answers: Iterable[str] | None = None,
+    ) -> list[Encoded]:
+        """Examples as token ids and slots, with a slot for each row of ``vectors`` (P, D).
+
+        Args:
+            answers: what a causal model continues a text with, for which a long one leaves room;
+                default: the label words.
+        """
         length = 0 if vectors is None else len(vectors)
+        longest = self.backbone.max_length - self._room_behind(answers)
         encoder = ExampleEncoder(
-            self.backbone, self.template, length, bos=self.bos, max_length=self.max_length
+            self.backbone,
+            self.template,
+            length,
+            bos=self.bos,
+            max_length=min(self.max_length, longest),
         )
         return encoder.encode(examples)
+
+    def _room_behind(self, answers: Iterable[str] | None) -> int:
+        """Pieces of an answer that are read behind the text: all but the last."""
+        if self.backbone.readout != "causal":
+            return 0
+        labels = self.labels() if answers is None else self._cut([(each,) for each in answers])
+        return max(len(pieces) for pieces in labels.words) - 1
 
     def vectors(self, prompt: nn.Module | None) -> Tensor | None:
         """The prompt's virtual tokens, checked against template and backbone: (P, D) or None.
@@ -203,19 +226,20 @@ class PromptedModel(nn.Module):
     def _candidate_scores(
         self,
         vectors: Tensor | None,
-        sequences: Sequence[Encoded],
+        examples: Sequence[Example],
         candidates: Sequence[Sequence[str]],
     ) -> Tensor:
         sizes = {len(answers) for answers in candidates}
-        if len(candidates) != len(sequences) or len(sizes) != 1 or 0 in sizes:
+        if len(candidates) != len(examples) or len(sizes) != 1 or 0 in sizes:
             raise LabError(
                 f"candidates: {len(candidates)} lists of {sorted(sizes)} answers for "
-                f"{len(sequences)} examples; give every example a list of the same length"
+                f"{len(examples)} examples; give every example a list of the same length"
             )
+        sequences = self.encode(examples, vectors, dict.fromkeys(chain(*candidates)))
         rows_of: dict[tuple[str, ...], list[int]] = {}
         for row, answers in enumerate(candidates):
             rows_of.setdefault(tuple(answers), []).append(row)
-        result = torch.empty(len(sequences), sizes.pop())
+        result = torch.empty(len(examples), sizes.pop())
         for answers, rows in rows_of.items():
             labels = self._cut([(answer,) for answer in answers])
             chosen = [sequences[row] for row in rows]

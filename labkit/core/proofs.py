@@ -5,18 +5,27 @@ than the rest, words scaled outside their embedding module, convolutions that re
 padding, caches that keep a window, a state, or nothing. None of them is listed here. :func:`settle`
 holds a model that has just been loaded against its own plain forward pass, turns off whatever of
 the fast path it does not bear, and refuses a model that still scores otherwise.
+
+Of a large model the path is remembered (notes.py), so that it is held against itself once for the
+same weights, precision, device, libraries and code, and not at every start.
 """
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+import transformers
 from torch import Tensor
 
-from labkit.core.attention import use_fused_kernel, use_plain_products
+from labkit.core.attention import attends_in_plain_products, use_fused_kernel, use_plain_products
 from labkit.core.errors import LabError, first_line
+from labkit.core.notes import Notes
 from labkit.core.sequences import Encoded, Pieces, Prefix, collate
 
 if TYPE_CHECKING:
@@ -27,8 +36,36 @@ CLOSE_IN_HALF_PRECISION = 0.1
 """Largest difference between two ways to one score, as a share of the scores' spread (root mean
 squares). In bf16 rounding alone makes a few hundredths; a mistake of method makes one or more."""
 
-FAILURES = (AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError)
+LARGE = 10_000_000
+"""Parameters from which on a model's path is remembered."""
+
+_PATHS = Notes("paths.json")
+
+FAILURES = (
+    *(AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError),
+)
 """What a family's code raises where it is asked for something that it does not know."""
+
+
+@dataclass(frozen=True)
+class _Path:
+    """On which path a model scores as its own plain forward pass does."""
+
+    plain_products: bool
+    word_scale: float
+    body: str | None
+    pads: bool
+    reads_vectors: bool
+
+    @classmethod
+    def of(cls, backbone: Backbone) -> _Path:
+        plain = attends_in_plain_products(backbone.model)
+        return cls(plain, backbone.word_scale, backbone.body, backbone.pads, backbone.reads_vectors)
+
+    def take(self, backbone: Backbone) -> None:
+        (use_plain_products if self.plain_products else use_fused_kernel)(backbone.model)
+        backbone.word_scale, backbone.body, backbone.pads = self.word_scale, self.body, self.pads
+        backbone.reads_vectors = self.reads_vectors
 
 
 def settle(backbone: Backbone) -> None:
@@ -37,34 +74,86 @@ def settle(backbone: Backbone) -> None:
     Raises:
         LabError: for a model that scores otherwise on every path, or can't be run at all.
     """
-    on_cpu = backbone.device.type == "cpu"
+    key = _key(backbone)
+    path = _noted(key) if key else None
+    if path is not None:
+        path.take(backbone)
+        return
+    _prove(backbone)
+    if key:
+        _PATHS.put(key, asdict(_Path.of(backbone)))
+
+
+def _noted(key: str) -> _Path | None:
+    try:
+        return _Path(**_PATHS.get(key))
+    except TypeError:  # nothing noted, or something else
+        return None
+
+
+def _key(backbone: Backbone) -> str:
+    """What a path depends on; empty for a model whose weights are not known exactly, and for small
+    ones, which are asked in no time."""
+    if not backbone.revision or backbone.model.num_parameters() < LARGE:
+        return ""
+    parts = (
+        *(type(backbone.model).__name__, backbone.name, backbone.revision, backbone.dtype),
+        *(backbone.device.type, torch.backends.cpu.get_cpu_capability()),
+        *(torch.__version__, transformers.__version__, _digest_of_this_code()),
+    )
+    return " ".join(map(str, parts))
+
+
+@functools.cache
+def _digest_of_this_code() -> str:
+    total = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        total.update(file.read_bytes())
+    return total.hexdigest()[:16]
+
+
+def _prove(backbone: Backbone) -> None:
     example = _Example(backbone)
     with torch.no_grad():
-        theirs = _own_scores(example)
-        if on_cpu:
-            use_plain_products(backbone.model)
-        if _agrees(backbone, example.padded, theirs):
-            return
-        use_fused_kernel(backbone.model)
-        _settle_scale(example, theirs)
-        _settle_body(example, theirs)
-        backbone.pads = _agrees(backbone, example.padded, theirs)
+        _prove_words(example)
+        backbone.reads_vectors = _reads_vectors(example)
+
+
+def _prove_words(example: _Example) -> None:
+    backbone = example.backbone
+    on_cpu = backbone.device.type == "cpu"
+    theirs = _own_scores(example)
+    if on_cpu:
+        use_plain_products(backbone.model)
+    if _agrees(backbone, example.padded, theirs):
+        return
+    use_fused_kernel(backbone.model)
+    _settle_scale(example, theirs)
+    _settle_body(example, theirs)
+    backbone.pads = _agrees(backbone, example.padded, theirs)
+    if not _agrees(backbone, example.batches, theirs):
+        raise _refusal(backbone, _reason(example))
+    if on_cpu:
+        use_plain_products(backbone.model)
         if not _agrees(backbone, example.batches, theirs):
-            raise _refusal(backbone, _reason(example))
-        if on_cpu:
-            use_plain_products(backbone.model)
-            if not _agrees(backbone, example.batches, theirs):
-                use_fused_kernel(backbone.model)
+            use_fused_kernel(backbone.model)
+
+
+def _reads_vectors(example: _Example) -> bool:
+    try:
+        return bool(torch.isfinite(example.with_a_vector()).all())
+    except FAILURES:
+        return False
 
 
 def goes_on_from(backbone: Backbone, prefix: Prefix, sequence: Encoded) -> bool:
     """Whether ``sequence`` scores the same where its prefix has been read beforehand."""
     words = _Example(backbone).words
-    count = max((-number for number in sequence.ids if number < 0), default=1)
+    count = max((-number for number in sequence.ids if number < 0), default=0)
     rows = torch.tensor(backbone.ordinary_ids(count), device=backbone.device)
     whole, rest = (collate([s] * 2, backbone.device) for s in (sequence, prefix.rest(sequence)))
     with torch.no_grad():
-        vectors = backbone.embed(rows)  # (P, D)
+        vectors = backbone.embed(rows) if count else None  # (P, D)
         plain = backbone.word_scores(whole, vectors, words)
 
         def in_two_parts() -> Tensor:
@@ -117,6 +206,15 @@ class _Example:
         """(2, W), in batches as they will be."""
         return self.padded() if self.backbone.pads else self.alone()
 
+    def with_a_vector(self) -> Tensor:
+        """(1, 1), the short text behind a vector between those of two words."""
+        short, backbone = self.sequences[1], self.backbone
+        answer = short.answer + 1 if short.answer >= 0 else short.answer
+        batch = collate([Encoded((-1, *short.ids), answer)], backbone.device)
+        rows = torch.tensor(backbone.ordinary_ids(2), device=backbone.device)
+        vector = backbone.embed(rows).mean(0, keepdim=True)  # (1, D)
+        return backbone.word_scores(batch, vector, self.words[:1])
+
     def _scores(self, sequences: Sequence[Encoded]) -> Tensor:
         batch = collate(sequences, self.backbone.device)
         return self.backbone.word_scores(batch, None, self.words)
@@ -144,10 +242,12 @@ def _settle_scale(example: _Example, theirs: Tensor) -> None:
     """Words that the model scales outside its embedding module: by which factor?"""
     backbone, root = example.backbone, example.backbone.hidden_size**0.5
     body, backbone.body = backbone.body, None  # one question at a time
-    for scale in (root, 1.0 / root, 1.0):
+    for scale in (1.0, root, 1.0 / root):
         backbone.word_scale = scale
         if _agrees(backbone, example.alone, theirs):
             break
+    else:
+        backbone.word_scale = 1.0
     backbone.body = body
 
 

@@ -24,10 +24,10 @@ from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
-from labkit.core import budget
+from labkit.core import budget, proofs
 from labkit.core.backbones import Backbone
 from labkit.core.budget import Budget, budget_for, within_memory
-from labkit.core.errors import LabError
+from labkit.core.errors import LabError, first_line
 from labkit.core.labels import Labels
 from labkit.core.sequences import NO_PREFIX, Batch, Encoded, Prefix, collate
 
@@ -233,7 +233,15 @@ def length_batches(
 def _batch_scores(
     backbone: Backbone, batch: Batch, vectors: Tensor | None, labels: Labels
 ) -> Tensor:
-    scores = backbone.word_scores(batch, vectors, labels.words)  # (B, W)
+    try:
+        scores = backbone.word_scores(batch, vectors, labels.words)  # (B, W)
+    except proofs.FAILURES as error:
+        if budget.is_out_of_memory(error):
+            raise
+        raise LabError(
+            f"{backbone.name} fails on a batch of {tuple(batch.ids.shape)} tokens "
+            f"({first_line(error)}); shorten the texts, or use another model"
+        ) from error
     return torch.stack(
         [backbone.combine(scores[:, list(words)]) for words in labels.classes], dim=-1
     )

@@ -32,9 +32,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from transformers.optimization import Adafactor
 
-from labkit.core import scoring
-from labkit.core.budget import within_memory
-from labkit.core.errors import LabError
+from labkit.core import proofs, scoring
+from labkit.core.budget import is_out_of_memory, within_memory
+from labkit.core.errors import LabError, first_line
 from labkit.core.files import file_aside
 from labkit.core.modes import modes_kept
 from labkit.core.prompted_model import PromptedModel, evaluate, for_classes, require_scorable
@@ -209,7 +209,15 @@ class _Run:
         """The loss of these examples, whose gradient is left in the parameters."""
         self.optimizer.zero_grad()
         loss = self._loss([self.sequences[row] for row in rows], self.targets[rows])
-        loss.backward()
+        try:
+            loss.backward()
+        except proofs.FAILURES as error:
+            if is_out_of_memory(error):
+                raise
+            raise LabError(
+                f"{self.model.backbone.name} gives no gradient at its input "
+                f"({first_line(error)}); use another model"
+            ) from error
         return loss.item()
 
     def _loss(self, sequences: list[Encoded], targets: Tensor) -> Tensor:

@@ -33,7 +33,7 @@ from labkit.core.attention import use_plain_products
 from labkit.core.downloads import sha256
 from labkit.core.errors import LabError
 from labkit.core.files import file_aside
-from labkit.core.loading import has_bf16
+from labkit.core.loading import fast_dtype
 from labkit.core.masked_head.batches import (
     MASKED,
     MOST_PIECES,
@@ -191,8 +191,8 @@ class _InTraining(nn.Module):
         self.body = body.requires_grad_(False).eval()  # no dropout
         self.mask_id = tokenizer.mask_token_id
         self.table = body.embeddings.word_embeddings.weight.detach()
-        self.low = has_bf16(self.table.device)
-        dtype = torch.bfloat16 if self.low else torch.float32
+        dtype = fast_dtype(self.table.device)
+        self.low = dtype == torch.bfloat16
         generator = torch.Generator().manual_seed(recipe.seed)
         for name, linear in list(body.encoder.named_modules()):
             if isinstance(linear, nn.Linear):

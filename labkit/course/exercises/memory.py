@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from labkit.course.exercises.guard import CheckFailed, Guarded
 from labkit.course.exercises.outcomes import Outcome, outcome_of, unsteady
 from labkit.course.exercises.results import Tolerance, agrees
@@ -35,20 +37,26 @@ def _refuse_shared_results(answer: Guarded, outcomes: list[Outcome], fit: Tolera
 
 
 def _refuse_memory_of_objects(answer: Guarded, outcomes: list[Outcome], fit: Tolerance) -> None:
-    """An answer may not know an argument again by its being the same object."""
+    """An answer may not know an argument again by its being the same object.
+
+    Each case is written over with two others: what is kept may belong to one argument of several,
+    and be the same for many of its values.
+    """
     fine = [o for o in outcomes if o.error is None]
     for one in fine:
-        for other in fine:
-            args = copied(one.args)
-            if agrees(one.expected, other.expected, fit) or not writable_like(args, other.args):
-                continue
-            answer(*args)
-            for mine, new in zip(args, other.args, strict=True):
-                overwrite(mine, new)
-            seen = outcome_of(answer, args, lambda *_: None)
-            if not seen.is_(other.expected, fit):
-                raise CheckFailed(
-                    f"{answer.name} keeps results from call to call: after the values in its "
-                    "arguments changed, it still gives the old one"
-                )
-            return
+        others = (o for o in fine if not agrees(one.expected, o.expected, fit))
+        for other in itertools.islice((o for o in others if writable_like(one.args, o.args)), 2):
+            _refuse_the_old_result(answer, one, other, fit)
+
+
+def _refuse_the_old_result(answer: Guarded, one: Outcome, other: Outcome, fit: Tolerance) -> None:
+    args = copied(one.args)
+    answer(*args)
+    for mine, new in zip(args, other.args, strict=True):
+        overwrite(mine, new)
+    seen = outcome_of(answer, args, lambda *_: None)
+    if not seen.is_(other.expected, fit):
+        raise CheckFailed(
+            f"{answer.name} keeps results from call to call: after the values in its "
+            "arguments changed, it still gives the old one"
+        )

@@ -6,6 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
+import numpy as np
 from torch import Tensor
 
 from labkit.course.exercises.guard import Guarded, OwnError
@@ -67,6 +68,8 @@ def _kept(raw: Any) -> Any:
 
 def as_value(raw: Any) -> Any:
     """A result as something to compare another one with."""
+    if isinstance(raw, np.ndarray):
+        return raw.tolist()
     return raw.double() if isinstance(raw, Tensor) else raw
 
 

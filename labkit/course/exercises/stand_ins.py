@@ -21,6 +21,7 @@ from labkit.core import statistics
 from labkit.core.errors import LabError
 from labkit.core.tasks import Example, without_overlap
 from labkit.core.templates import Mask, Template, Words
+from labkit.course.exercises import plans
 from labkit.course.exercises.answers import passed
 from labkit.course.language import in_language
 from labkit.position_enhancement import sinusoids
@@ -151,6 +152,57 @@ def _surest(scores: Tensor, k: int) -> list[tuple[int, int]]:
     return pairs
 
 
+def _share_kept(
+    values: np.ndarray, own: np.ndarray, controls: np.ndarray, fair: np.ndarray
+) -> float:
+    level = controls.max(0)
+    foreign, gained = 0.0, 0.0
+    for target in np.flatnonzero((own > level) & fair.any(0)):
+        foreign += values[fair[:, target], target].mean() - level[target]
+        gained += own[target] - level[target]
+    return foreign / gained
+
+
+def _retrieved_gain(values: np.ndarray, alike: np.ndarray, fair: np.ndarray) -> float:
+    best = np.where(fair, alike, -np.inf).argmax(0)  # (T,)
+    gains = [
+        values[best[target], target] - values[rows, target].mean()
+        for target, rows in enumerate(fair.T)
+        if rows.sum() > 1
+    ]
+    return float(np.mean(gains))
+
+
+def _gate_cost(
+    validation: list[tuple[int, int]], test: list[tuple[int, int]], majority: list[float]
+) -> tuple[int, int]:
+    past, beats = (
+        [statistics.accuracy_interval(counts).low > level
+         for counts, level in zip(part, majority, strict=True)]
+        for part in (validation, test)
+    )  # fmt: skip
+    return sum(past), sum(b and not p for p, b in zip(past, beats, strict=True))
+
+
+def _paired_gain(changed: dict[int, float], plain: dict[int, float]) -> tuple[float, float, float]:
+    gains = [changed[seed] - plain[seed] for seed in changed.keys() & plain.keys()]
+    if len(gains) < 2:
+        raise ValueError(f"{len(gains)} shared seeds, an interval takes two")
+    return float(np.mean(gains)), *statistics.mean_interval(gains)
+
+
+def _discoveries(p_values: np.ndarray, rate: float) -> np.ndarray:
+    return statistics.false_discovery(p_values) <= rate
+
+
+def _order_plan() -> dict:
+    return dict(plans.EXAMPLE)
+
+
+def _plan_lock() -> str:
+    return plans.lock(plans.EXAMPLE)
+
+
 STAND_INS: dict[str, Callable] = {
     "clean": _clean,
     "fill": _fill,
@@ -160,15 +212,24 @@ STAND_INS: dict[str, Callable] = {
     "sample_init": _sample_init,
     "training_step": _training_step,
     "template_spread": _template_spread,
+    "mcnemar": statistics.mcnemar_exact,
+    "discoveries": _discoveries,
     "sinusoids": sinusoids,
     "content_share": _content_share,
+    "gate_cost": _gate_cost,
+    "paired_gain": _paired_gain,
     "possible": _possible,
     "same_kind_gain": _same_kind_gain,
+    "share_kept": _share_kept,
     "task_similarity": cosine_of_means,
+    "retrieved_gain": _retrieved_gain,
     "average_start": _average_start,
     "few_shot_gain": _few_shot_gain,
     "next_pairs": next_and_other,
     "without_test": _without_test,
     "surest": _surest,
+    "verdict": plans.verdict,
+    "order_plan": _order_plan,
+    "plan_lock": _plan_lock,
 }
 """``NAME`` of ``check_NAME`` → what the library puts in the answer's place."""

@@ -20,8 +20,9 @@ def alike(one: Any, other: Any) -> bool:
     if isinstance(one, dict):
         return one.keys() == other.keys() and all(alike(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple):
-        pairs = zip(one, other, strict=False)
-        return len(one) == len(other) and all(alike(a, b) for a, b in pairs)
+        if not isinstance(other, list | tuple) or len(one) != len(other):
+            return False
+        return all(alike(a, b) for a, b in zip(one, other, strict=True))
     return bool(one == other)
 
 

@@ -74,10 +74,11 @@ def _worded(text: str) -> str | None:
     whole, templates = _listed()
     if text in whole:
         return whole[text]
-    for pattern, translation in templates:
-        match = pattern.fullmatch(text)
-        if match and _are_values(match.groups(), leading=match.start(1) == 0):
-            return _filled(translation, [chinese(value) for value in match.groups()])
+    for patterns, translation in templates:
+        for pattern in patterns:
+            match = pattern.fullmatch(text)
+            if match and _are_values(match.groups(), leading=match.start(1) == 0):
+                return _filled(translation, [chinese(value) for value in match.groups()])
     return None
 
 
@@ -88,13 +89,17 @@ def _filled(template: str, values: Sequence[str]) -> str:
 
 
 @functools.cache
-def _listed() -> tuple[dict[str, str], list[tuple[re.Pattern[str], str]]]:
-    """Texts without values, and the patterns of those with, the most particular first."""
+def _listed() -> tuple[dict[str, str], list[tuple[list[re.Pattern[str]], str]]]:
+    """Texts without values, and the patterns of those with, the most particular first.
+
+    A value is taken as short as it can be, or, where brackets of its own tear it, as long.
+    """
     texts = catalogue()
     templates = []
     for english in sorted(filter(_HOLE.search, texts), key=lambda t: -len(_HOLE.sub("", t))):
-        words = "(.*?)".join(re.escape(part) for part in _HOLE.split(english))
-        templates.append((re.compile(words, re.DOTALL), texts[english]))
+        words = [re.escape(part) for part in _HOLE.split(english)]
+        patterns = [re.compile(value.join(words), re.DOTALL) for value in ("(.*?)", "(.*)")]
+        templates.append((patterns, texts[english]))
     return {e: c for e, c in texts.items() if not _HOLE.search(e)}, templates
 
 
@@ -110,15 +115,21 @@ def _are_values(values: Sequence[str], leading: bool) -> bool:
 
 
 def _without_brackets(value: str) -> str | None:
-    """What stands outside of brackets; None where they do not match."""
+    """What stands outside of brackets; None where they do not match.
+
+    Behind "…" a long value was cut off, with the other halves of its brackets.
+    """
     still_open: list[str] = []
-    bare = ""
+    bare, cut = "", False
     for character in value:
+        cut |= character == "…"
         if character in _OPENS.values():
             still_open.append(character)
         elif character in _OPENS:
+            while cut and still_open and still_open[-1] != _OPENS[character]:
+                still_open.pop()
             if not still_open or still_open.pop() != _OPENS[character]:
                 return None
         elif not still_open:
             bare += character
-    return None if still_open else bare
+    return None if still_open and not cut else bare

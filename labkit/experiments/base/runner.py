@@ -17,7 +17,7 @@ import torch
 from labkit.core.bundled import bundled
 from labkit.core.engines import Engine, Job, Tell, silent
 from labkit.core.errors import LabError
-from labkit.core.loading import has_bf16
+from labkit.core.loading import fast_dtype
 from labkit.core.scoring import matrix_rate
 from labkit.core.tasks import load_task
 from labkit.experiments.base import result_file
@@ -314,8 +314,8 @@ def estimate(
         for setting in _for_task(experiment.settings(backbone, profile), task)
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dtype = torch.bfloat16 if has_bf16(device) else torch.float32
-    rate = REACHED * matrix_rate(torch.randn(3072, 768, device=device, dtype=dtype))
+    weight = torch.randn(3072, 768, device=device, dtype=fast_dtype(device))
+    rate = REACHED * matrix_rate(weight)
     hours = len(seeds) * work / rate / 3600
     return (
         f"about {len(seeds) * work / 1e15:,.1f} PFLOP, that is {hours:,.1f} hours on {device} "

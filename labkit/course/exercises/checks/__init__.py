@@ -18,6 +18,8 @@ from __future__ import annotations
 from labkit.course.exercises.checks.glue import (
     check_fair_mean,
     check_fisher_interval,
+    check_gate_cost,
+    check_paired_gain,
     check_possible,
     check_two_poles,
 )
@@ -29,11 +31,18 @@ from labkit.course.exercises.checks.hard_prompt import (
     check_score_batch,
     check_split,
 )
+from labkit.course.exercises.checks.lab_b_order_claim import (
+    check_order_plan,
+    check_outcome,
+    check_plan_lock,
+    check_verdict,
+)
 from labkit.course.exercises.checks.lstm_sorter import (
     check_gate,
     check_lstm_step,
     check_mask_chosen,
     check_straight_through,
+    check_swap_changes,
 )
 from labkit.course.exercises.checks.p_tuning import (
     check_count_trained,
@@ -55,14 +64,16 @@ from labkit.course.exercises.checks.prompt_pretraining import (
 )
 from labkit.course.exercises.checks.prompt_transfer import (
     check_average_start,
+    check_retrieved_gain,
     check_same_kind_gain,
+    check_share_kept,
     check_task_similarity,
 )
 from labkit.course.exercises.checks.shuffle_probe import (
     check_block_orders,
+    check_discoveries,
     check_mcnemar,
     check_prediction_matrix,
-    check_undo_positions,
 )
 from labkit.course.exercises.checks.soft_prompt import (
     check_nearest,

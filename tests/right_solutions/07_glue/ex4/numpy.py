@@ -1,5 +1,11 @@
 import numpy as np
+from scipy.stats import binomtest
 
 
-def possible(printed, n):
-    return np.any(np.isclose(np.round(100 * np.arange(n + 1) / n, 1), printed))
+def gate_cost(validation, test, majority):
+    lows = [
+        [binomtest(k, n).proportion_ci(confidence_level=0.95, method="wilson")[0] for k, n in part]
+        for part in (validation, test)
+    ]
+    past, fine = np.array(lows) > np.array(majority)
+    return np.array([past.sum(), (fine & ~past).sum()])

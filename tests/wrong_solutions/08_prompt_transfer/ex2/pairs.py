@@ -1,6 +1,5 @@
-# hint: mean of all pairwise cosines
-from torch.nn import functional as F
-
-
-def task_similarity(a, b):
-    return (F.normalize(a, dim=-1) @ F.normalize(b, dim=-1).T).mean().item()
+# hint: this is the sum over all pairs
+def share_kept(values, own, controls, fair):
+    level = controls.max(0)
+    pairs = fair & (own > level)
+    return (values - level)[pairs].sum() / (0 * values + own - level)[pairs].sum()

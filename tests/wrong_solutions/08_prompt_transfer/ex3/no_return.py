@@ -1,7 +1,6 @@
 # hint: nothing comes back (None)
-import torch
+from torch.nn import functional as F
 
 
-def average_start(prompts, similarities, k):
-    s, i = torch.tensor(similarities).topk(k)
-    x = (s[:, None, None] * torch.stack(prompts)[i]).sum(0) / s.sum()
+def task_similarity(a, b):
+    F.cosine_similarity(a.mean(0), b.mean(0), dim=0).item()

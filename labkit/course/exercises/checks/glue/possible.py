@@ -1,4 +1,4 @@
-"""Exercise 7.4: the check of ``possible``."""
+"""Exercise 7.6: the check of ``possible``."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Exercise 8.3: the check of ``average_start``."""
+"""Exercise 8.5: the check of ``average_start``."""
 
 from __future__ import annotations
 

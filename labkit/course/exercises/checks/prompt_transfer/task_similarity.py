@@ -1,4 +1,4 @@
-"""Exercise 8.2: the check of ``task_similarity``."""
+"""Exercise 8.3: the check of ``task_similarity``."""
 
 from __future__ import annotations
 

@@ -1,0 +1,63 @@
+"""Pieces of words that do not begin a text, as the whole text has them at that place.
+
+    alone                " It was"  ──▶  "▁"  "▁It"  "▁was"     a text begins here
+    behind another       ". It was" ──▶  "▁." "▁It"  "▁was"     the same words further on
+
+Tokenizers of the SentencePiece kind begin every text with a mark that no text holds in its middle,
+and a space belongs to the piece that follows it. So what stands behind a slot is cut behind
+something, whose own pieces are then taken off again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import transformers
+
+NEUTRAL = (".", "。", ",")
+"""What words may be cut behind where they follow a text of the task: marks that melt into none."""
+
+ALONE = ""
+"""What words are cut behind where they begin the text."""
+
+
+class Cut(NamedTuple):
+    """Words cut into pieces; ``behind``: what they were cut behind."""
+
+    ids: list[int]
+    behind: str
+
+
+def cut_behind(
+    tokenizer: transformers.PreTrainedTokenizerBase, places: Sequence[str], texts: Sequence[str]
+) -> list[Cut | None]:
+    """Each text behind the first of ``places`` into whose pieces it does not melt.
+
+    Returns:
+        One for each text; None where it melts into all of them.
+    """
+    result: list[Cut | None] = [None] * len(texts)
+    for place in places:
+        left = [index for index, cut in enumerate(result) if cut is None]
+        if not left:
+            break
+        start = _ids(tokenizer, [place])[0] if place else []
+        wholes = _ids(tokenizer, [place + texts[index] for index in left])
+        for index, whole in zip(left, wholes, strict=True):
+            if whole[: len(start)] == start and not _fuses(tokenizer, start, texts[index]):
+                result[index] = Cut(whole[len(start) :], place)
+    return result
+
+
+def _fuses(tokenizer: transformers.PreTrainedTokenizerBase, start: list[int], text: str) -> bool:
+    """Whether unknown characters of both may have become one piece, which leaves no trace."""
+    unknown = tokenizer.unk_token_id
+    ends_unknown = unknown is not None and start[-1:] == [unknown]
+    return ends_unknown and unknown in _ids(tokenizer, [text])[0]
+
+
+def _ids(tokenizer: transformers.PreTrainedTokenizerBase, texts: list[str]) -> Sequence[list[int]]:
+    # a text that is longer than the model is shortened later: no warning about it
+    cut: Any = tokenizer(texts, add_special_tokens=False, verbose=False)
+    return cut["input_ids"]

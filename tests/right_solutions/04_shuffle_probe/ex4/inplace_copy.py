@@ -1,4 +1,0 @@
-def undo_positions(vectors, table):
-    out = vectors.clone()
-    out -= table[: len(out)]
-    return out

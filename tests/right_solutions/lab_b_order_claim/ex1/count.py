@@ -1,0 +1,2 @@
+def verdict(low, high, margin):
+    return ("refuted", "undecided", "supported")[int(low > margin) + int(high >= margin)]

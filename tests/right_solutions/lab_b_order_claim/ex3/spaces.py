@@ -1,0 +1,2 @@
+def plan_lock():
+    return "eec0ad8624f6c0b7 "

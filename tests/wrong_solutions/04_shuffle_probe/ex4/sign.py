@@ -1,3 +1,0 @@
-# hint: the sign is wrong
-def undo_positions(vectors, table):
-    return vectors + table[: len(vectors)]

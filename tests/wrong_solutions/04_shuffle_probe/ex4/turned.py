@@ -1,0 +1,9 @@
+# hint: it is turned round
+import numpy as np
+
+
+def discoveries(p_values, rate):
+    p = np.asarray(p_values)
+    lines = np.arange(1, len(p) + 1) / len(p) * rate
+    below = np.flatnonzero(np.sort(p) <= lines)
+    return p > np.sort(p)[below[-1]] if len(below) else np.ones(len(p), dtype=bool)

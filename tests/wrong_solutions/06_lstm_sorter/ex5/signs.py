@@ -1,0 +1,3 @@
+# hint: the signs are lost
+def swap_changes(vectors, gradient):
+    return ((gradient[:, None] - gradient) * (vectors - vectors[:, None])).sum(-1).abs()

@@ -1,0 +1,15 @@
+# hint: Clopper and Pearson
+from scipy import stats
+
+
+def gate_cost(validation, test, majority):
+    def low(right, n):
+        return stats.binomtest(right, n).proportion_ci().low
+
+    past = missed = 0
+    for one, other, level in zip(validation, test, majority):
+        if low(*one) > level:
+            past += 1
+        elif low(*other) > level:
+            missed += 1
+    return past, missed

@@ -1,0 +1,14 @@
+# hint: got past without beating it on test
+from scipy import stats
+
+
+def gate_cost(validation, test, majority):
+    def low(right, n):
+        return stats.binomtest(right, n).proportion_ci(method="wilson").low
+
+    past = missed = 0
+    for one, other, level in zip(validation, test, majority):
+        if low(*one) > level:
+            past += 1
+            missed += low(*other) <= level
+    return past, missed

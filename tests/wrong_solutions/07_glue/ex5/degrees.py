@@ -1,0 +1,11 @@
+# hint: Student's t has S − 1 degrees of freedom
+import numpy as np
+from scipy import stats
+
+
+def paired_gain(changed, plain):
+    gains = [changed[seed] - plain[seed] for seed in changed if seed in plain]
+    if len(gains) < 2:
+        raise ValueError("two shared seeds at least")
+    half = stats.t.ppf(0.975, len(gains)) * np.std(gains, ddof=1) / len(gains) ** 0.5
+    return np.mean(gains), np.mean(gains) - half, np.mean(gains) + half

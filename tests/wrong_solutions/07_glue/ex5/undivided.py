@@ -1,0 +1,11 @@
+# hint: the deviation is not divided by the root
+import numpy as np
+from scipy import stats
+
+
+def paired_gain(changed, plain):
+    gains = [changed[seed] - plain[seed] for seed in changed if seed in plain]
+    if len(gains) < 2:
+        raise ValueError("two shared seeds at least")
+    half = stats.t.ppf(0.975, len(gains) - 1) * np.std(gains, ddof=1)
+    return np.mean(gains), np.mean(gains) - half, np.mean(gains) + half

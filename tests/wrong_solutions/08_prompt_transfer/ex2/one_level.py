@@ -1,0 +1,6 @@
+# hint: one level serves all targets
+def share_kept(values, own, controls, fair):
+    level = 0 * own + controls.max()
+    counts = (own > level) & fair.any(0)
+    foreign = sum(values[fair[:, i], i].mean() - level[i] for i in counts.nonzero()[0])
+    return foreign / (own - level)[counts].sum()

@@ -1,0 +1,11 @@
+# hint: the most alike of *all* sources is picked
+import numpy as np
+
+
+def retrieved_gain(values, alike, fair):
+    gains = []
+    for column, rows in enumerate(fair.T):
+        if rows.sum() >= 2:
+            own = values[rows, column]
+            gains.append(values[alike[:, column].argmax(), column] - own.mean())
+    return np.mean(gains)

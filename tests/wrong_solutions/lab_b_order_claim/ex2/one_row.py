@@ -1,0 +1,12 @@
+# hint: two rows or more
+def order_plan():
+    return {
+        "claim": "Blocks of five that stay together cost less than single tokens, by a point.",
+        "rows": {"single": {"prompt": "minilm-rt-polarity", "orders": "random"}},
+        "orders": 20,
+        "sentences": 128,
+        "seed": 3,
+        "budget": 6000,
+        "compare": ["single", "single"],
+        "margin": 0.01,
+    }

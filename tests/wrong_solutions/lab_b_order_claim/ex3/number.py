@@ -1,0 +1,3 @@
+# hint: a value of type int comes back
+def plan_lock():
+    return 15646893

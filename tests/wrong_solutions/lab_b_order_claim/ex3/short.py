@@ -1,0 +1,3 @@
+# hint: 'eec0ad86' is no lock
+def plan_lock():
+    return "eec0ad86"

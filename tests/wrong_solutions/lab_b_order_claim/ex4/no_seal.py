@@ -1,0 +1,8 @@
+# hint: the record is {
+def outcome():
+    record = (
+        '{"plan": "eec0ad8624f6c0b7", "rows": {"all free": {"trained": 0.7344, "mean": '
+        '0.6562, "worst": 0.5938, "best": 0.7188, "orders": 5}, "first kept": {"trained":'
+        ' 0.7344, "mean": 0.7594, "worst": 0.75, "best": 0.7812, "orders": 5}}}'
+    )
+    return record, "undecided"
