@@ -173,6 +173,8 @@ def test_a_claim_takes_up_stronger_evidence_when_it_comes(tmp_path):
         "tiny": UNDECIDED,
         "other": ledger.NOT_RUN,
     }
+    alone = order_effects([2], "other") | {"pooled": []}  # a run that was stopped early
+    assert write("order-effect-other-x", alone)["other"] == ledger.NOT_RUN
     assert write("order-effect-tiny-x", order_effects([2, 6]))["tiny"] == "agrees"
     assert write("order-effect-other-x", order_effects([2, 6], "other", learns=False)) == {
         "tiny": "agrees",
