@@ -30,6 +30,7 @@ from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
 from labkit.core.loading import fast_dtype, load_backbone
 from labkit.core.prompted_model import PromptedModel
+from labkit.core.readouts import ENCODER_SCALE, mean_pooled
 from labkit.core.sequences import Encoded, collate
 from labkit.core.tasks import Example, load_task
 from labkit.core.tuning import epoch_batches
@@ -254,8 +255,8 @@ class _Peft:
         from peft import PromptTuningConfig, TaskType, get_peft_model
 
         # a model of its own: labkit changes the attention of the one that it works with
-        own = ours.model.backbone
-        backbone = load_backbone(name, device=own.device, dtype=own.dtype)
+        as_ours = ours.model.backbone
+        backbone = load_backbone(name, device=as_ours.device, dtype=as_ours.dtype)
         use_fused_kernel(backbone.model)
         causal = backbone.readout == "causal"
         config = PromptTuningConfig(
@@ -323,17 +324,12 @@ class _Peft:
             last = extra + mask.sum(1) - 1
             logits = output.logits[torch.arange(len(ids)), last]  # (B, V)
             return logits[:, [word[0] for word in self.ours.labels.words]]
-        return _encoder_scores(self.backbone, output.last_hidden_state[:, extra:], mask, self.ours)
+        pooled = mean_pooled(output.last_hidden_state[:, extra:], mask)
+        return ENCODER_SCALE * pooled @ self.backbone.label_vectors(self.ours.labels.words).T
 
     def _padded(self, texts: Sequence[Sequence[int]]) -> tuple[Tensor, Tensor]:
         batch = collate([Encoded(tuple(ids), -1) for ids in texts], self.backbone.device)
         return batch.ids, batch.mask
-
-
-def _encoder_scores(backbone: Backbone, hidden: Tensor, mask: Tensor, ours: _Labkit) -> Tensor:
-    from labkit.core.readouts import ENCODER_SCALE, mean_pooled
-
-    return ENCODER_SCALE * mean_pooled(hidden, mask) @ backbone.label_vectors(ours.labels.words).T
 
 
 def _race(

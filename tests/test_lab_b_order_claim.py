@@ -151,6 +151,12 @@ def test_a_row_that_can_not_be_scored_is_named(row: object, says: str) -> None:
         plans.lock(wrong)
 
 
+def test_a_row_that_says_what_holds_anyway_is_no_other_row() -> None:
+    same = plan()
+    same["rows"]["blocks"] = same["rows"]["single"] | {"unit": 1}
+    assert plans.problem(same) == "the two rows that are compared are the same"
+
+
 def test_a_change_after_the_run_costs_lock_and_outcome(
     scored: list[dict], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -67,7 +67,6 @@ def test_what_a_sorter_hands_back_is_held_against_the_shuffle_it_was_given(
     kept, tiny_task, tmp_path, monkeypatch
 ):
     folder, model, prompt = kept
-    monkeypatch.setattr(sorter_memory, "PROMPTS", tmp_path / "prompts")
     monkeypatch.setattr(sorter_memory, "LENGTH", 5)
     monkeypatch.setattr(sorter_memory, "recipe_for", lambda *_: Recipe(length=5))
     monkeypatch.setattr(sorter_memory, "BUDGET", 200)

@@ -190,6 +190,16 @@ def test_a_set_in_two_places_is_refused_where_one_sees_the_other(tiny_backbone, 
         )
 
 
+def test_numbers_are_taken_as_the_truth_values_that_they_are(tiny_backbone, tiny_task):
+    backbone, examples = tiny_backbone("llama"), tiny_task.split("test")
+    model, prompt = PromptedModel.for_task(backbone, tiny_task), random_prompt(backbone)
+    for number in (0, 1):
+        view = backbone.with_positions(number)
+        assert view.positions is bool(number) and view.has_positions is bool(number)
+        same = model.with_changes(positions=bool(number)).scores(prompt, examples)
+        assert torch.equal(model.with_changes(positions=number).scores(prompt, examples), same)
+
+
 def test_an_unknown_kind_is_named(tiny_backbone, tiny_task):
     with pytest.raises(LabError, match="positions='bag' is unknown; choose True, False or 'set'"):
         PromptedModel.for_task(tiny_backbone("bert"), tiny_task).with_changes(positions="bag")

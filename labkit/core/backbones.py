@@ -184,6 +184,7 @@ class Backbone(nn.Module):
         """
         if wanted not in sets.POSITIONS:
             raise LabError(f"positions={wanted!r} is unknown; choose True, False or {SET!r}")
+        wanted = SET if wanted == SET else bool(wanted)  # 0 and 1 are those, too
         if wanted == self.positions:
             return self
         view = copy.copy(self)  # the parameters are the same tensors

@@ -176,7 +176,7 @@ class PromptedModel(nn.Module):
         """Pieces of an answer that are read behind the text: all but the last."""
         if self.backbone.readout != "causal":
             return 0
-        labels = self.labels() if answers is None else self._cut([(each,) for each in answers])
+        labels = self.labels() if answers is None else self._cut([(answer,) for answer in answers])
         return max(len(pieces) for pieces in labels.words) - 1
 
     def vectors(self, prompt: nn.Module | None) -> Tensor | None:

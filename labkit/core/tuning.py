@@ -195,7 +195,7 @@ class _Run:
                 f"(now {self.recipe.lr:g})"
             )
         for group in self.optimizer.param_groups:
-            group["lr"] = _learning_rate(self.history.steps, self.recipe)
+            group["lr"] = scheduled_rate(self.history.steps, self.recipe)
         if self.recipe.clip is not None:
             nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip)
         self.optimizer.step()
@@ -352,7 +352,7 @@ def _optimizer(parameters: list[nn.Parameter], recipe: Recipe) -> torch.optim.Op
     return Adafactor(parameters, scale_parameter=False, relative_step=False, **shared)
 
 
-def _learning_rate(step: int, recipe: Recipe) -> float:
+def scheduled_rate(step: int, recipe: Recipe) -> float:
     """Learning rate of step ``step`` (counted from 0)."""
     if step < recipe.warmup:
         return recipe.lr * (step + 1) / recipe.warmup

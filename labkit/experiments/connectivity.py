@@ -18,9 +18,9 @@ from labkit.core.prompted_model import PromptedModel
 from labkit.core.statistics import Difference, mean_interval
 from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone
-from labkit.experiments.base.report import cells, report_head
+from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
 from labkit.experiments.base.setting import Experiment, Place
-from labkit.experiments.base.verdicts import signed, verdict, verdict_line
+from labkit.experiments.base.verdicts import signed, verdict
 from labkit.experiments.order import OrderSetting, trained_prompt
 from labkit.experiments.order_worth import ordinary_setting
 from labkit.prompt_transfer.connectivity import POINTS, barrier, losses_along, matched
@@ -104,11 +104,10 @@ def as_markdown(result: Mapping) -> str:
         values = [f"{row['barriers'][name]:.3f}" for name in LINES]
         seeds = f"{row['seed']}, {row['seed'] + 1}"
         lines.append(cells([seeds, row["n"], *values, f"{row['own_place']:.2f}"]))
-    lines += ["", cells(["barrier", "mean, nats [95 %]"]), cells(["---"] * 2)]
+    lines += ["", *table_head(["barrier", "mean, nats [95 %]"])]
     pooled = result.get("pooled", ())
     lines += [cells([row["what"], signed(row["mean"])]) for row in pooled]
-    lines += ["", "## Verdicts", "", *(f"- {verdict_line(row['verdict'])}" for row in pooled)]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *verdict_section(pooled)]) + "\n"
 
 
 EXPERIMENTS = (

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone
-from labkit.experiments.base.report import cells, report_head
+from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
 from labkit.experiments.base.setting import Experiment, Place
-from labkit.experiments.base.verdicts import signed, verdict, verdict_line
+from labkit.experiments.base.verdicts import signed, verdict
 from labkit.experiments.order import OrderSetting, trained_prompt
 from labkit.experiments.order_worth import ordinary_setting
 from labkit.shuffle_probe import Shuffle
@@ -140,15 +140,11 @@ def as_markdown(result: Mapping) -> str:
     for row in result["rows"]:
         trained = float(np.mean(row["losses"]["trained"]))
         lines.append(cells([row["seed"], row["n"], f"{trained:.3f}", f"{row['value']:.3f}"]))
-    lines += ["", cells(["patch", "share of the cost restored [95 %]"]), cells(["---"] * 2)]
+    lines += ["", *table_head(["patch", "share of the cost restored [95 %]"])]
     pooled = result.get("pooled", ())
     lines += [cells([row["what"], signed(row["restored"])]) for row in pooled]
-    lines += ["", "## Verdicts", ""]
-    lines += [
-        f"- {verdict_line(row['verdict'])}"
-        for row in pooled
-        if ALL in row["what"] or row["what"] == FIRST_KEPT
-    ]
+    telling = [row for row in pooled if ALL in row["what"] or row["what"] == FIRST_KEPT]
+    lines += verdict_section(telling)
     return "\n".join(lines) + "\n"
 
 

@@ -31,7 +31,7 @@ from labkit.experiments import order
 from labkit.experiments.base.kept import checkpoint_beside
 from labkit.experiments.base.models import shared_backbone, short
 from labkit.experiments.base.recipe import FINE_TUNING, Recipe, recipe_for
-from labkit.experiments.base.report import cells, report_head
+from labkit.experiments.base.report import cells, report_head, table_head
 from labkit.experiments.base.rows import as_digits, from_digits, scores_of
 from labkit.experiments.base.setting import Experiment, Place, Setting
 from labkit.glue import (
@@ -185,7 +185,7 @@ def methods_as_markdown(result: Mapping) -> str:
         if values:
             lines.append(cells([method, *(_mean_of(values.get(t)) for t in tasks), _mean(values)]))
     lines += ["", *_notes(result), "", "The paper's rows, per cent, T5-base:", ""]
-    lines += [cells(["method", *tasks, "mean as printed"]), cells(["---"] * (len(tasks) + 2))]
+    lines += table_head(["method", *tasks, "mean as printed"])
     for name, method in PRINTED.items():
         its = row(printed(8), name)
         lines.append(cells([method, *(its.get(task, "–") for task in tasks), its["mean"]]))

@@ -24,7 +24,7 @@ from labkit.core.bundled import bundled
 from labkit.core.errors import LabError
 from labkit.core.files import write_text
 from labkit.experiments import conclude_again
-from labkit.experiments.base.report import cells
+from labkit.experiments.base.report import cells, table_head
 from labkit.experiments.base.runner import REFERENCE
 from labkit.experiments.base.verdicts import UNDECIDED, signed, verdict
 from labkit.experiments.evidence import READERS, Reading, Result
@@ -204,7 +204,7 @@ def _of_paper(ledger: Mapping, paper: Mapping) -> list[dict]:
 def summary(ledger: Mapping) -> list[str]:
     """A Markdown table: of each paper, how many claims came out how, counted by model."""
     heads = ["paper", "claims", "agrees", "disagrees", UNDECIDED, "mixed", NOT_RUN, "not examined"]
-    lines = [cells(heads), cells(["---"] * len(heads))]
+    lines = table_head(heads)
     for paper in ledger["papers"]:
         claims = _of_paper(ledger, paper)
         outcomes = Counter(outcome for claim in claims for outcome in by_model(claim).values())
@@ -222,7 +222,7 @@ def as_markdown(ledger: Mapping) -> str:
     heads = ["claim", "where", "model", "verdict", "difference [95 %]"]
     for paper in ledger["papers"]:
         lines += ["", f"## {paper['short']}", "", f"{paper['cite']}", ""]
-        lines += [cells(heads), cells(["---"] * len(heads))]
+        lines += table_head(heads)
         for claim in _of_paper(ledger, paper):
             says, where = claim["says"], _where(claim)
             if "not_examined" in claim:

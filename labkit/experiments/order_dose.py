@@ -23,10 +23,10 @@ from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import Difference, mean_interval
 from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone
-from labkit.experiments.base.report import cells, report_head
+from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
 from labkit.experiments.base.rows import as_digits, from_digits, scores_of
 from labkit.experiments.base.setting import Experiment, Place
-from labkit.experiments.base.verdicts import signed, verdict, verdict_line
+from labkit.experiments.base.verdicts import signed, verdict
 from labkit.experiments.order import OrderSetting, trained_prompt
 from labkit.experiments.order_worth import ordinary_setting
 from labkit.shuffle_probe import (
@@ -162,13 +162,12 @@ def as_markdown(result: Mapping) -> str:
         assigned = row["assigned"]
         scores = [f"{row['value']:.3f}", f"{assigned['value']:.3f}", f"{assigned['distance']:.2f}"]
         lines.append(cells([row["seed"], row["n"], *scores]))
-    lines += ["", cells(["what", "mean [95 %]", "predictions flipped"]), cells(["---"] * 3)]
-    for row in result.get("pooled", ()):
+    pooled = result.get("pooled", ())
+    lines += ["", *table_head(["what", "mean [95 %]", "predictions flipped"])]
+    for row in pooled:
         flipped = f"{row['flip_rate'][0]:.3f}" if "flip_rate" in row else "–"
         lines.append(cells([row["what"], signed(row["mean"]), flipped]))
-    lines += ["", "## Verdicts", ""]
-    lines += [f"- {verdict_line(row['verdict'])}" for row in result.get("pooled", ())]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *verdict_section(pooled)]) + "\n"
 
 
 EXPERIMENTS = (

@@ -21,10 +21,10 @@ from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone, short
 from labkit.experiments.base.recipe import recipe_for
-from labkit.experiments.base.report import cells, report_head
+from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
 from labkit.experiments.base.rows import as_digits, from_digits
 from labkit.experiments.base.setting import Experiment, Place
-from labkit.experiments.base.verdicts import signed, verdict, verdict_line
+from labkit.experiments.base.verdicts import signed, verdict
 from labkit.experiments.order import (
     OrderSetting,
     against,
@@ -205,16 +205,14 @@ def as_markdown(result: Mapping) -> str:
         validation = f"{row['validation']:.3f}"
         lines.append(cells([row["setting"], row["seed"], row["n"], validation, test, says]))
     heads = ["model", "what is done", "prompts", "trained order", "change [95 %]", "by prompt"]
-    lines += ["", cells(heads), cells(["---"] * len(heads))]
-    for row in result.get("pooled", ()):
+    pooled = result.get("pooled", ())
+    lines += ["", *table_head(heads)]
+    for row in pooled:
         effects = ", ".join(f"{value:+.3f}" for value in row["by_prompt"])
         change = signed(row["mean_difference"])
         trained = f"{row['baseline']:.3f}"
         lines.append(cells([row["setting"], row["kind"], row["prompts"], trained, change, effects]))
-    lines += ["", "## Verdicts", ""]
-    lines += [
-        f"- {row['setting']}, {verdict_line(row['verdict'])}" for row in result.get("pooled", ())
-    ]
+    lines += verdict_section(pooled, lambda row: f"{row['setting']}, ")
     return "\n".join(lines) + "\n"
 
 

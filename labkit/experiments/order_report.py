@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from labkit.audit.tables import printed as printed_table
-from labkit.experiments.base.report import cells, report_head
+from labkit.experiments.base.report import cells, report_head, table_head
 from labkit.experiments.base.verdicts import signed, verdict_line
 from labkit.experiments.order import row_name
 from labkit.shuffle_probe.effect import FACTORS
@@ -40,7 +40,7 @@ def _pooled_lines(result: Mapping) -> list[str]:
         "setting", "prompts × orders × sentences", "trained order", "random order − trained [95 %]",
         "half-width from prompts alone", "from orders", "from sentences",
     ]  # fmt: skip
-    lines = ["", "## Over prompts", "", cells(heads), cells(["---"] * len(heads))]
+    lines = ["", "## Over prompts", "", *table_head(heads)]
     for row in pooled:
         widths = [f"{row['half_widths'][factor]:.3f}" for factor in FACTORS]
         size = f"{row['prompts']} × {row['orders']} × {row['n']}"

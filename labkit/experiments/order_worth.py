@@ -29,10 +29,10 @@ from labkit.core.tasks import Task
 from labkit.core.tuning import RANDOM, TRAINED
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.recipe import LESTER, RECIPES
-from labkit.experiments.base.report import cells, report_head
+from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
 from labkit.experiments.base.rows import from_digits, scores_of
 from labkit.experiments.base.setting import Experiment, Place
-from labkit.experiments.base.verdicts import signed, verdict, verdict_line
+from labkit.experiments.base.verdicts import signed, verdict
 from labkit.experiments.order import OrderSetting, learns, trained_prompt
 from labkit.experiments.order_effect import ALL_FREE, effects_in_orders, effects_of
 from labkit.shuffle_probe import Shuffle, pooled_effect
@@ -154,14 +154,13 @@ def as_markdown(result: Mapping) -> str:
         shuffled = f"{row['in_random_orders']:.3f}"
         lines.append(cells([row["setting"], row["seed"], row["n"], says, loss, interval, shuffled]))
     heads = ["what is compared", "where", "prompts", "difference [95 %]", "by prompt"]
-    lines += ["", cells(heads), cells(["---"] * len(heads))]
-    for row in result.get("pooled", ()):
+    pooled = result.get("pooled", ())
+    lines += ["", *table_head(heads)]
+    for row in pooled:
         effects = ", ".join(f"{value:+.3f}" for value in row["by_prompt"])
         change = signed(row["mean_difference"])
         lines.append(cells([row["setting"], row["what"], row["prompts"], change, effects]))
-    lines += ["", "## Verdicts", ""]
-    lines += [f"- {verdict_line(row['verdict'])}" for row in result.get("pooled", ())]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *verdict_section(pooled)]) + "\n"
 
 
 def ordinary_setting(backbone: str | None, profile: str) -> WorthSetting:

@@ -17,7 +17,7 @@ from labkit.core.prompted_model import PromptedModel
 from labkit.core.tasks import Task, load_task
 from labkit.core.tuning import fit
 from labkit.experiments.base.models import shared_backbone, short
-from labkit.experiments.base.report import cells
+from labkit.experiments.base.report import cells, table_head
 from labkit.experiments.base.result_file import result_files
 from labkit.experiments.base.runner import chosen
 from labkit.experiments.base.setting import Experiment
@@ -213,7 +213,7 @@ def as_markdown(result: Mapping) -> str:
                 "half-width"
             )
         heads = ["design", "prompts", "orders", "sentences", "scorings", "half-width", "time here"]
-        lines += ["", cells(heads), cells(["---"] * len(heads))]
+        lines += ["", *table_head(heads)]
         for design, plan in row["plans"].items():
             lines.append(_plan_line(design, plan))
         if row["full_over_incomplete"] is not None:

@@ -17,10 +17,10 @@ from torch import Tensor
 from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
 from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone
-from labkit.experiments.base.report import cells, report_head
+from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
 from labkit.experiments.base.rows import as_digits, from_digits, scores_of
 from labkit.experiments.base.setting import Experiment, Place
-from labkit.experiments.base.verdicts import signed, verdict, verdict_line
+from labkit.experiments.base.verdicts import signed, verdict
 from labkit.experiments.order import trained_prompt
 from labkit.experiments.order_worth import WorthSetting, ordinary_setting
 from labkit.shuffle_probe import pooled_effect
@@ -147,10 +147,9 @@ def as_markdown(result: Mapping) -> str:
         lines.append(cells([*head, *values]))
     pooled = result.get("pooled", ())
     heads = ["way", "kept", "change against all [95 %]"]
-    lines += ["", cells(heads), cells(["---"] * 3)]
+    lines += ["", *table_head(heads)]
     lines += [cells([r["setting"], r["kept"], signed(r["mean_difference"])]) for r in pooled]
-    lines += ["", "## Verdicts", "", *(f"- {verdict_line(row['verdict'])}" for row in pooled)]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *verdict_section(pooled)]) + "\n"
 
 
 def _settings(backbone: str | None, profile: str) -> list[PruningSetting]:

@@ -69,7 +69,7 @@ class GuardedSearchSetting(SearchSetting):
 
 def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> dict:
     """Search from the given order; ``order`` in the row counts rows of the trained prompt."""
-    model, prompt = _prompt(setting, task, place)
+    model, prompt = course_prompt(setting, task, place)
     start = _start_order(setting, len(prompt))
     vectors = model.fixed_vectors(prompt)
     given = SoftPrompt(vectors[start])
@@ -117,7 +117,7 @@ def swap_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> dic
 
     ``value`` is Spearman's correlation of the two over all pairs.
     """
-    model, prompt = _prompt(setting, task, place)
+    model, prompt = course_prompt(setting, task, place)
     start = _start_order(setting, len(prompt))
     given = SoftPrompt(model.fixed_vectors(prompt)[start])
     objective = PromptLoss(model, given, task, sentences=SWAP_SENTENCES, seed=seed)
@@ -149,15 +149,17 @@ def _start_order(setting: SearchSetting, length: int) -> list[int]:
     return list(range(length)) if setting.start == TRAINED else shuffled.tolist()
 
 
-def _prompt(setting: SearchSetting, task: Task, place: Place) -> tuple[PromptedModel, SoftPrompt]:
-    """The course's own prompt for this model and task, or one trained for this table."""
+def course_prompt(
+    setting: order.OrderSetting, task: Task, place: Place, seed: int = 0
+) -> tuple[PromptedModel, SoftPrompt]:
+    """The course's own prompt for this model, task and seed, or one trained for this table."""
     backbone = shared_backbone(setting.backbone)
-    kept = PROMPTS / f"{short(setting.backbone)}-{task.name}"
+    kept = PROMPTS / f"{short(setting.backbone)}-{task.name}{f'-seed{seed}' if seed else ''}"
     if setting.recipe.length == LENGTH and kept.is_dir():
         prompt, card = load_prompt(kept)
         return card.model(backbone), prompt
     model = PromptedModel.for_task(backbone, task)
-    return model, order.trained_prompt(setting, model, task, 0, place)
+    return model, order.trained_prompt(setting, model, task, seed, place)
 
 
 def _settings(backbone: str | None, profile: str) -> list[SearchSetting]:

@@ -13,23 +13,20 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from labkit.core.prompted_model import PromptedModel
 from labkit.core.tasks import Task
 from labkit.experiments import order
-from labkit.experiments.base.models import shared_backbone, short
 from labkit.experiments.base.recipe import recipe_for
 from labkit.experiments.base.rows import scores_of
-from labkit.experiments.base.runner import PROMPTS
 from labkit.experiments.base.setting import Experiment, Place
+from labkit.experiments.searches import LENGTH, course_prompt
 from labkit.lstm_sorter import search
 from labkit.shuffle_probe import Shuffle, discordant_share
-from labkit.soft_prompt import SoftPrompt, load_prompt
+from labkit.soft_prompt import SoftPrompt
 
 BUDGET = 9_600
 """Forward passes of a row."""
 
 PROMPT_SEEDS = (0, 1, 2)
-LENGTH = 20
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class MemorySetting(order.OrderSetting):
 
 def memory_row(setting: MemorySetting, task: Task, seed: int, place: Place) -> dict:
     """Sort one shuffle of a prompt; ``tau`` is Kendall's, of the order chosen and that shuffle."""
-    model, prompt = _prompt(setting, task, place)
+    model, prompt = course_prompt(setting, task, place, setting.prompt_seed)
     vectors = model.fixed_vectors(prompt)
     (shuffle,) = Shuffle().draw(len(prompt), 1, seed=seed).tolist()
     result = search(
@@ -78,18 +75,6 @@ def memory_row(setting: MemorySetting, task: Task, seed: int, place: Place) -> d
 def _tau(order: Sequence[int]) -> float:
     """Kendall's tau of an order and the one that its numbers count from."""
     return float(1 - 2 * discordant_share(np.array([order]))[0])
-
-
-def _prompt(setting: MemorySetting, task: Task, place: Place) -> tuple[PromptedModel, SoftPrompt]:
-    """The course's own prompt for this model, task and seed, or one trained for this table."""
-    backbone = shared_backbone(setting.backbone)
-    ending = f"-seed{setting.prompt_seed}" if setting.prompt_seed else ""
-    kept = PROMPTS / f"{short(setting.backbone)}-{task.name}{ending}"
-    if setting.recipe.length == LENGTH and kept.is_dir():
-        prompt, card = load_prompt(kept)
-        return card.model(backbone), prompt
-    model = PromptedModel.for_task(backbone, task)
-    return model, order.trained_prompt(setting, model, task, setting.prompt_seed, place)
 
 
 def _settings(backbone: str | None, profile: str) -> list[MemorySetting]:

@@ -18,10 +18,10 @@ from labkit.core.prompted_model import PromptedModel
 from labkit.core.tasks import Task
 from labkit.core.tuning import RANDOM
 from labkit.experiments.base.models import shared_backbone
-from labkit.experiments.base.report import cells, report_head
+from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
 from labkit.experiments.base.rows import as_digits, from_digits, scores_of
 from labkit.experiments.base.setting import Experiment, Place
-from labkit.experiments.base.verdicts import signed, verdict, verdict_line
+from labkit.experiments.base.verdicts import signed, verdict
 from labkit.experiments.order import trained_prompt
 from labkit.experiments.order_worth import (
     ORDER_PROOF,
@@ -115,10 +115,9 @@ def as_markdown(result: Mapping) -> str:
         losses = [f"{row['loss_before']:.3f}", f"{row['loss']:.3f}"]
         lines.append(cells([row["setting"], row["seed"], row["n"], *scores, *losses]))
     pooled = result.get("pooled", ())
-    lines += ["", cells(["prompt, search", "gain on test [95 %]"]), cells(["---"] * 2)]
+    lines += ["", *table_head(["prompt, search", "gain on test [95 %]"])]
     lines += [cells([row["setting"], signed(row["mean_difference"])]) for row in pooled]
-    lines += ["", "## Verdicts", "", *(f"- {verdict_line(row['verdict'])}" for row in pooled)]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *verdict_section(pooled)]) + "\n"
 
 
 def _settings(backbone: str | None, profile: str) -> list[SortedSetting]:

@@ -58,14 +58,15 @@ class PromptCard:
             LabError: for a local model, of which the card knows no folder.
         """
         if self.backbone in NAMED:
-            return load_backbone(self.backbone)
+            return load_backbone(self.backbone, dtype=dtype)
         is_local = Path(self.backbone).is_dir()
         if self.revision.startswith(LOCAL) and not is_local:
             raise LabError(
                 f"the prompt was made for a model in a folder called {self.backbone} "
                 f"({self.revision}); name that folder as its backbone"
             )
-        return load_backbone(self.backbone, revision=None if is_local else self.revision or None)
+        revision = None if is_local else self.revision or None
+        return load_backbone(self.backbone, revision=revision, dtype=dtype)
 
     def model(self, backbone: Backbone) -> PromptedModel:
         """The model as it was when the prompt was trained."""

@@ -5,5 +5,6 @@ every check does beside checking; ``guard`` calls an answer (``running``: what h
 call, ``draws``: chance, ``values``: arguments as they were); ``compare`` holds it against plain
 code (``outcomes`` of cases, ``memory`` between calls, ``diagnosis`` of what is wrong; ``results``
 reads what comes back, ``show`` writes it). ``stand_ins`` serve cells below an unsolved exercise,
-and ``cells`` reads notebooks.
+``lab_a_soft_prompt`` does so for Lab A's milestones; ``plans`` locks what Lab B claims; ``cells``
+reads notebooks.
 """

@@ -232,9 +232,10 @@ def _is_cell(file: str) -> bool:
 def _has_more_than_the_raise(function: Any) -> bool:
     """Whether an answer holds statements besides its documentation and the line to delete."""
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
-        body = tree.body[0].body
-    except (OSError, TypeError, SyntaxError, IndexError, AttributeError):
+        (written,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
+        methods = written.body if isinstance(written, ast.ClassDef) else [written]
+        body = [node for method in methods for node in getattr(method, "body", [])]
+    except (OSError, TypeError, SyntaxError, ValueError):
         code = getattr(function, "__code__", None)
         lines = {line for *_, line in code.co_lines() if line} if code else set()
         return len(lines - {code.co_firstlineno}) > 1 if code else False

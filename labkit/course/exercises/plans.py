@@ -118,7 +118,8 @@ def _wrong_rows(plan: Plan) -> str | None:
         if name not in rows:
             return f"'compare' names {name!r}, which is no row: {', '.join(map(repr, rows))}"
     first, second = (rows[name] for name in compared)
-    return "the two rows that are compared are the same" if first == second else None
+    same = [(row["prompt"], row["orders"], _shuffle(row)) for row in (first, second)]
+    return "the two rows that are compared are the same" if same[0] == same[1] else None
 
 
 def _wrong_row(row: object) -> str | None:

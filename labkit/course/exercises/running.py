@@ -50,6 +50,9 @@ def _is_ours(frame: types.FrameType) -> bool:
 def _codes_of(value: Any) -> Iterator[types.CodeType]:
     if isinstance(value, types.FunctionType):
         yield value.__code__
+    elif isinstance(value, types.SimpleNamespace):
+        for part in vars(value).values():
+            yield from _codes_of(part)
     elif isinstance(value, nn.Module) or type(value).__module__.startswith(PACKAGE):
         for kind in type(value).__mro__:
             if kind.__module__.startswith(PACKAGE):

@@ -21,8 +21,18 @@ from labkit.core import statistics
 from labkit.core.errors import LabError
 from labkit.core.tasks import Example, without_overlap
 from labkit.core.templates import Mask, Template, Words
+from labkit.core.tuning import epoch_batches
 from labkit.course.exercises import plans
 from labkit.course.exercises.answers import passed
+from labkit.course.exercises.lab_a_soft_prompt import (
+    PromptInFront,
+    collate,
+    label_scores,
+    learning_rate,
+    predict,
+    save_prompt,
+    train,
+)
 from labkit.course.language import in_language
 from labkit.position_enhancement import sinusoids
 from labkit.prompt_pretraining import next_and_other
@@ -226,6 +236,14 @@ STAND_INS: dict[str, Callable] = {
     "average_start": _average_start,
     "few_shot_gain": _few_shot_gain,
     "next_pairs": next_and_other,
+    "soft_prompt": PromptInFront,
+    "batches": epoch_batches,
+    "collate": collate,
+    "label_scores": label_scores,
+    "learning_rate": learning_rate,
+    "train": train,
+    "predict": predict,
+    "save_prompt": save_prompt,
     "without_test": _without_test,
     "surest": _surest,
     "verdict": plans.verdict,

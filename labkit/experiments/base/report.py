@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from labkit.experiments.base.verdicts import verdict_line
 
@@ -12,6 +12,10 @@ def cells(values: Iterable) -> str:
     return "| " + " | ".join(map(str, values)) + " |"
 
 
+def table_head(headings: Sequence[object]) -> list[str]:
+    return [cells(headings), cells(["---"] * len(headings))]
+
+
 def report_head(result: Mapping, headings: Sequence[object], about: str = "") -> list[str]:
     """How every report begins: title, command and what else is to be said, head of the table."""
     return [
@@ -19,8 +23,19 @@ def report_head(result: Mapping, headings: Sequence[object], about: str = "") ->
         "",
         f"`{result['command']}`{about}",
         "",
-        cells(headings),
-        cells(["---"] * len(headings)),
+        *table_head(headings),
+    ]
+
+
+def verdict_section(
+    rows: Iterable[Mapping], name: Callable[[Mapping], str] = lambda row: ""
+) -> list[str]:
+    """How a report ends: the verdict of each row, behind what ``name`` says of it."""
+    return [
+        "",
+        "## Verdicts",
+        "",
+        *(f"- {name(row)}{verdict_line(row['verdict'])}" for row in rows),
     ]
 
 

@@ -31,6 +31,16 @@ from labkit.course.exercises.checks.hard_prompt import (
     check_score_batch,
     check_split,
 )
+from labkit.course.exercises.checks.lab_a_soft_prompt import (
+    check_batches,
+    check_collate,
+    check_label_scores,
+    check_learning_rate,
+    check_predict,
+    check_save_prompt,
+    check_soft_prompt,
+    check_train,
+)
 from labkit.course.exercises.checks.lab_b_order_claim import (
     check_order_plan,
     check_outcome,

@@ -81,7 +81,7 @@ def check_gate_cost(cost: Guarded, draw: Draw) -> str:
 
     def all_beat(v, t, m):
         past, _ = _costs(v, t, m)
-        return past, sum(_low(*each) > level for each, level in zip(t, m, strict=True))
+        return past, sum(_low(*counts) > level for counts, level in zip(t, m, strict=True))
 
     def left_out(v, t, m):
         past, _ = _costs(v, t, m)

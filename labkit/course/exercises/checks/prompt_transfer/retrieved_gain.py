@@ -29,9 +29,9 @@ def _gain(
     gains = []
     for column, rows in enumerate(fair.T):
         if rows.sum() >= least:
-            own = values[rows, column]
-            picked = pick(own, alike[rows, column])
-            gains.append(picked - blindly(own, picked))
+            scores = values[rows, column]
+            picked = pick(scores, alike[rows, column])
+            gains.append(picked - blindly(scores, picked))
     return float(np.mean(gains))
 
 

@@ -50,31 +50,31 @@ def check_discoveries(discoveries: Guarded, draw: Draw) -> str:
         return (p <= ranks / len(p) * rate).tolist()
 
     def step_down(p, rate):
-        order, found = np.argsort(p, kind="stable"), [False] * len(p)
+        order, discovered = np.argsort(p, kind="stable"), [False] * len(p)
         for rank, index in enumerate(order, 1):
             if p[index] > rank / len(p) * rate:
                 break
-            found[index] = True
-        return found
+            discovered[index] = True
+        return discovered
 
     def holm(p, rate):
-        order, found = np.argsort(p, kind="stable"), [False] * len(p)
+        order, discovered = np.argsort(p, kind="stable"), [False] * len(p)
         for rank, index in enumerate(order):
             if p[index] > rate / (len(p) - rank):
                 break
-            found[index] = True
-        return found
+            discovered[index] = True
+        return discovered
 
     def in_order(p, rate):
         return sorted(_discoveries(p, rate), reverse=True)
 
     def unsorted(p, rate):
-        ranks = [k for k, each in enumerate(p, 1) if each <= k / len(p) * rate]
+        ranks = [k for k, value in enumerate(p, 1) if value <= k / len(p) * rate]
         last = max(ranks, default=0)
         return [k <= last for k in range(1, len(p) + 1)]
 
     def indices(p, rate):
-        return [i for i, found in enumerate(_discoveries(p, rate)) if found]
+        return [i for i, discovered in enumerate(_discoveries(p, rate)) if discovered]
 
     def harmonic(rank: int, count: int, rate: float) -> float:
         return rank / count * rate / sum(1 / k for k in range(1, count + 1))
@@ -109,7 +109,7 @@ def check_discoveries(discoveries: Guarded, draw: Draw) -> str:
             "the p-values are not sorted: rank k belongs to the k-th smallest": unsorted,
             "these are the places of the discoveries: True or False for each p-value": indices,
             "it is turned round: True for a discovery": (
-                lambda p, rate: [not found for found in _discoveries(p, rate)]
+                lambda p, rate: [not discovered for discovered in _discoveries(p, rate)]
             ),
             "the line runs the other way: the smallest p-value has the lowest line": (
                 by(lambda k, m, rate: (m - k + 1) / m * rate)

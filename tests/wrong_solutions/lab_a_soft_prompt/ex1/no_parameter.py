@@ -1,0 +1,14 @@
+# hint: there is nothing to train
+import torch
+from torch import nn
+
+
+class SoftPrompt(nn.Module):
+    def __init__(self, start):
+        super().__init__()
+        self.vectors = start.clone()
+
+    def forward(self, embedded, mask):
+        front = self.vectors.expand(len(embedded), -1, -1)
+        ones = mask.new_ones(len(mask), len(self.vectors))
+        return torch.cat([front, embedded], 1), torch.cat([ones, mask], 1)

@@ -1,0 +1,7 @@
+# hint: the last, shorter batch is missing
+import numpy as np
+
+
+def batches(count, size, seed, epoch):
+    order = np.random.default_rng([seed, epoch]).permutation(count).tolist()
+    return [order[i : i + size] for i in range(0, count - size + 1, size)]

@@ -1,0 +1,11 @@
+# hint: changes its argument `model`
+import torch
+
+
+def label_scores(model, prompt, ids, mask, words):
+    model.requires_grad_(True)
+    inputs, longer = prompt(model.get_input_embeddings()(ids), mask)
+    logits = model(inputs_embeds=inputs, attention_mask=longer).logits
+    last = longer.sum(1) - 1
+    rows = logits[torch.arange(len(ids)), last]
+    return rows.log_softmax(-1)[:, words]

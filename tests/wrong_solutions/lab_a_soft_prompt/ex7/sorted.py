@@ -1,0 +1,12 @@
+# hint: the labels not put back into their order
+import torch
+
+
+def predict(parts, model, prompt, rows, words, pad, size):
+    labels, rows = [], sorted(rows, key=len)
+    with torch.no_grad():
+        for start in range(0, len(rows), size):
+            ids, mask = parts.collate(rows[start : start + size], pad)
+            scores = parts.label_scores(model, prompt, ids, mask, words)
+            labels += scores.argmax(1).tolist()
+    return labels
