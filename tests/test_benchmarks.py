@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from labkit import benchmarks
+from labkit.benchmarks import session
 from labkit.core.errors import LabError
 
 
@@ -55,3 +56,35 @@ def test_a_disagreement_is_an_error_not_a_ratio():
 def test_a_readout_that_peft_lacks_is_refused(tiny_folder):
     with pytest.raises(LabError, match="mlm readout"):
         benchmarks.bench_evaluate(str(tiny_folder("bert")), length=3, limit=4)
+
+
+# ---- everything once ----
+
+
+def test_what_is_in_the_folder_is_not_measured_again(monkeypatch, tmp_path):
+    asked = []
+
+    def bench(verb):
+        def measure(length, device):
+            asked.append((verb, length, device))
+            if (verb, length) == ("tune", 20) and len(asked) < 9:
+                raise KeyboardInterrupt
+            return {"ratio": length / 10}
+
+        return measure
+
+    for verb in ("evaluate", "probe", "tune"):
+        monkeypatch.setattr(benchmarks, f"bench_{verb}", bench(verb))
+    monkeypatch.setattr(
+        session, "agreement", lambda name, device: asked.append((name, device)) or {"of": name}
+    )
+    with pytest.raises(KeyboardInterrupt):
+        session.bench_all(tmp_path / "out", "cpu")
+    assert asked[-1] == ("tune", 20, "cpu")
+    before = list(asked)
+    asked += [()] * 9
+    results = session.bench_all(tmp_path / "out", "cpu")
+    again = asked[len(before) + 9 :]
+    assert again[0] == ("tune", 20, "cpu") and not set(again[1:]) & set(before)
+    assert results["probe-100"] == {"ratio": 10.0}
+    assert {results[f"agreement-{name}"]["of"] for name in session.MODELS} == set(session.MODELS)

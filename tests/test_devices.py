@@ -11,6 +11,7 @@ import torch
 import test_cross_model
 from accelerator import pretended, there
 from labkit import benchmarks, experiments
+from labkit.benchmarks import session
 from labkit.core import proofs
 from labkit.core.attention import use_fused_kernel
 from labkit.core.loading import load_backbone
@@ -111,6 +112,22 @@ def test_every_benchmark_runs(family, tiny_folder, tiny_task, monkeypatch):
         probed = benchmarks.bench_probe(folder, length=3, limit=12, rounds=1)
     assert {result["device"] for result in (scored, trained, probed)} == {str(device)}
     assert scored["agreement"]["fp32"] == probed["agreement"] == 1.0
+
+
+@pytest.mark.parametrize("family", READOUTS)
+def test_scores_there_are_held_against_those_here(family, tiny_folder, tiny_task, monkeypatch):
+    monkeypatch.setattr(session, "load_task", lambda name: tiny_task)
+    on_device = there(load_backbone)
+
+    def load(name, *, device, dtype):
+        chosen = load_backbone if device == "cpu" else on_device
+        return chosen(name, device=device, dtype=dtype)
+
+    monkeypatch.setattr(session, "load_backbone", load)
+    with pretended() as device:
+        result = session.agreement(str(tiny_folder(family)), str(device), length=4, limit=8)
+    assert result["device"] == str(device)
+    assert result["largest_difference"] <= 1e-4 and result["same_predictions"] == 1
 
 
 quick = test_cross_model.quick

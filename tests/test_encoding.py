@@ -6,12 +6,13 @@ from calling the tokenizer on the words alone.
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
 import torch
 import transformers
-from tokenizers import Tokenizer, models, normalizers, trainers
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 
 import tiny
 from labkit.core.encoding import ExampleEncoder, sentinel_id
@@ -302,6 +303,23 @@ def test_words_behind_virtual_tokens_are_cut_as_the_whole_text_cuts_them(tmp_pat
     (long,) = encode(backbone, line, [Example("1", {"text": "a great film " * 40}, 0)], 4)
     behind = encoded.ids.index(-2)
     assert long.shortened and long.ids[-len(encoded.ids[behind:]) :] == encoded.ids[behind:]
+
+
+def test_a_mark_behind_virtual_tokens_is_not_swallowed(tiny_folder, tmp_path):
+    """By a tokenizer that takes a run of marks for one word, which it does not know."""
+    tokenizer = Tokenizer(models.WordLevel(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
+    special = ["<unk>", "<s>", "</s>"]
+    tokenizer.train_from_iterator(tiny.CORPUS, trainers.WordLevelTrainer(special_tokens=special))
+    fast = transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, bos_token="<s>", eos_token="</s>", unk_token="<unk>"
+    )
+    folder = shutil.copytree(tiny_folder("llama"), tmp_path / "words")
+    fast.save_pretrained(folder)
+    backbone = load_backbone(str(folder), device="cpu", dtype=torch.float32)
+    (encoded,) = encode(backbone, "{text}{soft:1}. It was{soft:1}, very {mask}", [FILM], 2)
+    expected = "a great film v0 . It was v1 , very"
+    assert spelt(backbone, encoded.ids) == expected.split()
 
 
 @pytest.mark.parametrize("family", ["roberta", "xlm-roberta", "albert", "bert"])

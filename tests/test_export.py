@@ -200,6 +200,27 @@ def test_tied_or_not_rows_that_no_token_names_keep_their_scores(
     torch.testing.assert_close(torch.stack(theirs), ours, rtol=1e-6, atol=1e-5)
 
 
+def test_a_masked_head_with_a_bias_of_its_own(tiny_folder, tiny_task, tmp_path):
+    """Untied, as the masked model that is made here: its head keeps its bias twice."""
+    hf, tokenizer = plain.load("bert", tiny_folder("bert")), tokenizer_of(tiny_folder("bert"))
+    hf.config.tie_word_embeddings = False
+    torch.manual_seed(0)
+    with quiet_transformers():
+        apart = type(hf)(hf.config)
+        apart.load_state_dict(hf.state_dict())
+        torch.nn.init.normal_(apart.cls.predictions.decoder.weight, std=0.3)
+        apart.save_pretrained(tmp_path / "apart")
+        tokenizer.save_pretrained(tmp_path / "apart")
+    backbone = load_backbone(str(tmp_path / "apart"), device="cpu", dtype=torch.float32)
+    model, prompt = prompted(backbone, "bert"), random_prompt(backbone)
+    assert export_as_tokens(tmp_path / "out", prompt, model).masked == LENGTH
+    opened, tokenizer = plain.load("bert", tmp_path / "out"), tokenizer_of(tmp_path / "out")
+    examples = tiny_task.split("test")[:3]
+    theirs = [text_scores("bert", opened, tokenizer, e.text) for e in examples]
+    ours = model.scores(prompt, examples)
+    torch.testing.assert_close(torch.stack(theirs), ours, rtol=1e-6, atol=1e-5)
+
+
 def test_smollm2_as_a_plain_folder(tmp_path):
     if not assets.is_ready(assets.ASSETS["smollm2"]):
         pytest.skip("smollm2 is not in the cache; run `labkit assets fetch`")

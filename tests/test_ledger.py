@@ -173,6 +173,8 @@ def test_a_claim_takes_up_stronger_evidence_when_it_comes(tmp_path):
         "tiny": UNDECIDED,
         "other": ledger.NOT_RUN,
     }
+    alone = order_effects([2], "other") | {"pooled": []}  # a run that was stopped early
+    assert write("order-effect-other-x", alone)["other"] == ledger.NOT_RUN
     assert write("order-effect-tiny-x", order_effects([2, 6]))["tiny"] == "agrees"
     assert write("order-effect-other-x", order_effects([2, 6], "other", learns=False)) == {
         "tiny": "agrees",
@@ -182,6 +184,14 @@ def test_a_claim_takes_up_stronger_evidence_when_it_comes(tmp_path):
     assert (entry["seeds"], entry["n"], entry["file"]) == (2, 10, "order-effect-tiny-x")
     (upwards, _) = ledger.results(claim_about(expects="above zero"), tmp_path)
     assert upwards["verdict"] == "disagrees"
+
+
+def test_a_pointer_that_can_not_be_read_is_named(tmp_path):
+    (tmp_path / "table1-tiny-x.json").write_text(json.dumps(table1(0, -1, 1)), encoding="utf-8")
+    claim = claim_about()
+    claim["evidence"][1]["read"] = "tea leaves"
+    with pytest.raises(LabError, match=r"table1-\{model\}-x is read by 'tea leaves'.* order row"):
+        ledger.results(claim, tmp_path)
 
 
 def test_a_file_of_a_model_whose_name_goes_on_is_not_taken(tmp_path):

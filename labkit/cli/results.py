@@ -225,3 +225,18 @@ def bench_probe(
             on_progress=update,
         )
     show(result, table_lines(result), as_json)
+
+
+@bench_app.command("all")
+def bench_all(
+    out: Annotated[Path, typer.Option(help="folder; what is in it is not measured again")],
+    device: Device = None,
+    as_json: Json = False,
+) -> None:
+    """Every benchmark at 20 and 100 virtual tokens, and agreement with the CPU's scores."""
+    with verb(as_json), progress("measuring") as update:
+        from labkit.benchmarks import session
+
+        results = session.bench_all(out, device, update)
+    lines = [line for name, part in results.items() for line in (f"{name}:", *table_lines(part))]
+    show(results, lines, as_json)

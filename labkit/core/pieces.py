@@ -45,16 +45,23 @@ def cut_behind(
         start = _ids(tokenizer, [place])[0] if place else []
         wholes = _ids(tokenizer, [place + texts[index] for index in left])
         for index, whole in zip(left, wholes, strict=True):
-            if whole[: len(start)] == start and not _fuses(tokenizer, start, texts[index]):
+            if whole[: len(start)] == start and not _fuses(tokenizer, place, start, texts[index]):
                 result[index] = Cut(whole[len(start) :], place)
     return result
 
 
-def _fuses(tokenizer: transformers.PreTrainedTokenizerBase, start: list[int], text: str) -> bool:
-    """Whether unknown characters of both may have become one piece, which leaves no trace."""
-    unknown = tokenizer.unk_token_id
-    ends_unknown = unknown is not None and start[-1:] == [unknown]
-    return ends_unknown and unknown in _ids(tokenizer, [text])[0]
+def _fuses(
+    tokenizer: transformers.PreTrainedTokenizerBase, place: str, start: list[int], text: str
+) -> bool:
+    """Whether what is unknown at the end of ``place`` swallows the beginning of ``text``, which
+    leaves no trace in the pieces."""
+    if tokenizer.unk_token_id is None or start[-1:] != [tokenizer.unk_token_id]:
+        return False
+    if not tokenizer.is_fast:  # written in Python, it keeps no offsets
+        return not text[:1].isspace()
+    whole = tokenizer(place + text, add_special_tokens=False, return_offsets_mapping=True)
+    _, end = whole["offset_mapping"][len(start) - 1]
+    return end > len(place)
 
 
 def _ids(tokenizer: transformers.PreTrainedTokenizerBase, texts: list[str]) -> Sequence[list[int]]:

@@ -88,6 +88,12 @@ class Result:
         return {short(row["backbone"]) for row in self.rows}
 
     @property
+    def gates(self) -> list[bool]:
+        """Of the rows that are held to a gate, whether they passed it."""
+        passed = (row.get("learns", row.get("past_gate")) for row in self.rows)
+        return [each for each in passed if each is not None]
+
+    @property
     def seeds(self) -> int:
         return len({row["seed"] for row in self.rows})
 

@@ -55,7 +55,7 @@ def results(claim: Mapping, folder: Path = REFERENCE) -> list[dict]:
     """What the stored runs say about a claim: for each of its models, one entry for each reading.
 
     Raises:
-        KeyError: for a pointer that names no reader.
+        LabError: for a pointer that names no reader.
     """
     models = dict.fromkeys(m for pointer in claim.get("evidence", ()) for m in pointer["models"])
     return [entry for model in models for entry in _of_model(claim, model, folder)]
@@ -64,12 +64,12 @@ def results(claim: Mapping, folder: Path = REFERENCE) -> list[dict]:
 def _of_model(claim: Mapping, model: str, folder: Path) -> list[dict]:
     """A model's entries, from the first pointer that has something to say about it."""
     pointers = [pointer for pointer in claim["evidence"] if model in pointer["models"]]
-    is_there = False
+    gates: list[bool] = []
     for pointer in pointers:
         files = sorted(folder.glob(f"{pointer['file'].format(model=model)}.json"))
         # "minilm-*" is also a file of minilm-mlm's
         stored = [result for result in map(Result.read, files) if model in result.models]
-        is_there = is_there or bool(stored)
+        gates += [passed for result in stored for passed in result.gates]
         entries = [
             _entry(claim, model, result, reading)
             for result in stored
@@ -77,12 +77,17 @@ def _of_model(claim: Mapping, model: str, folder: Path) -> list[dict]:
         ]
         if entries:
             return entries
-    outcome = NOT_LEARNED if is_there else NOT_RUN
+    outcome = NOT_LEARNED if gates and not any(gates) else NOT_RUN
     return [{"model": model, "command": _command(pointers[0], model), "verdict": outcome}]
 
 
 def _readings(pointer: Mapping, model: str, result: Result) -> Iterator[Reading]:
-    reader = READERS[pointer["read"]]
+    reader = READERS.get(pointer["read"])
+    if reader is None:
+        raise LabError(
+            f"evidence {pointer['file']} is read by {pointer['read']!r}, and there is no such "
+            f"reader; choose one of {', '.join(READERS)}"
+        )
     for words in pointer["of"]:
         yield from reader(result, *(word.format(model=model) for word in words))
 

@@ -209,6 +209,11 @@ class _Export:
                 tensors |= {n: bias for n, tensor in parameters.items() if tensor is head.bias}
         with quiet_transformers():
             twin = type(source)(_untied(source.config, after))
+        for name, wanted in twin.state_dict().items():
+            # a bias that a head keeps a second time, and reads where the two are tied
+            if tensors[name].ndim == wanted.ndim == 1 and len(tensors[name]) < len(wanted):
+                more = tensors[name].new_full((len(wanted) - len(tensors[name]),), FAR_BELOW)
+                tensors[name] = torch.cat([tensors[name], more])
         twin.load_state_dict(tensors)
         use_fused_kernel(twin)
         if twin.can_generate():

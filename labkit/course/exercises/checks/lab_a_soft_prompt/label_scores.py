@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from labkit.course.exercises.answers import exercise
 from labkit.course.exercises.checks.lab_a_soft_prompt.small_model import (
     WIDTH,
-    InFront,
+    SoftPrompt,
     frozen_model,
     next_piece,
     padded,
@@ -55,7 +55,7 @@ def _as(change):
 
 
 def _without_prompt(model, prompt, ids, mask, words):
-    return _right(model, InFront(prompt.vectors[:0].detach()), ids, mask, words)
+    return _right(model, SoftPrompt(prompt.vectors[:0].detach()), ids, mask, words)
 
 
 @exercise
@@ -68,7 +68,7 @@ def check_label_scores(label_scores: Guarded, draw: Draw) -> str:
         rows = some_rows(draw, count)
         rows[0] = rows[0] + [8] * (7 - len(rows[0]))  # the others are padded
         model = frozen_model(draw, number)
-        cases.append((model, InFront(draw.normal(length, WIDTH)), *padded(rows, number), words))
+        cases.append((model, SoftPrompt(draw.normal(length, WIDTH)), *padded(rows, number), words))
 
     compare(
         label_scores,

@@ -8,8 +8,8 @@ from torch import Tensor
 from labkit.course.exercises.answers import exercise
 from labkit.course.exercises.checks.lab_a_soft_prompt.small_model import (
     WIDTH,
-    InFront,
     Parts,
+    SoftPrompt,
     batch_scores,
     frozen_model,
     next_piece,
@@ -29,11 +29,11 @@ def _best(scores: list[list[float]]) -> list[int]:
     return [max(range(len(row)), key=lambda label: row[label]) for row in scores]
 
 
-def _right(model, prompt, rows, words, pad, size) -> list[int]:
+def _right(parts, model, prompt, rows, words, pad, size) -> list[int]:
     return _best(_scores(model, prompt, rows, words))
 
 
-def _predicted(predict: Guarded, model, prompt, rows, words, pad, size):
+def _predicted(predict: Guarded, parts, model, prompt, rows, words, pad, size):
     """What an answer gives; how its batches look, and whether it keeps what gradients need."""
     seen: list[tuple[int, bool]] = []
 
@@ -64,17 +64,17 @@ def check_predict(predict: Guarded, draw: Draw) -> str:
     for number, (count, words, size) in enumerate(
         [(7, [4, 9], 3), (4, [7, 2, 11], 2), (1, [3, 1], 8), (6, [29, 0], 1), (9, [5, 6, 8], 4)]
     ):
-        model, prompt = frozen_model(draw, number), InFront(draw.normal(2, WIDTH))
+        model, prompt = frozen_model(draw, number), SoftPrompt(draw.normal(2, WIDTH))
         rows = some_rows(draw, count)
-        while len({*_right(model, prompt, rows, words, 0, 1)}) < min(2, count):
+        while len({*_right(None, model, prompt, rows, words, 0, 1)}) < min(2, count):
             rows = some_rows(draw, count)
-        cases.append((model, prompt, rows, words, number, size))
+        cases.append((Parts(), model, prompt, rows, words, number, size))
 
-    def by_length(model, prompt, rows, words, pad, size):
-        return _right(model, prompt, sorted(rows, key=len), words, pad, size)
+    def by_length(parts, model, prompt, rows, words, pad, size):
+        return _right(parts, model, prompt, sorted(rows, key=len), words, pad, size)
 
-    def by_length_down(model, prompt, rows, words, pad, size):
-        return _right(model, prompt, sorted(rows, key=len, reverse=True), words, pad, size)
+    def by_length_down(parts, model, prompt, rows, words, pad, size):
+        return _right(parts, model, prompt, sorted(rows, key=len, reverse=True), words, pad, size)
 
     compare(
         Adapted(predict, _predicted),
@@ -82,25 +82,27 @@ def check_predict(predict: Guarded, draw: Draw) -> str:
         _right,
         mistakes={
             "the last, shorter batch is missing: a label for each row": (
-                lambda *a: _right(*a)[: len(a[2]) // a[5] * a[5]]
+                lambda *a: _right(*a)[: len(a[3]) // a[6] * a[6]]
             ),
-            "only the first batch is predicted: go on to the end": lambda *a: _right(*a)[: a[5]],
+            "only the first batch is predicted: go on to the end": lambda *a: _right(*a)[: a[6]],
             "only the last batch comes back: collect the labels of all": (
-                lambda *a: _right(*a)[(len(a[2]) - 1) // a[5] * a[5] :]
+                lambda *a: _right(*a)[(len(a[3]) - 1) // a[6] * a[6] :]
             ),
             "these are the least likely labels: the highest score wins": (
-                lambda model, prompt, rows, words, pad, size: _best(
+                lambda parts, model, prompt, rows, words, pad, size: _best(
                     [[-s for s in row] for row in _scores(model, prompt, rows, words)]
                 )
             ),
             "these are ids of the label words: return their places in `words`": (
-                lambda *a: [a[3][label] for label in _right(*a)]
+                lambda *a: [a[4][label] for label in _right(*a)]
             ),
             "these are scores: return the place of the highest": (
-                lambda model, prompt, rows, words, pad, size: _scores(model, prompt, rows, words)
+                lambda parts, model, prompt, rows, words, pad, size: _scores(
+                    model, prompt, rows, words
+                )
             ),
             "one list for each batch: make one of them all": lambda *a: [
-                _right(*a)[i : i + a[5]] for i in range(0, len(a[2]), a[5])
+                _right(*a)[i : i + a[6]] for i in range(0, len(a[3]), a[6])
             ],
             "the rows were sorted by length, and the labels not put back into their order": (
                 by_length

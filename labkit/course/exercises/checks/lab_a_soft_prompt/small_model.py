@@ -31,7 +31,7 @@ class Budget(NamedTuple):
     seed: int
 
 
-class InFront(nn.Module):
+class SoftPrompt(nn.Module):
     """A soft prompt as the first milestone asks for it."""
 
     def __init__(self, start: Tensor) -> None:

@@ -17,8 +17,8 @@ from labkit.course.exercises.checks.lab_a_soft_prompt.small_model import (
     PIECES,
     WIDTH,
     Budget,
-    InFront,
     Parts,
+    SoftPrompt,
     batch_scores,
     frozen_model,
     padded,
@@ -81,8 +81,11 @@ class _ByHand:
     anew: bool = False
     decay: float = 0.0
 
-    def __call__(self, start, model, rows, targets, words, pad, budget) -> tuple[list, Tensor]:
+    def __call__(
+        self, parts, model, prompt, rows, targets, words, pad, budget
+    ) -> tuple[list, Tensor]:
         """The losses, and the vectors (P, D) at the end."""
+        start = prompt.vectors.detach()
         vectors, gradient, losses = start, torch.zeros_like(start), []
         moments = torch.zeros_like(start), torch.zeros_like(start)
         for step in range(self.updates(budget.steps)):
@@ -122,13 +125,12 @@ class _ByHand:
         return kept - self.sign * lr * mean / (spread.sqrt() + 1e-8), (first, second)
 
 
-def _trained(train: Guarded, start, model, rows, targets, words, pad, budget) -> tuple[Any, Tensor]:
+def _trained(train: Guarded, parts, model, fresh, *others) -> tuple[Any, Tensor]:
     """The losses that an answer reports, and where it leaves the prompt."""
-    prompt = InFront(start)
+    start = fresh.vectors.detach()
+    prompt = SoftPrompt(start)
     weights = [p.detach().clone() for p in model.parameters()]
-    losses = train(
-        PARTS, model, prompt, rows, targets, words, pad, budget, may_change=(1, 2)
-    )  # fmt: skip
+    losses = train(parts, model, prompt, *others, may_change=(1, 2))
     same = all(torch.equal(a, b) for a, b in zip(weights, model.parameters(), strict=True))
     free = any(p.requires_grad for p in model.parameters())
     with torch.no_grad():
@@ -171,10 +173,8 @@ def check_train(train: Guarded, draw: Draw) -> str:
         targets = [draw.whole(0, len(words) - 1) for _ in range(count)]
         targets[:2] = [0, 1]
         model = frozen_model(draw, number)
-        cases.append(
-            (0.5 * draw.normal(length, WIDTH), model, some_rows(draw, count, 4), targets, words,
-             number, budget)
-        )  # fmt: skip
+        prompt, rows = SoftPrompt(0.5 * draw.normal(length, WIDTH)), some_rows(draw, count, 4)
+        cases.append((PARTS, model, prompt, rows, targets, words, number, budget))
 
     compare(
         Adapted(train, _trained),

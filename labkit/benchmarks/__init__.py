@@ -11,7 +11,6 @@ machine noise only ever adds time.
 Usage::
 
     labkit bench evaluate --length 20 --limit 128
-    labkit bench tune --length 20
 """
 
 from __future__ import annotations
@@ -96,8 +95,8 @@ def bench_tune(
     """Train a prompt of ``length`` tokens for ``steps`` steps of 16 sentences.
 
     All contestants see the same sentences; only PEFT tuned by hand has them in batches of similar
-    length. The loss is each library's own: PEFT's users
-    train on the label word with the full vocabulary's cross entropy, labkit on the label scores.
+    length. The loss is each library's own: PEFT's users train on the label word with the full
+    vocabulary's cross entropy, labkit on the label scores.
     """
     examples = load_task("rt-polarity").take("train", steps * BATCH_SIZE, seed=0)
     arena = _Arena(backbone, length, examples, device)
@@ -208,8 +207,7 @@ class _Arena:
             "backbone": self.name,
             "length": self.length,
             "batch_size": BATCH_SIZE,
-            "device": str(self.ours.model.backbone.device),
-            "dtype": str(self.fast_dtype).removeprefix("torch."),
+            **self.ours.model.backbone.where(),
         }
 
 
@@ -269,8 +267,7 @@ class _Peft:
         self._reset()
         texts = [[i for i in s.ids if i >= 0] for s in ours.sequences]
         lengths = [len(ids) for ids in texts]
-        order = sorted(range(len(texts)), key=lengths.__getitem__) if by_length else None
-        rows = order or list(range(len(texts)))
+        rows = sorted(range(len(texts)), key=lengths.__getitem__ if by_length else None)
         self.batches = [rows[i : i + BATCH_SIZE] for i in range(0, len(rows), BATCH_SIZE)]
         self.texts = texts
 

@@ -1,0 +1,88 @@
+"""Everything that a short loan of a device should answer, part by part, so that it can be resumed.
+
+Each part is a file in the folder: the three benchmarks at each length, and for each default model
+how far the device's scores are from the CPU's. What is there already is not measured again.
+
+Usage::
+
+    labkit bench all --device cuda --out gpu
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import torch
+
+from labkit import benchmarks
+from labkit.core.errors import LabError
+from labkit.core.files import write_text
+from labkit.core.loading import NAMED, load_backbone
+from labkit.core.prompted_model import PromptedModel
+from labkit.core.tasks import load_task
+from labkit.soft_prompt import SoftPrompt
+
+LENGTHS = (20, 100)
+OPTIONAL = ("gemma-270m",)
+"""Named models whose terms have to be accepted first."""
+
+MODELS = tuple(name for name in NAMED if name not in OPTIONAL)
+
+
+def bench_all(
+    out: Path, device: str | None = None, on_progress: benchmarks.OnProgress | None = None
+) -> dict[str, dict]:
+    """Measure what is not yet in the folder ``out``: the result of each part by its name.
+
+    Raises:
+        LabError: for a device that is not here, or a folder that can't be written.
+    """
+    parts = dict(_parts(device))
+    results = {}
+    for index, (name, measure) in enumerate(parts.items()):
+        if on_progress is not None:
+            on_progress(index, len(parts), name)
+        file = out / f"{name}.json"
+        if not file.is_file():
+            try:
+                write_text(file, json.dumps(measure(), indent=1))
+            except OSError as error:
+                raise LabError(
+                    f"{file} cannot be written ({error}); name another folder"
+                ) from error
+        results[name] = json.loads(file.read_text(encoding="utf-8"))
+    return results
+
+
+def _parts(device: str | None) -> Iterator[tuple[str, Callable[[], dict]]]:
+    for name in MODELS:
+        yield f"agreement-{name}", partial(agreement, name, device)
+    for length in LENGTHS:
+        for verb in ("evaluate", "probe", "tune"):
+            bench = getattr(benchmarks, f"bench_{verb}")
+            yield f"{verb}-{length}", partial(bench, length=length, device=device)
+
+
+def agreement(
+    backbone: str, device: str | None = None, length: int = 20, limit: int = 64
+) -> dict[str, object]:
+    """How far the scores on a device are from those on the CPU, both in fp32: of ``limit`` test
+    sentences of rt-polarity under a prompt of ``length`` tokens."""
+    task = load_task("rt-polarity")
+    examples = task.take("test", limit, seed=0)
+    here = load_backbone(backbone, device="cpu", dtype=torch.float32)
+    prompt = SoftPrompt.from_vocab(here, length, seed=0)
+    there = load_backbone(backbone, device=device, dtype=torch.float32)
+    ours, theirs = (
+        PromptedModel.for_task(each, task).scores(prompt, examples) for each in (here, there)
+    )
+    return {
+        "backbone": backbone,
+        **there.where(),
+        "sentences": limit,
+        "largest_difference": float((ours - theirs).abs().max()),
+        "same_predictions": float((ours.argmax(-1) == theirs.argmax(-1)).float().mean()),
+    }
