@@ -10,7 +10,7 @@ import pytest
 from labkit.core.engines import LocalEngine
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel, evaluate
-from labkit.experiments import order_effect
+from labkit.experiments import order, order_effect
 from labkit.experiments.base import runner
 from labkit.experiments.base.recipe import Recipe
 from labkit.experiments.base.rows import from_digits
@@ -55,7 +55,7 @@ def test_one_prompt_says_nothing_of_others():
 def result(monkeypatch, tiny_folder, tiny_task, tmp_path):
     """Two prompts of a tiny model, through whatever gate."""
     monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
-    monkeypatch.setattr(order_effect, "learns", lambda gate: True)
+    monkeypatch.setattr(order, "learns", lambda gate: True)
     order_effect.shared_backbone.cache_clear()
     recipe = Recipe(length=8, steps=2, batch_size=4)
     setting = EffectSetting("tiny", str(tiny_folder("llama")), recipe)
