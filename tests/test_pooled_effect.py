@@ -81,9 +81,9 @@ def result(monkeypatch, tiny_folder, tiny_task, tmp_path):
     )
 
 
-def test_each_kind_is_what_its_orders_give_one_by_one(result, tiny_backbone, tiny_task, tmp_path):
+def test_each_kind_is_what_its_orders_give_one_by_one(result, tiny_task, tmp_path):
     row = result["rows"][1]
-    model = PromptedModel.for_task(tiny_backbone("llama"), tiny_task)
+    model = PromptedModel.for_task(order_effect.shared_backbone(row["backbone"]), tiny_task)
     (folder,) = (tmp_path / "prompts").glob("*-seed1")
     vectors = load_prompt(folder)[0]().detach()
     plain = evaluate(model, SoftPrompt(vectors), tiny_task, limit=row["n"])
@@ -92,8 +92,8 @@ def test_each_kind_is_what_its_orders_give_one_by_one(result, tiny_backbone, tin
         effect = row["effects"][name]
         design = incomplete_design(shuffle, 8, plain.n, per_sentence=effect["per_sentence"], seed=1)
         right = np.zeros(plain.n, dtype=int)
-        for index, order in enumerate(design.orders):
-            answers = evaluate(model, SoftPrompt(vectors[order]), tiny_task, limit=plain.n).correct
+        for index, places in enumerate(design.orders):
+            answers = evaluate(model, SoftPrompt(vectors[places]), tiny_task, limit=plain.n).correct
             read = design.sentence[design.order == index]
             right[read] += answers[read]
         assert [int(digit) for digit in effect["right"]] == right.tolist(), name
