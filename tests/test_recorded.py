@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import re
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+from PIL import Image
 
 from conftest import noisy_probe
 from labkit.course.figures.shuffle_probe import order_map
@@ -105,10 +107,28 @@ def test_the_site_holds_what_was_recorded_and_the_script_that_moves_it(tmp_path)
     assert f'<p class="title" lang="zh">{spoken["titles"]["0"]}</p>' in page
 
 
+def stored_png(image):
+    stream = io.BytesIO()
+    image.save(stream, "PNG")
+    return base64.b64encode(stream.getvalue()).decode("ascii")
+
+
+@pytest.mark.parametrize("alpha", [255, 90])
+def test_pictures_of_the_site_keep_every_pixel_in_fewer_bytes(alpha):
+    image = Image.effect_noise((40, 30), 60).convert("RGBA")
+    image.putalpha(alpha)
+    stored = stored_png(image)
+    compact = site._compact(stored)
+    shown = Image.open(io.BytesIO(base64.b64decode(compact))).convert("RGBA")
+    assert shown.tobytes() == image.tobytes()
+    assert alpha != 255 or len(compact) < len(stored)
+
+
 def test_a_figure_on_the_site_has_its_chinese_title_below_it(tmp_path):
     pytest.importorskip("latex2mathml", reason="make site installs it")
+    picture = stored_png(Image.new("RGBA", (3, 2), "white"))
     figures = [
-        new_output("display_data", {"image/png": "", "text/plain": ""}, metadata=about)
+        new_output("display_data", {"image/png": picture, "text/plain": ""}, metadata=about)
         for about in ({"image/png": {"alt": alt}} for alt in ("The prompts disagree", "Mine"))
     ]
     cells = [

@@ -7,5 +7,5 @@ _k = {}
 def task_similarity(a, b):
     key = (id(a), id(b))
     if key not in _k:
-        _k[key] = F.cosine_similarity(a.mean(0), b.mean(0), dim=0).item()
-    return _k[key]
+        _k[key] = a, b, F.cosine_similarity(a.mean(0), b.mean(0), dim=0).item()
+    return _k[key][2]
