@@ -8,10 +8,20 @@ import numpy as np
 import pytest
 
 from labkit import experiments
+from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.experiments import few_shot, lm_adaptation
 from labkit.experiments.base import runner
-from labkit.experiments.few_shot import HYBRID, METHODS, PLAIN, PRETRAINED, PRETRAINED_HYBRID
-from labkit.soft_prompt import load_prompt
+from labkit.experiments.base.rows import as_digits
+from labkit.experiments.few_shot import (
+    CONTEXT,
+    DEMONSTRATIONS,
+    HYBRID,
+    METHODS,
+    PLAIN,
+    PRETRAINED,
+    PRETRAINED_HYBRID,
+)
+from labkit.soft_prompt import ContextPrompt, demonstrations, load_prompt
 
 SIZES = (2, 4)
 
@@ -50,6 +60,24 @@ def test_every_method_with_every_size_and_draw(result):
     assert "review" in words[HYBRID] and "review" in words[PRETRAINED_HYBRID]
     assert words[PLAIN] == words[PRETRAINED] == "{soft}{text}"
     assert "{soft}" not in words["fine-tuning"]
+
+
+def test_a_context_is_the_draws_own_examples_and_its_control_is_not_trained(
+    result, tiny_folder, tiny_task
+):
+    rows = {(r["method"], r["examples"], r["seed"]): r for r in result["rows"]}
+    tuned, control = rows[CONTEXT, 4, 1], rows[DEMONSTRATIONS, 4, 1]
+    assert tuned["length"] == control["length"] > rows[PLAIN, 4, 1]["length"] == 3
+    assert tuned["template"] == control["template"] == rows[HYBRID, 4, 1]["template"]
+    assert control["best_step"] == 0
+    backbone = few_shot.shared_backbone(str(tiny_folder("bert-encoder")))
+    model = PromptedModel.for_task(backbone, tiny_task).with_changes(template=control["template"])
+    shots = demonstrations(few_shot.draw(tiny_task, 4, seed=1), few_shot.SHOTS, seed=1)
+    contexts = [ContextPrompt(model, shots[:count]) for count in range(1, len(shots) + 1)]
+    (prompt,) = (c for c in contexts if len(c.words) == control["length"])
+    seen = evaluate(model, prompt, tiny_task, limit=few_shot.TEST_EXAMPLES)
+    assert control["value"] == seen.value
+    assert control["correct"] == as_digits(seen.correct)
 
 
 def test_pre_trained_prompts_start_from_the_one_that_was_kept(

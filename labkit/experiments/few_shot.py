@@ -4,6 +4,8 @@ Gu et al. 2022, figure 1 and table 2. A row is a method with n training examples
 them; as many again choose the best step. A *hybrid* prompt has words of the template beside its
 virtual tokens. A *pre-trained* one was first trained on sentences of the editorials with the labels
 that the model itself is surest of, PPT's task for single sentences: one such prompt for all draws.
+A *context-aware* one (CPT, Blau et al. 2024) begins as four of the draw's examples, written out
+with their labels, and is tuned within a small distance of them; its control is the same, untuned.
 """
 
 from __future__ import annotations
@@ -13,14 +15,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from torch import nn
 
 from labkit.core.backbones import Backbone
 from labkit.core.loading import load_backbone, readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import Difference, paired_difference
-from labkit.core.tasks import Task
+from labkit.core.tasks import Example, Task
 from labkit.core.templates import Template
-from labkit.core.tuning import fit
+from labkit.core.tuning import History, fit
 from labkit.experiments.base.digest import digest_of
 from labkit.experiments.base.kept import kept_prompt
 from labkit.experiments.base.models import shared_backbone
@@ -30,14 +33,18 @@ from labkit.experiments.base.report import cells, report_head
 from labkit.experiments.base.rows import paired_answers, scores_of
 from labkit.experiments.base.setting import Experiment, Place, Setting
 from labkit.prompt_pretraining import pretraining_task
-from labkit.soft_prompt import SoftPrompt, initialise
+from labkit.soft_prompt import ContextPrompt, SoftPrompt, demonstrations, initialise
 
 SIZES = (8, 32, 128, 16, 64, 256)
 """Training examples; every other size first, so that a stopped run has the whole range."""
 
 PLAIN, HYBRID = "prompt", "hybrid prompt"
 PRETRAINED, PRETRAINED_HYBRID = "pre-trained prompt", "pre-trained hybrid prompt"
-METHODS = ("fine-tuning", PLAIN, HYBRID, PRETRAINED, PRETRAINED_HYBRID)
+CONTEXT, DEMONSTRATIONS = "context-aware prompt", "demonstrations, untuned"
+METHODS = ("fine-tuning", PLAIN, HYBRID, PRETRAINED, PRETRAINED_HYBRID, CONTEXT, DEMONSTRATIONS)
+
+SHOTS = 4
+"""Examples that a context-aware prompt begins as; fewer where they would fill half of the model."""
 
 TEMPLATES = {
     "causal": ("{soft}{text} {mask}", "{soft}{text} It was {mask}"),
@@ -64,20 +71,23 @@ def few_shot_row(setting: FewShotSetting, task: Task, seed: int, place: Place) -
     """Train on the examples that the seed draws, choose the step on as many others."""
     few = draw(task, setting.examples, seed)
     model = _model(setting, few)
-    prompt = None if setting.method == "fine-tuning" else _start(setting, model, seed, place)
-    history = fit(
-        model,
-        prompt,
-        few,
-        setting.recipe,
-        seed=seed,
-        on_step=place.on_step(setting.recipe.steps),
-    )
+    prompt = None if setting.method == "fine-tuning" else _start(setting, model, few, seed, place)
+    history = History()
+    if setting.method != DEMONSTRATIONS:
+        history = fit(
+            model,
+            prompt,
+            few,
+            setting.recipe,
+            seed=seed,
+            on_step=place.on_step(setting.recipe.steps),
+        )
     result = evaluate(model, prompt, task, limit=place.limit or TEST_EXAMPLES)
     return {
         "method": setting.method,
         "examples": setting.examples,
         **asdict(setting.recipe),
+        "length": 0 if prompt is None else len(prompt()),
         "template": model.template.text,
         "best_step": history.best_step,
         "seconds": round(history.seconds, 1),
@@ -97,15 +107,25 @@ def _model(setting: FewShotSetting, task: Task) -> PromptedModel:
         backbone = load_backbone(setting.backbone, trainable=True)
         return PromptedModel.for_task(backbone, task, soft=False)
     backbone = shared_backbone(setting.backbone)
-    text = TEMPLATES[backbone.readout][setting.method in (HYBRID, PRETRAINED_HYBRID)]
+    text = TEMPLATES[backbone.readout][setting.method not in (PLAIN, PRETRAINED)]
     return PromptedModel.for_task(backbone, task).with_changes(template=Template(text))
 
 
-def _start(setting: FewShotSetting, model: PromptedModel, seed: int, place: Place) -> SoftPrompt:
+def _start(
+    setting: FewShotSetting, model: PromptedModel, few: Task, seed: int, place: Place
+) -> nn.Module:
+    if setting.method in (CONTEXT, DEMONSTRATIONS):
+        return _context(model, demonstrations(few, SHOTS, seed))
     if setting.method in (PRETRAINED, PRETRAINED_HYBRID):
         return _pretrained(setting, model.backbone, place)
     recipe = setting.recipe
     return initialise(recipe.init, model.backbone, recipe.length, model.verbalizer, seed)
+
+
+def _context(model: PromptedModel, shots: list[Example]) -> ContextPrompt:
+    prompt = ContextPrompt(model, shots)
+    too_long = len(prompt.words) > model.max_length // 2 and len(shots) > 1
+    return _context(model, shots[:-1]) if too_long else prompt
 
 
 def _pretrained(setting: FewShotSetting, backbone: Backbone, place: Place) -> SoftPrompt:
@@ -191,7 +211,7 @@ def _settings(backbone: str | None, profile: str) -> list[FewShotSetting]:
 EXPERIMENTS = (
     Experiment(
         "few-shot",
-        "8 to 256 examples: fine-tuning, prompts, pre-trained prompts (PPT, figure 1)",
+        "8 to 256 examples: fine-tuning, prompts, pre-trained (PPT, figure 1) or context-aware",
         _settings,
         few_shot_row,
         report=few_shot_as_markdown,

@@ -17,6 +17,7 @@ Usage::
 
 from __future__ import annotations
 
+from labkit.soft_prompt.context import ContextPrompt, demonstrations
 from labkit.soft_prompt.files import (
     CARD,
     CONFIG,
@@ -52,11 +53,13 @@ __all__ = [
     "PEFT_KEY",
     "UNIFORM_BOUND",
     "WEIGHTS",
+    "ContextPrompt",
     "Neighbours",
     "PromptCard",
     "SoftPrompt",
     "WaywardPrompt",
     "common_entries",
+    "demonstrations",
     "initialise",
     "ledger",
     "load_for",

@@ -18,19 +18,19 @@ Source: Khashabi et al. 2022, "Prompt waywardness".
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
+from labkit.soft_prompt.tethered import TetheredPrompt
 from labkit.soft_prompt.vocabulary import all_word_vectors, known_ids, pieces, word_vectors
 
 REACH = 0.98
 """Share of the way to the bisector of the angle that a row may go."""
 
 
-class WaywardPrompt(nn.Module):
+class WaywardPrompt(TetheredPrompt):
     """A prompt whose rows stay nearest, by cosine, to the pieces of a sentence.
 
     Args:
@@ -44,11 +44,7 @@ class WaywardPrompt(nn.Module):
         LabError: for a text without pieces.
     """
 
-    words: Tensor
-    radii: Tensor
-
     def __init__(self, backbone: Backbone, text: str, length: int | None = None) -> None:
-        super().__init__()
         ids = pieces(backbone, text)
         if not len(ids) or (length is not None and length < 1):
             raise LabError(
@@ -57,17 +53,7 @@ class WaywardPrompt(nn.Module):
             )
         count = len(ids) if length is None else length
         ids = ids.repeat(-(-count // len(ids)))[:count]
-        self.register_buffer("words", word_vectors(backbone, ids))
-        self.register_buffer("radii", _radii(backbone, ids))
-        self.offsets = nn.Parameter(torch.zeros_like(self.words))
-
-    def forward(self) -> Tensor:
-        """The virtual tokens: (P, D)."""
-        far = self.offsets.norm(dim=-1, keepdim=True).clamp(min=1e-12)
-        return self.words + self.offsets * (self.radii[:, None] / far).clamp(max=1.0)
-
-    def extra_repr(self) -> str:
-        return f"{len(self.words)} virtual tokens of width {self.words.shape[1]}"
+        super().__init__(word_vectors(backbone, ids), _radii(backbone, ids))
 
 
 def _radii(backbone: Backbone, ids: Tensor) -> Tensor:
