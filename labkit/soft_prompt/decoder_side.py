@@ -14,6 +14,7 @@ is how the answer is written.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -69,13 +70,14 @@ class DecoderSide(Seq2SeqBackbone):
             )
         ids, mask = batch.ids[:, count:], batch.mask[:, count:]
         encoded = self.reader(inputs_embeds=self.embed_batch(ids, None), attention_mask=mask)
-        table = self.model.get_decoder().get_input_embeddings()
+        model: Any = self.model
+        table = model.get_decoder().get_input_embeddings()
         scores = []
         for pieces in words:
             target = torch.tensor(self.target(pieces), device=self.device).repeat(len(ids), 1)
-            begun = table(self.model.prepare_decoder_input_ids_from_labels(labels=target))
+            begun = table(model.prepare_decoder_input_ids_from_labels(labels=target))
             block = vectors.to(begun.dtype).expand(len(ids), -1, -1)  # (B, P, D)
-            logits = self.model(
+            logits = model(
                 encoder_outputs=encoded,
                 attention_mask=mask,
                 decoder_inputs_embeds=torch.cat([block, begun], dim=1),

@@ -104,6 +104,19 @@ def _training_step(
     return loss.item()
 
 
+def _keep_nearest(rows: Tensor, ids: Tensor, table: Tensor) -> Tensor:
+    words, entries = table[ids], F.normalize(table, dim=-1)
+    kept = rows.clone()
+    while (left := (F.normalize(kept, dim=-1) @ entries.T).argmax(1) != ids).any():
+        kept[left] = (kept[left] + words[left]) / 2
+    return kept
+
+
+def _leak(logits: Tensor, new: list[int]) -> Tensor:
+    closed = logits.index_fill(1, torch.tensor(new), -torch.inf)
+    return logits.logsumexp(1) - closed.logsumexp(1)
+
+
 def _template_spread(right: np.ndarray) -> tuple[float, float]:
     accuracies = right.mean(axis=1)
     return float(accuracies.std(ddof=1)), float(np.ptp(accuracies))
@@ -221,6 +234,8 @@ STAND_INS: dict[str, Callable] = {
     "prepend": _prepend,
     "sample_init": _sample_init,
     "training_step": _training_step,
+    "keep_nearest": _keep_nearest,
+    "leak": _leak,
     "template_spread": _template_spread,
     "mcnemar": statistics.mcnemar_exact,
     "discoveries": _discoveries,

@@ -86,6 +86,8 @@ from labkit.course.exercises.checks.shuffle_probe import (
     check_prediction_matrix,
 )
 from labkit.course.exercises.checks.soft_prompt import (
+    check_keep_nearest,
+    check_leak,
     check_nearest,
     check_prepend,
     check_sample_init,

@@ -1,0 +1,8 @@
+# hint: (2,)
+import torch
+
+
+def leak(logits, new):
+    closed = logits.clone()
+    closed[:, new] = -torch.inf
+    return (logits.logsumexp(1) - closed.logsumexp(1)).mean()
