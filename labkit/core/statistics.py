@@ -124,7 +124,7 @@ def mean_interval(values: ArrayLike) -> Interval:
 
 def mean_with_interval(values: ArrayLike) -> Difference:
     """Mean of (S,) values, one per seed, with :func:`mean_interval`."""
-    return Difference(float(np.mean(values)), *mean_interval(values))
+    return Difference(float(_vector(values).mean()), *mean_interval(values))
 
 
 def paired_difference(a: ArrayLike, b: ArrayLike, n_boot: int = 2000, seed: int = 0) -> Difference:
