@@ -107,8 +107,6 @@ SIDE_BY_SIDE := -n auto --maxprocesses 4
 # Submissions that fill the machine, and workers that would not start beside them.
 HOSTILE := tests/test_hostile_submissions.py
 PROCESSES := tests/test_engines.py
-# The contract of the assignments, in a process in which no other test has run.
-CONTRACT := tests/test_assignments.py
 comma := ,
 
 test: export LABKIT_PROFILE := small
@@ -116,9 +114,7 @@ test masters run: export LABKIT_LANG := en
 test: assets lint
 	$(call heading,'Unit tests')
 	@OMP_NUM_THREADS=1 $(PY) -m pytest $(SIDE_BY_SIDE) --dist loadfile \
-		--ignore $(HOSTILE) --ignore $(PROCESSES) --ignore $(CONTRACT) tests
-	$(call heading,'The contract of the assignments')
-	@OMP_NUM_THREADS=1 $(PY) -m pytest $(CONTRACT)
+		--ignore $(HOSTILE) --ignore $(PROCESSES) tests
 	$(call heading,'Tests that starve others$(comma) one after the other')
 	@OMP_NUM_THREADS=1 $(PY) -m pytest $(HOSTILE) $(PROCESSES)
 	$(call heading,'Notebooks: each cell run again and compared with its stored output')

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import importlib
 
-from labkit.core.threads import sleep_while_waiting
+from labkit.core.threads import wait_briefly
 
-sleep_while_waiting()  # before anything imports torch
+wait_briefly()  # before anything imports torch
 
 _HOME = {
     "load_backbone": "labkit.core.loading",

@@ -71,7 +71,7 @@ def test_a_model_finds_its_own_prompt_again(tiny_backbone):
 
 def test_rows_read_what_they_name(monkeypatch, tiny_backbone, tiny_folder, tiny_task, tmp_path):
     monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
-    monkeypatch.setattr(anchor_transfer, "PROMPTS", tmp_path / "kept")
+    monkeypatch.setattr("labkit.experiments.base.kept.PROMPTS", tmp_path / "kept")
     source = str(tiny_folder("bert-encoder"))
     monkeypatch.setitem(anchor_transfer.SOURCE_MODEL, "causal", source)
     prompts = {}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import random
+import subprocess
 import sys
 import warnings
 
@@ -142,3 +144,29 @@ def test_the_prompt_rebound_is_told_from_no_step():
         return loss.item()
 
     assert "only gives the name another value" in failure(rebinds, checks.check_training_step)
+
+
+@pytest.mark.parametrize("hash_seed", ["1", "18", "4000"])
+def test_the_order_of_a_set_is_caught_however_python_was_started(hash_seed):
+    """Of two texts a set has one of two orders: each pair of them comes in both, and the same way
+    under every start of Python, or a student's mark would depend on it."""
+    code = (
+        "from labkit.course.exercises.compare import under_other_hashes\n"
+        "names = 'editorials amazon tweets movies news a b'.split()\n"
+        "pairs = [(x, y) for x in names for y in names if x < y]\n"
+        "first = lambda *pair: next(iter(set(pair)))\n"
+        "for pair in pairs:\n"
+        "    print(*under_other_hashes(first, lambda salt: tuple(map(salt, pair))))\n"
+    )
+    answers = {
+        seed: subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", hash_seed)
+    }
+    assert answers["0"] == answers[hash_seed]
+    assert all(len(set(line.split())) == 2 for line in answers["0"].splitlines())

@@ -18,7 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:Futu
 @pytest.fixture
 def kept(tiny_backbone, tiny_folder, tiny_task, tmp_path, monkeypatch):
     """A tiny model, and a prompt of the course for it."""
-    monkeypatch.setattr(searches, "PROMPTS", tmp_path / "prompts")
+    monkeypatch.setattr("labkit.experiments.base.kept.PROMPTS", tmp_path / "prompts")
     monkeypatch.setattr(searches, "LENGTH", 5)
     monkeypatch.setattr(searches, "BUDGETS", {"causal": 200})
     monkeypatch.setattr(searches, "recipe_for", lambda *_: Recipe(length=5))

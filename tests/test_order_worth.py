@@ -11,7 +11,7 @@ import torch
 from labkit import experiments
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tuning import fit
-from labkit.experiments import order_worth
+from labkit.experiments import order, order_worth
 from labkit.experiments.base import runner
 from labkit.experiments.base.recipe import RECIPES
 from labkit.experiments.base.rows import from_digits
@@ -23,7 +23,7 @@ from labkit.soft_prompt import initialise, load_prompt
 @pytest.fixture
 def run(monkeypatch, tiny_folder, tiny_task, tmp_path):
     monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
-    monkeypatch.setattr(order_worth, "learns", lambda gate: True)
+    monkeypatch.setattr(order, "learns", lambda gate: True)
     monkeypatch.setattr(order_worth, "STEPS", 3)
     for readout, recipe in RECIPES.items():
         monkeypatch.setitem(RECIPES, readout, replace(recipe, length=5, lr=0.05, warmup=0))
@@ -90,6 +90,6 @@ def test_the_differences_are_recounted_from_the_rows(run):
 
 
 def test_what_has_not_learned_is_in_the_table_and_in_no_difference(run, monkeypatch):
-    monkeypatch.setattr(order_worth, "learns", lambda gate: False)
+    monkeypatch.setattr(order, "learns", lambda gate: False)
     result = run("llama", seeds=(0,), only=[AS_SET])
     assert [row["setting"] for row in result["rows"]] == [AS_SET] and result["pooled"] == []

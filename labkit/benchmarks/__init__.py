@@ -15,6 +15,7 @@ Usage::
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Sequence
 
@@ -63,15 +64,7 @@ def bench_evaluate(
         fast = arena.ours.scores()
         agreement = {"fp32": _agreement(exact, reference), "fast": _agreement(fast, reference)}
         _check_agreement(exact, fast, reference)
-        seconds = _race(
-            {
-                "labkit_s": arena.ours.scores,
-                "peft_s": arena.peft_fp32.scores,
-                "peft_tuned_s": arena.peft_tuned.scores,
-            },
-            rounds,
-            on_progress,
-        )
+        seconds = arena.race(lambda side: side.scores(), rounds, on_progress)
         rate = _matrix_rate(arena.ours.model.backbone)
     useful = _useful_flops(arena.ours) / seconds["labkit_s"]
     return {
@@ -100,15 +93,7 @@ def bench_tune(
     """
     examples = load_task("rt-polarity").take("train", steps * BATCH_SIZE, seed=0)
     arena = _Arena(backbone, length, examples, device)
-    seconds = _race(
-        {
-            "labkit_s": arena.ours.train,
-            "peft_s": arena.peft_fp32.train,
-            "peft_tuned_s": arena.peft_tuned.train,
-        },
-        rounds,
-        on_progress,
-    )
+    seconds = arena.race(lambda side: side.train(), rounds, on_progress)
     per_second = {f"{name[:-2]}_steps_per_s": steps / value for name, value in seconds.items()}
     return {**arena.about(), "steps": steps, **_ratios(seconds), **per_second}
 
@@ -133,15 +118,7 @@ def bench_probe(
     orders = torch.from_numpy(Shuffle().draw(length, permutations))
     with torch.inference_mode():
         agreement = _agreement(arena.ours.in_orders(orders), arena.peft_fp32.in_orders(orders))
-        seconds = _race(
-            {
-                "labkit_s": lambda: arena.ours.in_orders(orders),
-                "peft_s": lambda: arena.peft_fp32.in_orders(orders),
-                "peft_tuned_s": lambda: arena.peft_tuned.in_orders(orders),
-            },
-            rounds,
-            on_progress,
-        )
+        seconds = arena.race(lambda side: side.in_orders(orders), rounds, on_progress)
         rate = _matrix_rate(arena.ours.model.backbone)
         growth = _growth(arena.ours, length, permutations)
     useful = permutations * _useful_flops(arena.ours) / seconds["labkit_s"]
@@ -201,6 +178,14 @@ class _Arena:
         self.ours = _Labkit(fast, vectors, examples)
         self.peft_fp32 = _Peft(name, vectors, self.ours_fp32, by_length=False)
         self.peft_tuned = _Peft(name, vectors, self.ours, by_length=True)
+
+    def race(
+        self, act: Callable[[_Labkit | _Peft], object], rounds: int, on_progress: OnProgress | None
+    ) -> dict[str, float]:
+        """Seconds that each contestant takes for the same thing."""
+        sides = {"labkit_s": self.ours, "peft_s": self.peft_fp32, "peft_tuned_s": self.peft_tuned}
+        acts = {name: functools.partial(act, side) for name, side in sides.items()}
+        return _race(acts, rounds, on_progress)
 
     def about(self) -> dict:
         return {

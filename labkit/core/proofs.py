@@ -42,7 +42,13 @@ LARGE = 10_000_000
 _PATHS = Notes("paths.json")
 
 FAILURES = (
-    *(AssertionError, AttributeError, IndexError, KeyError, RuntimeError, TypeError, ValueError),
+    AssertionError,
+    AttributeError,
+    IndexError,
+    KeyError,
+    RuntimeError,
+    TypeError,
+    ValueError,
 )
 """What a family's code raises where it is asked for something that it does not know."""
 

@@ -19,7 +19,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
@@ -245,3 +247,8 @@ def _batch_scores(
     return torch.stack(
         [backbone.combine(scores[:, list(words)]) for words in labels.classes], dim=-1
     )
+
+
+def losses_of(scores: Tensor, targets: Tensor) -> NDArray[np.float64]:
+    """−log p(right class) of each example in nats: (N,), from scores (N, C) and classes (N,)."""
+    return functional.cross_entropy(scores, targets, reduction="none").double().numpy()

@@ -122,6 +122,11 @@ def mean_interval(values: ArrayLike) -> Interval:
     return Interval(float(mean - half), float(mean + half))
 
 
+def mean_with_interval(values: ArrayLike) -> Difference:
+    """Mean of (S,) values, one per seed, with :func:`mean_interval`."""
+    return Difference(float(_vector(values).mean()), *mean_interval(values))
+
+
 def paired_difference(a: ArrayLike, b: ArrayLike, n_boot: int = 2000, seed: int = 0) -> Difference:
     """Mean of a - b over the same examples, with a percentile bootstrap interval.
 

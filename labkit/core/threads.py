@@ -1,18 +1,22 @@
 """How torch's threads wait for each other; asked for before torch is imported, or it has no effect.
 
-As it comes, OpenMP lets a thread that waits at a barrier spin, which on a machine that is shared
-(JupyterHub, a browser beside the notebook) takes the core from whoever would do the work it waits
-for. ``docs/speed.md`` has what was measured.
+As it comes, GNU's OpenMP (torch's on Linux) lets a thread that waits at a barrier spin for as long
+as a scheduler's slice, which on a machine that is shared (JupyterHub, a browser beside the
+notebook) takes the core from whoever would do the work it waits for. Sleeping at once costs a quiet
+machine a fifth of its speed, since our operations are short. A short spin, then sleep, costs
+neither. ``docs/speed.md`` has what was measured.
 """
 
 from __future__ import annotations
 
 import os
 
-_SETTINGS = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+SPINS = 3000
+"""Turns of the waiting loop before a thread sleeps: some ten microseconds."""
+_SETTINGS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME")
 
 
-def sleep_while_waiting() -> None:
-    """Have waiting threads sleep, unless the user has set one of OpenMP's own settings for that."""
+def wait_briefly() -> None:
+    """Have waiting threads sleep soon, unless the user has set one of OpenMP's own settings."""
     if not any(name in os.environ for name in _SETTINGS):
-        os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
+        os.environ["GOMP_SPINCOUNT"] = str(SPINS)

@@ -9,7 +9,6 @@ prompt. The learned map's scores are those of ``cross-model``.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -18,18 +17,16 @@ from labkit.core.errors import LabError
 from labkit.core.loading import readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import Task
+from labkit.experiments.base.kept import course_folder
 from labkit.experiments.base.models import shared_backbone, short
 from labkit.experiments.base.recipe import RECIPES
 from labkit.experiments.base.rows import scores_of
-from labkit.experiments.base.runner import PROMPTS
 from labkit.experiments.base.setting import Experiment, Place, Setting
 from labkit.experiments.base.verdicts import Claim
+from labkit.experiments.cross_model import SOURCE_MODEL
 from labkit.prompt_transfer.anchors import placed, relative, shared_words
 from labkit.soft_prompt import SoftPrompt, load_for
 from labkit.soft_prompt.vocabulary import word_vectors
-
-SOURCE_MODEL = {"causal": "minilm", "encoder": "smollm2"}
-"""Whose prompts are brought over, by the readout of the model that reads them."""
 
 ANCHORS, AT_RANDOM, UNTRAINED, OWN = INPUTS = (
     "anchors",
@@ -83,18 +80,13 @@ def kept_vectors(backbone: str, task: str, seed: int) -> Tensor:
     Raises:
         LabError: where it keeps none with this seed.
     """
-    folder = _kept_folder(backbone, task, seed)
+    folder = course_folder(backbone, task, seed)
     if not folder.is_dir():
         raise LabError(
             f"the course keeps no prompt of {short(backbone)} for {task} with seed {seed} "
             f"({folder.name}); ask for other seeds, or train it: labkit tune --out {folder.name}"
         )
     return load_for(shared_backbone(backbone), folder)[0]().detach()
-
-
-def _kept_folder(backbone: str, task: str, seed: int) -> Path:
-    suffix = f"-seed{seed}" if seed else ""
-    return PROMPTS / f"{short(backbone)}-{task}{suffix}"
 
 
 def _settings(backbone: str | None, profile: str) -> list[AnchorSetting]:

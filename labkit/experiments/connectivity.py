@@ -15,11 +15,11 @@ import numpy as np
 import torch
 
 from labkit.core.prompted_model import PromptedModel
-from labkit.core.statistics import Difference, mean_interval
+from labkit.core.statistics import mean_with_interval
 from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
-from labkit.experiments.base.setting import Experiment, Place
+from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import signed, verdict
 from labkit.experiments.order import OrderSetting, trained_prompt
 from labkit.experiments.order_worth import ordinary_setting
@@ -49,9 +49,10 @@ def pair_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dict
     (shuffled,) = Shuffle().draw(len(first), 1, seed)
     moved = first[torch.from_numpy(shuffled).to(first.device)]
     examples = task.take("test", place.limit or SENTENCES, seed=0)
+    order = matched(first, second)
     ends = {
         "as trained": second,
-        "matched": second[matched(first, second)],
+        "matched": second[order],
         "itself": moved,
         "itself, matched": moved[matched(first, moved)],
     }
@@ -60,7 +61,6 @@ def pair_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dict
         place.tell(done, len(ends), name)
         losses[name] = losses_along(model, first, end, task, examples)
     barriers = {name: barrier(along) for name, along in losses.items()}
-    order = matched(first, second)
     return {
         "task": task.name,
         "method": "connectivity",
@@ -84,7 +84,7 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
     lines["what matching takes of it"] = barriers["as trained"] - barriers["matched"]
     pooled = []
     for what, values in lines.items():
-        mean = Difference(float(values.mean()), *mean_interval(values))
+        mean = mean_with_interval(values)
         claim = f"{what}: a barrier above zero, over {len(rows)} pairs"
         pooled.append(
             {
@@ -117,7 +117,7 @@ EXPERIMENTS = (
         lambda backbone, profile: [ordinary_setting(backbone, profile)],
         pair_row,
         report=as_markdown,
-        tasks={"small": "rt-polarity", "full": "sst2"},
+        tasks=TASK_OF,
         pool=pool,
     ),
 )

@@ -20,7 +20,7 @@ from labkit.core.prompted_model import PromptedModel
 from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
-from labkit.experiments.base.setting import Experiment, Place
+from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import signed, verdict
 from labkit.experiments.order import OrderSetting, trained_prompt
 from labkit.experiments.order_worth import ordinary_setting
@@ -155,7 +155,7 @@ EXPERIMENTS = (
         lambda backbone, profile: [ordinary_setting(backbone, profile)],
         patching_row,
         report=as_markdown,
-        tasks={"small": "rt-polarity", "full": "sst2"},
+        tasks=TASK_OF,
         pool=pool,
     ),
 )

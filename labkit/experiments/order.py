@@ -106,10 +106,14 @@ def order_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dic
 
 
 def scored_behind_gate(
-    model: PromptedModel, prompt: SoftPrompt, task: Task, limit: int
+    model: PromptedModel,
+    prompt: SoftPrompt,
+    task: Task,
+    limit: int,
+    gate_limit: int = GATE_EXAMPLES,
 ) -> tuple[Evaluation, dict]:
     """The prompt in its own order on test, and what a row says of it and of the gate."""
-    gate = evaluate(model, prompt, task, "validation", limit=GATE_EXAMPLES)
+    gate = evaluate(model, prompt, task, "validation", limit=gate_limit)
     plain = evaluate(model, prompt, task, "test", limit=limit)
     at_gate = {"validation": gate.value, "validation_n": gate.n, "learns": learns(gate)}
     return plain, at_gate | model.backbone.where() | scores_of(plain)

@@ -16,16 +16,15 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from labkit.core.prompted_model import PromptedModel, evaluate
-from labkit.core.statistics import Difference, mean_interval
+from labkit.core.statistics import Difference, mean_with_interval
 from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
-from labkit.experiments.base.rows import as_digits, from_digits, scores_of
-from labkit.experiments.base.setting import Experiment, Place
+from labkit.experiments.base.rows import answer_changes, as_digits, scores_of
+from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import signed, verdict
 from labkit.experiments.order import OrderSetting, trained_prompt
 from labkit.experiments.order_worth import ordinary_setting
@@ -121,32 +120,23 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
     pooled = []
     for index, dose in enumerate(DOSES):
         pooled.append(
-            _line(NAMES[dose], len(rows), _over_prompts(costs[:, index].mean(1)))
+            _line(NAMES[dose], len(rows), mean_with_interval(costs[:, index].mean(1)))
             | {
                 "distance": float(distances[:, index].mean()),
-                "flip_rate": list(_over_prompts(flips[:, index].mean(1))),
+                "flip_rate": list(mean_with_interval(flips[:, index].mean(1))),
             }
         )
     ranks = [
         spearmanr(d.ravel(), c.ravel()).statistic for d, c in zip(distances, costs, strict=True)
     ]
-    pooled.append(_line("cost goes with distance (Spearman)", len(rows), _over_prompts(ranks)))
-    foretold = _over_prompts([row["held_out"] for row in rows])
+    pooled.append(_line("cost goes with distance (Spearman)", len(rows), mean_with_interval(ranks)))
+    foretold = mean_with_interval([row["held_out"] for row in rows])
     pooled.append(_line("effects foretell other orders (Spearman)", len(rows), foretold))
-    gains = np.array(
-        [
-            from_digits(row["assigned"]["correct"]).astype(float) - from_digits(row["correct"])
-            for row in rows
-        ]
-    )
+    gains = answer_changes((row["assigned"]["correct"], row["correct"]) for row in rows)
     pooled.append(
         _line("order by assignment − trained order, test", len(rows), pooled_effect(gains))
     )
     return pooled
-
-
-def _over_prompts(values: Sequence[float] | NDArray) -> Difference:
-    return Difference(float(np.mean(values)), *mean_interval(values))
 
 
 def _line(what: str, prompts: int, value: Difference) -> dict:
@@ -177,7 +167,7 @@ EXPERIMENTS = (
         lambda backbone, profile: [ordinary_setting(backbone, profile)],
         dose_row,
         report=as_markdown,
-        tasks={"small": "rt-polarity", "full": "sst2"},
+        tasks=TASK_OF,
         pool=pool,
     ),
 )

@@ -22,9 +22,9 @@ from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone, short
 from labkit.experiments.base.recipe import recipe_for
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
-from labkit.experiments.base.rows import as_digits, from_digits
-from labkit.experiments.base.setting import Experiment, Place
-from labkit.experiments.base.verdicts import signed, verdict
+from labkit.experiments.base.rows import answer_changes, as_digits, from_digits
+from labkit.experiments.base.setting import TASK_OF, Experiment, Place
+from labkit.experiments.base.verdicts import over_prompts, signed
 from labkit.experiments.order import (
     OrderSetting,
     against,
@@ -32,7 +32,7 @@ from labkit.experiments.order import (
     trained_prompt,
 )
 from labkit.experiments.order_tables import MODELS
-from labkit.shuffle_probe import Design, Shuffle, incomplete_design, pooled_effect, probe_incomplete
+from labkit.shuffle_probe import Design, Shuffle, incomplete_design, probe_incomplete
 from labkit.soft_prompt import SoftPrompt
 
 ALL_FREE = "all tokens move"
@@ -167,19 +167,12 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
         if bare is not None:
             every["positions taken away"] = bare
         for kind, effects in every.items():
-            effect = pooled_effect(effects)
             pooled.append(
                 {
                     "setting": setting,
                     "kind": kind,
-                    "prompts": len(learned),
-                    "n": learned[0]["n"],
                     "baseline": float(np.mean([row["value"] for row in learned])),
-                    "mean_difference": list(effect),
-                    "by_prompt": effects.mean(axis=1).tolist(),
-                    "verdict": verdict(
-                        f"{kind}: the score falls, over {len(learned)} prompts", effect, False
-                    ),
+                    **over_prompts(f"{kind}: the score falls", effects, upwards=False),
                 }
             )
     return pooled
@@ -188,12 +181,7 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
 def _without_positions(rows: Sequence[Mapping]) -> NDArray[np.float64] | None:
     if not all("no_positions" in row for row in rows):
         return None
-    return np.array(
-        [
-            from_digits(row["no_positions"]["correct"]).astype(float) - from_digits(row["correct"])
-            for row in rows
-        ]
-    )
+    return answer_changes((row["no_positions"]["correct"], row["correct"]) for row in rows)
 
 
 def as_markdown(result: Mapping) -> str:
@@ -234,7 +222,7 @@ EXPERIMENTS = (
         _settings,
         effect_row,
         report=as_markdown,
-        tasks={"small": "rt-polarity", "full": "sst2"},
+        tasks=TASK_OF,
         pool=pool,
     ),
 )

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from labkit.core.tasks import Task
 from labkit.experiments.base.models import parameter_count, short
 from labkit.experiments.base.recipe import recipe_for
-from labkit.experiments.base.setting import Experiment
+from labkit.experiments.base.setting import TASK_OF, Experiment
 from labkit.experiments.order import TEST_EXAMPLES, OrderSetting, judged, order_row, pool, relabel
 from labkit.experiments.order_report import as_markdown
 from labkit.shuffle_probe import Shuffle
@@ -174,7 +174,6 @@ def _arithmetic(setting: OrderSetting, task: Task) -> float:
     return 2.0 * parameters * tokens * (trained + probed)
 
 
-_SMALL_AND_FULL = {"small": "rt-polarity", "full": "sst2"}
 _STSB = {"small": "rt-polarity", "full": "stsb"}
 
 
@@ -198,11 +197,11 @@ def _about_order(name: str, about: str, settings, tasks: Mapping[str, str]) -> E
 
 
 EXPERIMENTS = (
-    _table(1, "order sensitivity of different models", _models, _SMALL_AND_FULL),
-    _table(2, "blocks of virtual tokens change places", _blocks, _SMALL_AND_FULL),
-    _table(3, "a part of the prompt is kept in place", _fixed_parts, _SMALL_AND_FULL),
+    _table(1, "order sensitivity of different models", _models, TASK_OF),
+    _table(2, "blocks of virtual tokens change places", _blocks, TASK_OF),
+    _table(3, "a part of the prompt is kept in place", _fixed_parts, TASK_OF),
     _table(4, "order sensitivity on different tasks", _tasks, _STSB),
     _table(5, "order sensitivity of prompts of different length", _lengths, _STSB),
     _table(6, "order sensitivity of models of different size", _sizes, _STSB),
-    _about_order("swaps", "every two virtual tokens change places, ours", _swaps, _SMALL_AND_FULL),
+    _about_order("swaps", "every two virtual tokens change places, ours", _swaps, TASK_OF),
 )

@@ -19,23 +19,24 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
-from scipy.special import log_softmax
 
 from labkit.core.loading import readout_of
-from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
+from labkit.core.prompted_model import Evaluation, PromptedModel
+from labkit.core.scoring import losses_of
 from labkit.core.sets import SET
 from labkit.core.tasks import Task
 from labkit.core.tuning import RANDOM, TRAINED
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.recipe import LESTER, RECIPES
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
-from labkit.experiments.base.rows import from_digits, scores_of
-from labkit.experiments.base.setting import Experiment, Place
-from labkit.experiments.base.verdicts import signed, verdict
-from labkit.experiments.order import OrderSetting, learns, trained_prompt
+from labkit.experiments.base.rows import from_digits
+from labkit.experiments.base.setting import TASK_OF, Experiment, Place
+from labkit.experiments.base.verdicts import over_prompts, signed
+from labkit.experiments.order import OrderSetting, scored_behind_gate, trained_prompt
 from labkit.experiments.order_effect import ALL_FREE, effects_in_orders, effects_of
-from labkit.shuffle_probe import Shuffle, pooled_effect
+from labkit.shuffle_probe import Shuffle
 
 ORDINARY, ORDER_PROOF, AS_SET = "ordinary", "order-proof", "set"
 LONGER = "order-proof, three times the steps"
@@ -58,20 +59,16 @@ def worth_row(setting: WorthSetting, task: Task, seed: int, place: Place) -> dic
     model = PromptedModel.for_task(shared_backbone(setting.backbone), task)
     model = model.with_changes(positions=setting.positions)
     prompt = trained_prompt(setting, model, task, seed, place, setting.orders)
-    gate = evaluate(model, prompt, task, "validation", limit=GATE)
-    plain = evaluate(model, prompt, task, "test", limit=place.limit or SENTENCES)
+    limit = place.limit or SENTENCES
+    plain, scores = scored_behind_gate(model, prompt, task, limit, gate_limit=GATE)
     row = {
         "task": task.name,
         "method": "order worth",
         **asdict(setting.recipe),
         "orders": setting.orders,
         "positions": setting.positions,
-        "validation": gate.value,
-        "validation_n": gate.n,
-        "learns": learns(gate),
         "loss": _cross_entropy(plain),
-        **model.backbone.where(),
-        **scores_of(plain),
+        **scores,
     }
     shuffles = {ALL_FREE: Shuffle()}
     row["effects"] = effects_in_orders(shuffles, model, prompt, task, seed, plain.n, place)
@@ -81,8 +78,8 @@ def worth_row(setting: WorthSetting, task: Task, seed: int, place: Place) -> dic
 
 def _cross_entropy(result: Evaluation) -> float:
     """Mean over the sentences of −log p(right class), in nats."""
-    log_probabilities = log_softmax(result.scores, axis=1)
-    return float(-log_probabilities[np.arange(result.n), result.targets].mean())
+    scores, targets = torch.from_numpy(result.scores), torch.from_numpy(result.targets)
+    return float(losses_of(scores, targets).mean())
 
 
 # ---- what rows say together ----
@@ -125,23 +122,10 @@ def _shuffled(row: Mapping) -> NDArray[np.float64]:
 
 def _line(name: str, what: str, effects: NDArray[np.float64], upwards: bool) -> list[dict]:
     """One difference (P, N) over prompts; none where there is one prompt only."""
-    prompts = len(effects)
-    if prompts < 2:
+    if len(effects) < 2:
         return []
-    effect = pooled_effect(effects)
-    way = "above" if upwards else "below"
-    judged = verdict(f"{name}, {what}: {way} zero, over {prompts} prompts", effect, upwards)
-    return [
-        {
-            "setting": name,
-            "what": what,
-            "prompts": prompts,
-            "n": effects.shape[1],
-            "mean_difference": list(effect),
-            "by_prompt": effects.mean(axis=1).tolist(),
-            "verdict": judged,
-        }
-    ]
+    claim = f"{name}, {what}: {'above' if upwards else 'below'} zero"
+    return [{"setting": name, "what": what, **over_prompts(claim, effects, upwards)}]
 
 
 def as_markdown(result: Mapping) -> str:
@@ -191,7 +175,7 @@ EXPERIMENTS = (
         _settings,
         worth_row,
         report=as_markdown,
-        tasks={"small": "rt-polarity", "full": "sst2"},
+        tasks=TASK_OF,
         pool=pool,
     ),
 )

@@ -18,12 +18,11 @@ from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
 from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
-from labkit.experiments.base.rows import as_digits, from_digits, scores_of
-from labkit.experiments.base.setting import Experiment, Place
-from labkit.experiments.base.verdicts import signed, verdict
+from labkit.experiments.base.rows import answer_changes, as_digits, scores_of
+from labkit.experiments.base.setting import TASK_OF, Experiment, Place
+from labkit.experiments.base.verdicts import over_prompts, signed
 from labkit.experiments.order import trained_prompt
 from labkit.experiments.order_worth import WorthSetting, ordinary_setting
-from labkit.shuffle_probe import pooled_effect
 from labkit.soft_prompt import SoftPrompt
 from labkit.soft_prompt.pruning import WAYS, greedy, keep, missed
 
@@ -115,25 +114,10 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
         if len(of_way) < 2:
             continue
         for count in of_way[0]["kept"]:
-            lost = np.array(
-                [
-                    from_digits(row["kept"][count]["correct"]).astype(float)
-                    - from_digits(row["correct"])
-                    for row in of_way
-                ]
-            )
-            effect = pooled_effect(lost)
-            claim = f"{way}, {count} kept: the score falls, over {len(of_way)} prompts"
-            pooled.append(
-                {
-                    "setting": way,
-                    "kept": int(count),
-                    "prompts": len(of_way),
-                    "n": lost.shape[1],
-                    "mean_difference": list(effect),
-                    "verdict": verdict(claim, effect, upwards=False),
-                }
-            )
+            lost = answer_changes((row["kept"][count]["correct"], row["correct"]) for row in of_way)
+            claim = f"{way}, {count} kept: the score falls"
+            line = over_prompts(claim, lost, upwards=False)
+            pooled.append({"setting": way, "kept": int(count), **line})
     return pooled
 
 
@@ -167,7 +151,7 @@ EXPERIMENTS = (
         _settings,
         pruning_row,
         report=as_markdown,
-        tasks={"small": "rt-polarity", "full": "sst2"},
+        tasks=TASK_OF,
         pool=pool,
     ),
 )

@@ -22,10 +22,10 @@ from labkit.core.loading import readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import Task
 from labkit.experiments import order
-from labkit.experiments.base.models import shared_backbone, short
+from labkit.experiments.base.kept import course_folder
+from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.recipe import recipe_for
 from labkit.experiments.base.rows import scores_of
-from labkit.experiments.base.runner import PROMPTS
 from labkit.experiments.base.setting import Experiment, Place
 from labkit.experiments.base.verdicts import Claim
 from labkit.lstm_sorter import BUDGET, PromptLoss, pair_changes, search
@@ -192,7 +192,7 @@ def course_prompt(
 ) -> tuple[PromptedModel, SoftPrompt]:
     """The course's own prompt for this model, task and seed, or one trained for this table."""
     backbone = shared_backbone(setting.backbone)
-    kept = PROMPTS / f"{short(setting.backbone)}-{task.name}{f'-seed{seed}' if seed else ''}"
+    kept = course_folder(setting.backbone, task.name, seed)
     if setting.recipe.length == LENGTH and kept.is_dir():
         prompt, card = load_prompt(kept)
         return card.model(backbone), prompt

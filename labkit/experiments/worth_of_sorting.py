@@ -12,16 +12,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-import numpy as np
-
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.tasks import Task
 from labkit.core.tuning import RANDOM
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
-from labkit.experiments.base.rows import as_digits, from_digits, scores_of
-from labkit.experiments.base.setting import Experiment, Place
-from labkit.experiments.base.verdicts import signed, verdict
+from labkit.experiments.base.rows import answer_changes, as_digits, scores_of
+from labkit.experiments.base.setting import TASK_OF, Experiment, Place
+from labkit.experiments.base.verdicts import over_prompts, signed
 from labkit.experiments.order import trained_prompt
 from labkit.experiments.order_worth import (
     ORDER_PROOF,
@@ -31,7 +29,6 @@ from labkit.experiments.order_worth import (
     ordinary_setting,
 )
 from labkit.lstm_sorter import BUDGET, search
-from labkit.shuffle_probe import pooled_effect
 
 METHODS = ("swap", "random", "lstm", "plackett-luce", "assignment")
 BUDGETS = {"small": 4_800, "full": BUDGET}
@@ -86,23 +83,9 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
         of_line = [row for row in rows if row["setting"] == name]
         if len(of_line) < 2:
             continue
-        gains = np.array(
-            [
-                from_digits(row["correct"]).astype(float) - from_digits(row["before"]["correct"])
-                for row in of_line
-            ]
-        )
-        effect = pooled_effect(gains)
-        claim = f"{name}: the order found scores above the trained one, over {len(gains)} prompts"
-        pooled.append(
-            {
-                "setting": name,
-                "prompts": len(gains),
-                "n": gains.shape[1],
-                "mean_difference": list(effect),
-                "verdict": verdict(claim, effect),
-            }
-        )
+        gains = answer_changes((row["correct"], row["before"]["correct"]) for row in of_line)
+        claim = f"{name}: the order found scores above the trained one"
+        pooled.append({"setting": name, **over_prompts(claim, gains)})
     return pooled
 
 
@@ -146,7 +129,7 @@ EXPERIMENTS = (
         _settings,
         sorted_row,
         report=as_markdown,
-        tasks={"small": "rt-polarity", "full": "sst2"},
+        tasks=TASK_OF,
         pool=pool,
     ),
 )

@@ -24,7 +24,6 @@ import torch
 from numpy.typing import NDArray
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
-from torch.nn import functional as F
 
 from labkit.core import scoring
 from labkit.core.errors import LabError
@@ -74,12 +73,7 @@ def losses_along(
     with evaluating(model):
         scorer = scoring.Scorer(model.backbone, model.encode(examples, a), model.labels())
         return np.stack(
-            [
-                F.cross_entropy(scorer(torch.lerp(a, b, point)), targets, reduction="none")
-                .double()
-                .numpy()
-                for point in points
-            ]
+            [scoring.losses_of(scorer(torch.lerp(a, b, point)), targets) for point in points]
         )
 
 

@@ -100,8 +100,7 @@ def over_targets(values: ArrayLike) -> OverTargets:
     values = np.asarray(values, dtype=float)
     if len(values) < 2:
         raise LabError(f"{len(values)} targets are too few for an interval; run more tasks")
-    low, high = statistics.mean_interval(values)
-    return OverTargets(float(values.mean()), low, high, len(values))
+    return OverTargets(*statistics.mean_with_interval(values), len(values))
 
 
 def kind_difference(table: TransferTable) -> OverTargets:

@@ -25,7 +25,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional
 
 from labkit.core import scoring, statistics
 from labkit.core.errors import LabError
@@ -217,31 +216,12 @@ def probe_incomplete(
     Raises:
         LabError: for a regression (a correlation is no mean over sentences).
     """
-    if task.kind == "regression":
-        raise LabError(
-            f"task {task.name!r} is scored by a correlation, which is no mean over sentences; "
-            "probe it with the full matrix (without --design incomplete)"
-        )
-    examples = task.take(split, design.sentences, seed=0)
-    if len(examples) < design.sentences:
-        raise LabError(
-            f"split {split!r} of task {task.name!r} has {len(examples)} examples, the design "
-            f"{design.sentences}; ask for at most that many with --limit"
-        )
-    model = for_classes(model, task)
-    vectors = model.fixed_vectors(prompt)
-    orders = checked(design.orders, len(vectors))
-    sequences = model.encode(examples, vectors)
-    tell = progress or (lambda done, total: None)
     started = time.perf_counter()
-    trained = scoring.score(model.backbone, sequences, vectors, model.labels()).argmax(-1)
-    tell(len(sequences), len(sequences) + len(design.order))
-    predicted = _scores(model, sequences, vectors, orders, design, tell).argmax(-1).numpy()
-    targets = np.array([example.label for example in examples])
+    targets, trained, moved = _read(model, prompt, task, design, split, progress)
     return IncompleteProbe(
         design,
-        predicted == targets[design.sentence],
-        trained.numpy() == targets,
+        moved.argmax(-1).numpy() == targets[design.sentence],
+        trained.argmax(-1).numpy() == targets,
         time.perf_counter() - started,
     )
 
@@ -260,21 +240,46 @@ def design_losses(
     Returns:
         losses: (K,) of the scorings; trained: (K,) of the same sentences in the trained order;
         flipped: (K,) whether the two give another class.
+
+    Raises:
+        LabError: as :func:`probe_incomplete` does.
     """
+    targets, trained, moved = _read(model, prompt, task, design, split, progress)
+    plain, of_each = trained[design.sentence], torch.from_numpy(targets[design.sentence])
+    losses, before = (scoring.losses_of(scores, of_each) for scores in (moved, plain))
+    return losses, before, (moved.argmax(-1) != plain.argmax(-1)).numpy()
+
+
+def _read(
+    model: PromptedModel,
+    prompt: nn.Module,
+    task: Task,
+    design: Design,
+    split: str,
+    progress: scoring.Progress | None,
+) -> tuple[NDArray[np.int64], Tensor, Tensor]:
+    """Classes of the design's sentences (N,), label scores in the trained order (N, C), and those
+    of each scoring (K, C)."""
+    if task.kind == "regression":
+        raise LabError(
+            f"task {task.name!r} is scored by a correlation, which is no mean over sentences; "
+            "probe it with the full matrix (without --design incomplete)"
+        )
     examples = task.take(split, design.sentences, seed=0)
+    if len(examples) < design.sentences:
+        raise LabError(
+            f"split {split!r} of task {task.name!r} has {len(examples)} examples, the design "
+            f"{design.sentences}; ask for at most that many with --limit"
+        )
     model = for_classes(model, task)
     vectors = model.fixed_vectors(prompt)
+    orders = checked(design.orders, len(vectors))
     sequences = model.encode(examples, vectors)
-    targets = torch.tensor([example.label for example in examples])
-    trained = scoring.score(model.backbone, sequences, vectors, model.labels())[design.sentence]
     tell = progress or (lambda done, total: None)
-    moved = _scores(model, sequences, vectors, checked(design.orders, len(vectors)), design, tell)
-    of_each = targets[design.sentence]
-    losses, plain = (
-        functional.cross_entropy(scores, of_each, reduction="none").double().numpy()
-        for scores in (moved, trained)
-    )
-    return losses, plain, (moved.argmax(-1) != trained.argmax(-1)).numpy()
+    trained = scoring.score(model.backbone, sequences, vectors, model.labels())
+    tell(len(sequences), len(sequences) + len(design.order))
+    moved = _scores(model, sequences, vectors, orders, design, tell)
+    return np.array([example.label for example in examples]), trained, moved
 
 
 def _scores(

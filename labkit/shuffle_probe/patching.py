@@ -4,9 +4,10 @@ A causal model keeps of a virtual token what later words read of it: keys and va
 layer. Those of two orders of a prompt can be mixed, place by place and layer by layer, and the
 words then read the mixture:
 
-    trained, shuffled = (read(scorer, vectors[order]) for order in (own, other))
-    mixed = patched(shuffled, trained, layers=range(30), places=[0])
-    losses(scorer, mixed)            # (N,) −log p(right class), in nats
+    reader = Reader.of(model, prompt, task, examples)
+    trained, shuffled = (reader.read(vectors[order]) for order in (own, other))
+    mixed = reader.patched(shuffled, trained, layers=range(30), places=[0])
+    reader.losses(mixed)             # (N,) −log p(right class), in nats
 
 How much of what the shuffled order costs is then restored says where the cost comes from. The first
 place is the attention sink of most causal models (Xiao et al. 2024): every later token looks there
@@ -25,7 +26,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from labkit.core import scoring
 from labkit.core.backbones import Backbone
@@ -113,7 +113,7 @@ class Reader:
             scores = scoring.class_scores(
                 self.backbone, self.sequences, self.vectors, self.labels, prefix
             ).cpu()
-        return F.cross_entropy(scores, self.targets, reduction="none").double().numpy()
+        return scoring.losses_of(scores, self.targets)
 
 
 def restored_share(

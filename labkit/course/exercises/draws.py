@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import zlib
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -74,7 +75,8 @@ def generators_kept() -> Iterator[None]:
 
 
 class SaltedText(str):
-    """A text whose hash depends on its salt, as that of every text does on the start of Python."""
+    """A text whose hash depends on its salt, as that of every text does on the start of Python;
+    on nothing else, so that a check comes out the same way each time."""
 
     salt: int
 
@@ -84,7 +86,7 @@ class SaltedText(str):
         return salted
 
     def __hash__(self) -> int:
-        return hash((self.salt, str.__str__(self)))
+        return hash((self.salt, zlib.crc32(str.encode(self, "utf-8", "surrogatepass"))))
 
     def __eq__(self, other: object) -> bool:
         return str.__eq__(self, other)

@@ -17,6 +17,7 @@ somebody who did not set out to.
 
 from __future__ import annotations
 
+import functools
 import json
 import time
 from collections.abc import Mapping
@@ -135,7 +136,7 @@ def _wrong_row(row: object) -> str | None:
     if row["orders"] != "random" and ("unit" in row or "fixed" in row):
         return "'unit' and 'fixed' belong to random orders"
     try:
-        _shuffle(row).blocks(len(load_prompt(PROMPTS / row["prompt"])[0]))
+        _shuffle(row).blocks(_length(row["prompt"]))
     except (LabError, TypeError, ValueError) as error:
         return str(error)
     return None
@@ -153,13 +154,19 @@ def _wrong_budget(plan: Plan) -> str | None:
     return None
 
 
+@functools.cache
+def _length(prompt: str) -> int:
+    """Virtual tokens of a kept prompt."""
+    return len(load_prompt(PROMPTS / prompt)[0])
+
+
 def _shuffle(row: Mapping) -> Shuffle:
     fixed = row.get("fixed")
     return Shuffle(row.get("unit", 1), None if fixed is None else (fixed[0], fixed[1]))
 
 
 def _orders(plan: Plan, row: Mapping) -> Orders:
-    length = len(load_prompt(PROMPTS / row["prompt"])[0])
+    length = _length(row["prompt"])
     if row["orders"] != "random":
         return NAMED[row["orders"]](length)
     return _shuffle(row).draw(length, plan["orders"], plan["seed"])

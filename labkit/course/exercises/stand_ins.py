@@ -211,7 +211,7 @@ def _paired_gain(changed: dict[int, float], plain: dict[int, float]) -> tuple[fl
     gains = [changed[seed] - plain[seed] for seed in changed.keys() & plain.keys()]
     if len(gains) < 2:
         raise ValueError(f"{len(gains)} shared seeds, an interval takes two")
-    return float(np.mean(gains)), *statistics.mean_interval(gains)
+    return tuple(statistics.mean_with_interval(gains))
 
 
 def _discoveries(p_values: np.ndarray, rate: float) -> np.ndarray:

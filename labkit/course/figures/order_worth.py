@@ -8,7 +8,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.lines import Line2D
 
-from labkit.core.statistics import mean_interval
+from labkit.core.statistics import mean_with_interval
 from labkit.course.figures.shared import interval_mark, name_rows
 from labkit.course.figures.style import (
     BELOW,
@@ -39,7 +39,7 @@ def ways_to_train(rows: Sequence[Mapping[str, object]], title: str) -> CourseFig
             values = np.array([row[key] for row in of_way], dtype=float)
             ax.plot(values, [y + shift] * len(values), "o", color=colour, alpha=0.4, markersize=4)
             if len(values) > 1:
-                interval_mark(ax, y + shift, [values.mean(), *mean_interval(values)], colour)
+                interval_mark(ax, y + shift, mean_with_interval(values), colour)
     name_rows(ax, ways)
     ax.set(xlabel="accuracy on test", ylabel="")
     ax.grid(axis="x", alpha=0.5)

@@ -18,7 +18,9 @@ from filelock import FileLock
 from labkit.core.errors import LabError
 from labkit.core.files import write_text
 from labkit.core.prompted_model import PromptedModel
+from labkit.experiments.base.models import short
 from labkit.experiments.base.result_file import LOCKS, file_name
+from labkit.experiments.base.runner import PROMPTS
 from labkit.experiments.base.setting import Place
 from labkit.soft_prompt import SoftPrompt, load_prompt, save_prompt
 
@@ -44,6 +46,11 @@ def checkpoint_beside(folder: Path) -> Iterator[Path]:
     checkpoint = folder.with_name(f"{folder.name}.run")
     yield checkpoint
     shutil.rmtree(checkpoint, ignore_errors=True)
+
+
+def course_folder(backbone: str, task: str, seed: int = 0) -> Path:
+    """Where the course keeps its own prompt for a model and a task; it need not be there."""
+    return PROMPTS / f"{short(backbone)}-{task}{f'-seed{seed}' if seed else ''}"
 
 
 def kept_prompt(

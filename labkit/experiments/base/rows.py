@@ -34,6 +34,12 @@ def from_digits(text: str) -> NDArray[np.bool_]:
     return np.array([digit == "1" for digit in text])
 
 
+def answer_changes(pairs: Iterable[tuple[str, str]]) -> NDArray[np.float64]:
+    """What each of P prompts gains on each sentence, from pairs (after, before) of digits: (P, N),
+    −1, 0 or 1."""
+    return np.array([from_digits(a).astype(float) - from_digits(b) for a, b in pairs])
+
+
 def paired_answers(
     rows: Sequence[Mapping], better: str, worse: str
 ) -> tuple[np.ndarray, np.ndarray] | None:

@@ -15,6 +15,8 @@ from labkit.experiments.base.verdicts import Claim
 
 PROFILES = ("small", "full")
 TASK = "rt-polarity"
+TASK_OF = {"small": TASK, "full": "sst2"}
+"""The task of each profile, for experiments that follow the paper's table 1."""
 
 
 @dataclass(frozen=True)

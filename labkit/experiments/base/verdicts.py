@@ -6,10 +6,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from labkit.core import statistics
 from labkit.core.statistics import Difference
 from labkit.experiments.base.rows import paired_answers
+from labkit.shuffle_probe import pooled_effect
 
 UNDECIDED = "can't tell"
 
@@ -76,6 +78,18 @@ def verdict(claim: str, difference: Difference, upwards: bool = True) -> dict:
     if outcome == UNDECIDED:
         judged["detectable"] = statistics.detectable_effect(difference)
     return judged
+
+
+def over_prompts(claim: str, effects: NDArray[np.float64], upwards: bool = True) -> dict:
+    """What effects (P, N) of P prompts on N sentences say together, and of a claim about them."""
+    effect = pooled_effect(effects)
+    return {
+        "prompts": len(effects),
+        "n": effects.shape[1],
+        "mean_difference": list(effect),
+        "by_prompt": effects.mean(axis=1).tolist(),
+        "verdict": verdict(f"{claim}, over {len(effects)} prompts", effect, upwards),
+    }
 
 
 def verdict_line(judged: Mapping) -> str:
