@@ -1,4 +1,4 @@
-# hint: rows
+# hint: changes its argument `rows`
 from torch import nn
 
 

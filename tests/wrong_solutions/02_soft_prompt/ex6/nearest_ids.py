@@ -1,4 +1,4 @@
-# hint: (1, 2)
+# hint: the result has shape
 from torch import nn
 
 

@@ -1,4 +1,4 @@
-# hint: None
+# hint: nothing comes back
 from torch import nn
 
 

@@ -1,4 +1,4 @@
-# hint: logits
+# hint: changes its argument `logits`
 import torch
 
 

@@ -1,4 +1,4 @@
-# hint: (2,)
+# hint: the result has shape
 import torch
 
 

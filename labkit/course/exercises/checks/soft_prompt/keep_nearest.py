@@ -132,16 +132,20 @@ def _learns(keep: Guarded, draw: Draw) -> None:
     words = trained(lambda rows, ids, table: table[ids])
     free = trained(lambda rows, ids, table: rows)
 
+    results = []
+
     def answered(rows: Tensor, ids: Tensor, table: Tensor) -> Tensor:
-        result = _read(keep, rows, ids, table)
-        _stay((rows, ids, table), result)
-        return result
+        results.append(_read(keep, rows, ids, table))
+        _stay((rows, ids, table), results[-1])
+        return results[-1]
 
     held = trained(answered)
+    why = "the rows stay with their words, but hardly anything is learnt"
+    if all(torch.allclose(result, table[ids]) for result in results):
+        why = "every row is put back on its word, and nothing can be learnt"
     require(
         held >= _ENOUGH,
-        f"the rows stay with their words, but hardly anything is learnt: a small model trained "
-        f"through `keep_nearest` is right on {held:.0%} of its texts, with rows left free on "
-        f"{free:.0%}, with the words alone on {words:.0%}. A row may go as far as its word stays "
-        "the nearest",
+        f"{why}: a small model trained through `keep_nearest` is right on {held:.0%} of its texts, "
+        f"with rows left free on {free:.0%}, with the words alone on {words:.0%}. A row may go as "
+        "far as its word stays the nearest",
     )
