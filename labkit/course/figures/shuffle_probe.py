@@ -145,10 +145,10 @@ def effects_over_prompts(pooled: Sequence[Mapping[str, object]], title: str) -> 
             ax.plot(effects, [y] * len(effects), "o", color=GREY, alpha=0.55, markersize=4)
             interval_mark(ax, y, line["mean_difference"])
         ax.set_title(f"{model}, {lines[0]['prompts']} prompts", loc="left")
+        ax.set_xlabel("change of accuracy\nagainst the trained order")
         ax.grid(axis="x", alpha=0.5)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=4))
     name_rows(panels[0], kinds)
-    fig.supxlabel("change of accuracy against the trained order", size=10)
     handles = [
         Line2D([], [], color=BLUE, marker="o", label="mean over prompts, 95 % interval"),
         Line2D([], [], color=GREY, marker="o", ls="", ms=4, label="one prompt"),
