@@ -229,14 +229,17 @@ class Seq2SeqBackbone(Backbone):
         before, after = self._around(bare, full)
         return (*before, *pieces, *after)
 
-    def _target_score(self, pieces: Pieces, rows: int, **inputs: object) -> Tensor:
+    def _target_score(self, pieces: Pieces, rows: int, **inputs: Any) -> Tensor:
         target = torch.tensor(self.target(pieces), device=self.device).repeat(rows, 1)  # (B, K)
+        log_probs = self._target_logits(target, **inputs).float().log_softmax(-1)
+        return log_probs.gather(-1, target[..., None]).sum((-1, -2))
+
+    def _target_logits(self, target: Tensor, **inputs: Any) -> Tensor:
+        """The decoder's scores of the vocabulary at each place of ``target`` (B, K): (B, K, V)."""
         # how a target is laid before the decoder is the family's own affair
         shift = getattr(self.model, "prepare_decoder_input_ids_from_labels", None)
         laid = {"labels": target} if shift is None else {"decoder_input_ids": shift(labels=target)}
-        logits = self.model(**inputs, **laid, use_cache=False).logits  # (B, K, V)
-        log_probs = logits.float().log_softmax(-1)
-        return log_probs.gather(-1, target[..., None]).sum((-1, -2))
+        return self.model(**inputs, **laid, use_cache=False).logits
 
 
 class EncoderBackbone(Backbone):

@@ -46,16 +46,8 @@ class DecoderSide(Seq2SeqBackbone):
                 f"{backbone.name} has no decoder that virtual tokens could stand in front of "
                 f"({backbone.readout} readout); take a sequence-to-sequence model such as T5"
             )
-        view = cls(
-            backbone.name,
-            backbone.model,
-            backbone.tokenizer,
-            max_length=backbone.max_length,
-            revision=backbone.revision,
-            trainable=backbone.trainable,
-        )
-        view.word_scale, view.pads = backbone.word_scale, backbone.pads
-        view.reads_vectors = backbone.reads_vectors
+        view = cls.__new__(cls)
+        view.__dict__.update(backbone.__dict__)  # the weights, and all that is known of the model
         return view
 
     def word_scores(self, batch: Batch, vectors: Tensor | None, words: Sequence[Pieces]) -> Tensor:
@@ -70,19 +62,24 @@ class DecoderSide(Seq2SeqBackbone):
             )
         ids, mask = batch.ids[:, count:], batch.mask[:, count:]
         encoded = self.reader(inputs_embeds=self.embed_batch(ids, None), attention_mask=mask)
+        scores = [
+            self._target_score(
+                pieces, len(ids), encoder_outputs=encoded, attention_mask=mask, vectors=vectors
+            )
+            for pieces in words
+        ]
+        return torch.stack(scores, dim=-1)
+
+    def _target_logits(
+        self, target: Tensor, *, vectors: Tensor | None = None, **inputs: Any
+    ) -> Tensor:
+        if vectors is None:
+            return super()._target_logits(target, **inputs)
         model: Any = self.model
         table = model.get_decoder().get_input_embeddings()
-        scores = []
-        for pieces in words:
-            target = torch.tensor(self.target(pieces), device=self.device).repeat(len(ids), 1)
-            begun = table(model.prepare_decoder_input_ids_from_labels(labels=target))
-            block = vectors.to(begun.dtype).expand(len(ids), -1, -1)  # (B, P, D)
-            logits = model(
-                encoder_outputs=encoded,
-                attention_mask=mask,
-                decoder_inputs_embeds=torch.cat([block, begun], dim=1),
-                use_cache=False,
-            ).logits[:, count:]  # (B, K, V)
-            taken = logits.float().log_softmax(-1).gather(-1, target[..., None])
-            scores.append(taken.sum((-1, -2)))
-        return torch.stack(scores, dim=-1)
+        begun = table(model.prepare_decoder_input_ids_from_labels(labels=target))
+        block = vectors.to(begun.dtype).expand(len(target), -1, -1)  # (B, P, D)
+        read = torch.cat([block, begun], dim=1)  # (B, P + K, D)
+        return model(**inputs, decoder_inputs_embeds=read, use_cache=False).logits[
+            :, len(vectors) :
+        ]
