@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 
 SPINS = 3000
-"""Turns of the waiting loop before a thread sleeps: some ten microseconds."""
+"""Turns of the waiting loop before a thread sleeps; ``docs/speed.md`` has others."""
 _SETTINGS = ("GOMP_SPINCOUNT", "OMP_WAIT_POLICY", "KMP_BLOCKTIME")
 
 
