@@ -12,7 +12,7 @@ from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.templates import Template
 from labkit.core.tuning import fit
-from labkit.experiments import placement
+from labkit.experiments import placement, training
 from labkit.experiments.base import runner
 from labkit.experiments.placement import BEHIND, BETWEEN, DECODER, IN_FRONT, NO_PROMPT, placed
 from labkit.soft_prompt import SoftPrompt
@@ -126,13 +126,13 @@ def test_rows_of_one_start_at_every_place(monkeypatch, tiny_folder, tiny_task, t
         short = replace(recipe, length=LENGTH, lr=0.05, steps=3, warmup=0)
         monkeypatch.setitem(experiments.RECIPES, readout, short)
     placement.shared_backbone.cache_clear()
-    starts, inner = [], placement.fit
+    starts, inner = [], training.fit
 
     def spy(model, prompt, *args, **options):
         starts.append(prompt().detach().clone())
         return inner(model, prompt, *args, **options)
 
-    monkeypatch.setattr(placement, "fit", spy)
+    monkeypatch.setattr(training, "fit", spy)
     options = {"backbone": str(tiny_folder(family)), "out": tmp_path, "seeds": (0, 1)}
     result = experiments.run("placement", **options)
     places = [IN_FRONT, BETWEEN, BEHIND] + [DECODER] * (family == "t5")

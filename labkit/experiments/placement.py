@@ -9,21 +9,19 @@ decoder writes. Controls: the start at each place as it was drawn, and no prompt
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
-
-import numpy as np
+from dataclasses import dataclass, replace
 
 from labkit.core.loading import readout_of
-from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.prompted_model import PromptedModel
 from labkit.core.tasks import Task
 from labkit.core.templates import Field, Mask, Template, Words, spell
-from labkit.core.tuning import fit
 from labkit.experiments.base.kept import checkpoint_beside
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.recipe import training_recipe
 from labkit.experiments.base.rows import scores_of
-from labkit.experiments.base.setting import TASK, Experiment, Place, Setting
+from labkit.experiments.base.setting import TASK_OF, Experiment, Place, Setting
 from labkit.experiments.base.verdicts import Claim
+from labkit.experiments.training import fitted
 from labkit.soft_prompt import initialise
 from labkit.soft_prompt.decoder_side import DecoderSide
 
@@ -78,35 +76,23 @@ def placement_row(setting: PlacementSetting, task: Task, seed: int, place: Place
     backbone, recipe = shared_backbone(setting.backbone), setting.recipe
     model = PromptedModel.for_task(backbone, task, soft=False)
     prompt = None
-    losses: list[float] = []
     if setting.where != NO_PROMPT:
         template = placed(model.template, setting.where, recipe.length)
         if setting.where == DECODER:
             model = model.with_changes(backbone=DecoderSide.of(backbone))
         model = model.with_changes(template=template)
         prompt = initialise(recipe.init, backbone, recipe.length, model.verbalizer, seed)
-    if setting.trained:
-        folder = place.of_row(setting, seed)
-        with checkpoint_beside(folder) as checkpoint:
-            losses = fit(
-                model,
-                prompt,
-                task,
-                recipe,
-                seed=seed,
-                checkpoint=checkpoint,
-                resume=True,
-                on_step=place.on_step(recipe.steps),
-            ).losses
+    tell = place.on_step(recipe.steps)
+    with checkpoint_beside(place.of_row(setting, seed)) as checkpoint:
+        result, notes = fitted(
+            model, prompt, task, recipe, seed, place.limit, checkpoint, tell, setting.trained
+        )
     return {
         "method": "placement",
         "where": setting.where,
         "trained": setting.trained,
-        "template": model.template.text,
-        **asdict(recipe),
-        "loss": float(np.mean(losses[-20:])) if losses else None,
-        **backbone.where(),
-        **scores_of(evaluate(model, prompt, task, "test", limit=place.limit)),
+        **notes,
+        **scores_of(result),
     }
 
 
@@ -136,6 +122,6 @@ EXPERIMENTS = (
             Claim(f"{where}: trained scores higher than untrained", where, _untrained(where))
             for where in PLACES
         ),
-        tasks={"small": TASK, "full": "sst2"},
+        tasks=TASK_OF,
     ),
 )

@@ -10,6 +10,7 @@ from torch import nn
 
 from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
+from labkit.core.recipe import Recipe
 from labkit.core.tasks import Task
 from labkit.core.tuning import History, OnStep, fit
 from labkit.experiments.base.kept import checkpoint_beside
@@ -71,8 +72,26 @@ def trained(
     prompt = None
     if not tuning_weights:
         prompt = initialise(recipe.init, backbone, recipe.length, model.verbalizer, seed)
+    result, notes = fitted(
+        model, prompt, task, recipe, seed, limit, checkpoint, on_step, setting.method != "untrained"
+    )
+    return model, prompt, result, notes
+
+
+def fitted(
+    model: PromptedModel,
+    prompt: nn.Module | None,
+    task: Task,
+    recipe: Recipe,
+    seed: int,
+    limit: int | None,
+    checkpoint: Path | None,
+    on_step: OnStep | None,
+    train: bool,
+) -> tuple[Evaluation, dict]:
+    """Train by the recipe, or leave all as drawn; what test says then, and the row's notes."""
     history = History()
-    if setting.method != "untrained":
+    if train:
         history = fit(
             model,
             prompt,
@@ -83,17 +102,12 @@ def trained(
             resume=checkpoint is not None,
             on_step=on_step,
         )
-    result = evaluate(model, prompt, task, "test", limit=limit)
-    return (
-        model,
-        prompt,
-        result,
-        {
-            **asdict(recipe),
-            "template": model.template.text,
-            "loss": float(np.mean(history.losses[-20:])) if history.losses else None,
-            "best_step": history.best_step,
-            "seconds": round(history.seconds, 1),
-            **backbone.where(),
-        },
-    )
+    notes = {
+        **asdict(recipe),
+        "template": model.template.text,
+        "loss": float(np.mean(history.losses[-20:])) if history.losses else None,
+        "best_step": history.best_step,
+        "seconds": round(history.seconds, 1),
+        **model.backbone.where(),
+    }
+    return evaluate(model, prompt, task, "test", limit=limit), notes
