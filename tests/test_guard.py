@@ -135,6 +135,28 @@ def test_results_kept_by_object_are_found():
     assert "keeps results from call to call" in failure(mask_chosen, checks.check_mask_chosen)
 
 
+def test_a_result_that_changes_by_itself_is_blamed_on_nothing_else():
+    """The last calls of a check follow one that wrote to a result: where another goes wrong
+    there, the cause is another, as long as what comes back is not what was written."""
+
+    def slips(at):
+        calls = []
+
+        def leak(logits, new):
+            calls.append(1)
+            closed = logits.index_fill(1, torch.tensor(new), -torch.inf)
+            nats = logits.logsumexp(1) - closed.logsumexp(1)
+            return nats + 1 if len(calls) == at else nats
+
+        return calls, leak
+
+    calls, steady = slips(at=None)
+    checks.check_leak(steady)
+    for before_the_last in (0, 2):
+        message = failure(slips(len(calls) - before_the_last)[1], checks.check_leak)
+        assert "the same arguments should give the same result" in message
+
+
 def test_the_prompt_rebound_is_told_from_no_step():
     def rebinds(prompt, model, texts, targets, lr):
         inputs = torch.cat([prompt.expand(len(texts), -1, -1), texts], 1)

@@ -13,27 +13,35 @@ _REPEATED = 5
 
 
 def refuse_memory(answer: Guarded, outcomes: list[Outcome], tolerance: Tolerance) -> None:
-    """Calls in another order, with the same objects, and after the last result was written to."""
+    """Calls in another order, with the same objects, and after the last result was written to.
+
+    Raises:
+        CheckFailed: where a result is another than before, with the cause that was seen.
+    """
     for outcome in outcomes[::-1][:_REPEATED]:
         again = outcome_of(answer, outcome.args, lambda *_: None)
         if not again.is_(outcome.expected, tolerance):
             raise CheckFailed(unsteady(answer, outcome, again))
-    _refuse_shared_results(answer, outcomes, tolerance)
+    # first what keeps its objects alive: copies that are gone leave their ids to the next ones
     _refuse_memory_of_objects(answer, outcomes, tolerance)
+    _refuse_shared_results(answer, outcomes, tolerance)
 
 
 def _refuse_shared_results(answer: Guarded, outcomes: list[Outcome], fit: Tolerance) -> None:
     for outcome in outcomes[:2]:
         if outcome.error is not None:
             continue
-        args = copied(outcome.args)
-        write_to(answer(*args))
+        written = answer(*copied(outcome.args))
+        write_to(written)
         again = outcome_of(answer, copied(outcome.args), lambda *_: None)
-        if not again.is_(outcome.expected, fit):
-            raise CheckFailed(
-                f"whoever writes to a result of {answer.name} changes the next one: the same "
-                "object comes back each time; make a new one for each call"
-            )
+        if again.is_(outcome.expected, fit):
+            continue
+        if not again.is_(written, fit):  # changed, and not by the writing
+            raise CheckFailed(unsteady(answer, outcome, again))
+        raise CheckFailed(
+            f"whoever writes to a result of {answer.name} changes the next one: the same "
+            "object comes back each time; make a new one for each call"
+        )
 
 
 def _refuse_memory_of_objects(answer: Guarded, outcomes: list[Outcome], fit: Tolerance) -> None:
