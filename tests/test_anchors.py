@@ -91,8 +91,10 @@ def test_rows_read_what_they_name(monkeypatch, tiny_backbone, tiny_folder, tiny_
         prompts["bert-encoder"]().detach(), anchor_transfer.shared_backbone(source), backbone
     )
     assert rows["anchors"]["value"] == evaluate(model, SoftPrompt(there), tiny_task).value
+    bare = PromptedModel.for_task(backbone, tiny_task, soft=False)
     own = evaluate(model, prompts["llama"], tiny_task).value
     assert rows["its own prompt"]["value"] == own
+    assert rows["no prompt"]["value"] == evaluate(bare, None, tiny_task).value
     assert rows["anchors"]["anchors"] == rows["anchors paired at random"]["anchors"] > 8
     with pytest.raises(LabError, match="keeps no prompt of bert-encoder for tiny with seed 7"):
         anchor_transfer.kept_vectors(source, "tiny", 7)

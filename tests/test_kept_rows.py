@@ -253,16 +253,29 @@ def test_only_the_rows_that_are_asked_for_are_run(run):
         run(only=["middle"], resume=True)
 
 
+def settings_of_all(tiny_folder):
+    for name, experiment in experiments.EXPERIMENTS.items():
+        family = (
+            "t5" if name in ("lester-objective", "lester-adaptation", "lester-scale") else "llama"
+        )
+        yield name, experiment.settings(str(tiny_folder(family)), "small")
+
+
+def test_no_two_rows_of_a_table_differ_in_their_name_alone(run, tiny_folder):
+    """A resumed table would take one for the other."""
+    for name, settings in settings_of_all(tiny_folder):
+        unnamed = [repr(replace(setting, name="", paper=None)) for setting in settings]
+        assert len(set(unnamed)) == len(unnamed), name
+    with pytest.raises(LabError, match="'short' and 'brief' of 'lengths' differ in their name"):
+        run(lines={**LINES, "brief": RECIPE})
+
+
 def test_settings_come_without_loading_a_model(tiny_folder, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("a model was loaded")
 
     monkeypatch.setattr("transformers.PreTrainedModel.from_pretrained", refuse)
-    for name, experiment in experiments.EXPERIMENTS.items():
-        family = (
-            "t5" if name in ("lester-objective", "lester-adaptation", "lester-scale") else "llama"
-        )
-        settings = experiment.settings(str(tiny_folder(family)), "small")
+    for name, settings in settings_of_all(tiny_folder):
         assert settings or name in ("cross-model",)
     assert "PFLOP" in experiments.estimate("table2", backbone=str(tiny_folder("llama")))
 

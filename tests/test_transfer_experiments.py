@@ -71,18 +71,19 @@ def test_every_source_is_scored_on_every_target(tiny_folder, tiny_backbone, tmp_
     assert (file.with_suffix(".md")).read_text().count("\n| ") == 3 + len(TASKS) + 2
 
 
-def test_a_stopped_table_goes_on_row_by_row(tiny_folder, tmp_path):
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_stopped_table_goes_on_row_by_row(tiny_folder, tmp_path, rows):
     folder = tiny_folder("bert-encoder")
     whole = run("transfer", folder, tmp_path / "whole", seeds=(0,))
 
     def stop(done, total, what):
-        if done >= 3:
+        if done >= rows:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run("transfer", folder, tmp_path / "cut", seeds=(0,), on_progress=stop)
     (file,) = (tmp_path / "cut").glob("*.json")
-    assert len(json.loads(file.read_text())["rows"]) == 3
+    assert len(json.loads(file.read_text())["rows"]) == rows
     again = run("transfer", folder, tmp_path / "cut", seeds=(0,), resume=True)
     assert plain(again) == plain(whole)
     table = transfer.table(again)

@@ -2,8 +2,8 @@
 
 A row reads a prompt that the course keeps for another model through words that both have
 (`labkit.prompt_transfer.anchors`). Beside it stand the same with the anchors paired at random,
-which keeps everything but what they mean, vectors that no task has trained, and this model's own
-prompt. The learned map's scores are those of ``cross-model``.
+which keeps everything but what they mean, vectors that no task has trained, this model's own
+prompt, and no prompt at all. The learned map's scores are those of ``cross-model``.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
 from labkit.core.loading import readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
@@ -28,50 +29,57 @@ from labkit.prompt_transfer.anchors import placed, relative, shared_words
 from labkit.soft_prompt import SoftPrompt, load_for
 from labkit.soft_prompt.vocabulary import word_vectors
 
-ANCHORS, AT_RANDOM, UNTRAINED, OWN = INPUTS = (
+ANCHORS, AT_RANDOM, UNTRAINED, OWN, NO_PROMPT = INPUTS = (
     "anchors",
     "anchors paired at random",
     "untrained vectors",
     "its own prompt",
+    "no prompt",
 )
 
 
 @dataclass(frozen=True)
 class AnchorSetting(Setting):
-    """``name`` says which of :data:`INPUTS` is read; ``source_model`` is whose prompt."""
+    """``read`` is one of :data:`INPUTS`; ``source_model`` is whose prompt."""
 
+    read: str = ANCHORS
     source_model: str = "smollm2"
 
 
 def anchor_row(setting: AnchorSetting, task: Task, seed: int, place: Place) -> dict:
     """The prompt with this seed, brought over in the setting's way and scored on test."""
     backbone = shared_backbone(setting.backbone)
-    model = PromptedModel.for_task(backbone, task)
-    anchors: int | None = None
-    if setting.name == OWN:
-        vectors = kept_vectors(setting.backbone, task.name, seed)
-    elif setting.name == UNTRAINED:
-        length = len(kept_vectors(setting.source_model, task.name, seed))
-        vectors = SoftPrompt.from_vocab(backbone, length, seed)().detach()
-    else:
-        source = shared_backbone(setting.source_model)
-        source_ids, target_ids = shared_words(source, backbone)
-        anchors = len(source_ids)
-        if setting.name == AT_RANDOM:
-            generator = torch.Generator().manual_seed(seed)
-            target_ids = target_ids[torch.randperm(anchors, generator=generator)]
-        prompt = kept_vectors(setting.source_model, task.name, seed)
-        described = relative(prompt, word_vectors(source, source_ids))
-        vectors = placed(described, word_vectors(backbone, target_ids))
-    result = evaluate(model, SoftPrompt(vectors), task, "test", limit=place.limit)
+    vectors, anchors = _vectors(setting, backbone, task, seed)
+    model = PromptedModel.for_task(backbone, task, soft=vectors is not None)
+    prompt = None if vectors is None else SoftPrompt(vectors)
     return {
         "source_model": setting.source_model,
         "task": task.name,
         "method": "anchors",
         "anchors": anchors,
         **backbone.where(),
-        **scores_of(result),
+        **scores_of(evaluate(model, prompt, task, "test", limit=place.limit)),
     }
+
+
+def _vectors(
+    setting: AnchorSetting, backbone: Backbone, task: Task, seed: int
+) -> tuple[Tensor | None, int | None]:
+    """What is read, (P, D) or no prompt, and by how many anchors it was brought over."""
+    if setting.read == NO_PROMPT:
+        return None, None
+    if setting.read == OWN:
+        return kept_vectors(setting.backbone, task.name, seed), None
+    given = kept_vectors(setting.source_model, task.name, seed)  # (P, S)
+    if setting.read == UNTRAINED:
+        return SoftPrompt.from_vocab(backbone, len(given), seed)().detach(), None
+    source = shared_backbone(setting.source_model)
+    source_ids, target_ids = shared_words(source, backbone)
+    if setting.read == AT_RANDOM:
+        generator = torch.Generator().manual_seed(seed)
+        target_ids = target_ids[torch.randperm(len(target_ids), generator=generator)]
+    described = relative(given, word_vectors(source, source_ids))
+    return placed(described, word_vectors(backbone, target_ids)), len(source_ids)
 
 
 def kept_vectors(backbone: str, task: str, seed: int) -> Tensor:
@@ -93,7 +101,8 @@ def _settings(backbone: str | None, profile: str) -> list[AnchorSetting]:
     name = backbone or "minilm"
     readout = readout_of(name)
     source = SOURCE_MODEL.get(readout, "minilm")
-    return [AnchorSetting(way, name, RECIPES[readout], source_model=source) for way in INPUTS]
+    recipe = RECIPES[readout]
+    return [AnchorSetting(way, name, recipe, read=way, source_model=source) for way in INPUTS]
 
 
 EXPERIMENTS = (
@@ -105,6 +114,7 @@ EXPERIMENTS = (
         (
             Claim("anchors − the same paired at random", ANCHORS, AT_RANDOM),
             Claim("anchors − untrained vectors", ANCHORS, UNTRAINED),
+            Claim("anchors − no prompt", ANCHORS, NO_PROMPT),
         ),
     ),
 )

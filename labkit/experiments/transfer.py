@@ -57,9 +57,10 @@ UNTRAINED, NO_PROMPT = "untrained prompt", "no prompt"
 
 @dataclass(frozen=True)
 class TransferSetting(Setting):
-    """A source task, or a control; ``source`` is None for the controls."""
+    """A source task, or a control: ``source`` is None; ``bare``: nothing in front of the text."""
 
     source: str | None = None
+    bare: bool | None = None  # None, not False: rows of before say nothing of it
 
 
 def transfer_row(setting: TransferSetting, _task: Task, seed: int, place: Place) -> dict:
@@ -74,7 +75,7 @@ def transfer_row(setting: TransferSetting, _task: Task, seed: int, place: Place)
         **backbone.where(),
     }
     prompt = None
-    if setting.name != NO_PROMPT:
+    if not setting.bare:
         prompt, training = _prompt(setting, targets, seed, place)
         row |= training
     row["targets"] = scores_on(targets, backbone, prompt, limit, place)
@@ -246,10 +247,8 @@ def _settings(backbone: str | None, profile: str) -> list[TransferSetting]:
         tasks = tuple(task for task in tasks if here(task))
     recipe = short_recipe(readout)
     make = [TransferSetting(task, name, recipe, source=task, targets=tasks) for task in tasks]
-    controls = [
-        TransferSetting(control, name, recipe, targets=tasks) for control in (UNTRAINED, NO_PROMPT)
-    ]
-    return [*controls, *make]
+    untrained = TransferSetting(UNTRAINED, name, recipe, targets=tasks)
+    return [untrained, replace(untrained, name=NO_PROMPT, bare=True), *make]
 
 
 def kept_prompts(backbone: str, seed: int, place: Place) -> dict[str, torch.Tensor]:

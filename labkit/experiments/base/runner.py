@@ -62,6 +62,7 @@ def run_grid(
     table = _Table.of(experiment, profile, backbone, task, Path(out), limit)
     wanted = [(setting, seed) for seed in seeds for setting in table.settings]
     digests = [table.origin(setting, seed).digest for setting, seed in wanted]
+    _refuse_twins(experiment.name, wanted, digests)
     file = result_file.file_for(table.place.out, table.stem, table.about, digests)
     table = table.at(file)
     with result_file.only_writer(file, table.place.command, wait=resume, tell=note):
@@ -71,6 +72,24 @@ def run_grid(
         return _Run(table, result, chosen(table.settings, only), note).through(
             seeds, engine, on_progress or silent
         )
+
+
+def _refuse_twins(
+    experiment: str, wanted: Sequence[tuple[Setting, int]], digests: Sequence[str]
+) -> None:
+    """A resumed table knows a row by its digest: two that share one would be taken for each other.
+
+    Raises:
+        LabError: for settings that differ in their name alone.
+    """
+    names: dict[str, str] = {}
+    for (setting, _), digest in zip(wanted, digests, strict=True):
+        twin = names.setdefault(digest, setting.name)
+        if twin != setting.name:
+            raise LabError(
+                f"{twin!r} and {setting.name!r} of {experiment!r} differ in their name alone; give "
+                "their settings a field that says what the row does otherwise"
+            )
 
 
 def chosen(settings: Sequence[Setting], patterns: Sequence[str]) -> list[Setting]:
