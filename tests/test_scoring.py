@@ -14,6 +14,7 @@ from labkit.core.scoring import class_scores, length_batches
 from labkit.core.sequences import NO_PREFIX, Encoded, collate, shared_length
 from labkit.core.templates import Template, Verbalizer
 from labkit.soft_prompt import SoftPrompt
+from labkit.soft_prompt.decoder_side import DecoderSide
 from tiny import FAMILIES
 
 EXACT = {"rtol": 1e-6, "atol": 1e-5}
@@ -107,6 +108,65 @@ def test_a_training_batch_in_parts_gives_the_scores_and_gradient_of_the_whole(
 def test_models_that_look_ahead_share_nothing(case, family):
     case = case(family)
     assert len(case.backbone.prefix_of(case.sequences)) == 0
+
+
+@pytest.mark.parametrize("positions", [True, False, "set"])
+@pytest.mark.parametrize("family", ["gpt2", "llama", "bert", "t5", "bert-encoder"])
+def test_sequences_behind_different_prompts_are_scored_as_behind_each_alone(
+    case, family, positions
+):
+    case = case(family)
+    view = case.backbone.with_positions(positions)
+    orders = torch.tensor([[0, 1, 2, 3], [0, 1, 3, 2], [3, 0, 1, 2]])
+    chosen = [row % 3 for row in range(len(case.sequences))]
+    prefix = view.prefix_of(case.sequences)
+    together = scoring.scores_under_each(
+        view, case.sequences, case.vectors[orders], chosen, case.labels, prefix
+    )
+    with torch.no_grad():
+        for sequence, order, given in zip(case.sequences, chosen, together, strict=True):
+            vectors = case.vectors[orders[order]]
+            alone = class_scores(view, [sequence], vectors, case.labels)[0]
+            torch.testing.assert_close(given, alone, **EXACT)
+
+
+def test_virtual_tokens_on_the_decoder_side_are_those_of_each_sequence_too(case):
+    case = case("t5")
+    view = DecoderSide.of(case.backbone)
+    orders = torch.tensor([[0, 1, 2, 3], [3, 2, 1, 0]])
+    one, other = case.sequences[:2]
+    together = scoring.scores_under_each(
+        view, [one, other], case.vectors[orders], [0, 1], case.labels
+    )
+    with torch.no_grad():
+        for sequence, order, given in zip([one, other], orders, together, strict=True):
+            alone = class_scores(view, [sequence], case.vectors[order], case.labels)[0]
+            torch.testing.assert_close(given, alone, **EXACT)
+    assert not torch.allclose(
+        together[1], class_scores(view, [other], case.vectors, case.labels)[0], **EXACT
+    )
+
+
+@pytest.mark.parametrize("family", ["gpt2", "llama"])
+def test_what_several_prompts_begin_with_is_read_once(case, family):
+    case = case(family)
+    read = []
+    hook = case.backbone.model.base_model.register_forward_pre_hook(
+        lambda module, args, given: read.append(tuple(given["inputs_embeds"].shape[:2])),
+        with_kwargs=True,
+    )
+    prefix = case.backbone.prefix_of(case.sequences)
+    orders = torch.tensor([[0, 1, 2, 3], [0, 1, 3, 2]])
+    before = next(place for place, token in enumerate(prefix.ids) if token == -3)
+    read.clear()
+    with hook, torch.no_grad():
+        both = case.backbone.read(prefix, case.vectors[orders])
+    assert read == [(1, before), (2, len(prefix) - before)]
+    for number, order in enumerate(orders):
+        alone = case.backbone.read(prefix, case.vectors[order])
+        of_both = both.of(torch.tensor([number]))
+        for theirs, ours in zip(alone.keys_values, of_both.keys_values, strict=True):
+            torch.testing.assert_close(ours, theirs, **EXACT)
 
 
 def test_shared_length_against_brute_force():

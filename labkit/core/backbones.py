@@ -146,7 +146,8 @@ class Backbone(nn.Module):
 
         Args:
             ids: (B, T), −1−r for row r of ``vectors``.
-            vectors: (P, D) virtual tokens, or None where there are none.
+            vectors: (P, D) virtual tokens, (B, P, D) where each row has its own, or None where
+                there are none.
 
         Raises:
             LabError: for virtual tokens before a model that reads tokens only.
@@ -162,7 +163,8 @@ class Backbone(nn.Module):
         slots = ids < 0  # (B, T)
         if self.positions == SET:
             vectors = sets.in_canonical_order(vectors)
-        rows = vectors.to(embedded.dtype)[-1 - ids[slots]]  # (S, D), S virtual tokens in the batch
+        given, number = vectors.to(embedded.dtype), -1 - ids[slots]  # (S,), S slots in the batch
+        rows = given[number] if given.dim() == 2 else given[slots.nonzero()[:, 0], number]  # (S, D)
         return embedded.index_put((slots,), rows)
 
     @property
@@ -262,7 +264,8 @@ class Backbone(nn.Module):
         return NO_PREFIX
 
     def read(self, prefix: Prefix, vectors: Tensor | None) -> Prefix:
-        """``prefix`` as the model keeps it under one prompt (P, D), differentiable in it."""
+        """``prefix`` as the model keeps it under one prompt (P, D), differentiable in it, or under
+        each of several (M, P, D)."""
         return prefix
 
     def word_scores(self, batch: Batch, vectors: Tensor | None, words: Sequence[Pieces]) -> Tensor:

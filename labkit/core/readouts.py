@@ -89,20 +89,32 @@ class CausalBackbone(Backbone):
         return prefix if len(prefix) < lengths.failed else NO_PREFIX
 
     def read(self, prefix: Prefix, vectors: Tensor | None) -> Prefix:
-        """Keys and values of the prefix, per layer (1, heads, L, head size)."""
+        """Keys and values of the prefix, per layer (1, heads, L, head size), or (M, …) under M
+        prompts (M, P, D): what these begin alike is read once, what follows in one batch."""
         if not prefix or prefix.keys_values is not None:
             return prefix
-        ids = torch.tensor([prefix.ids], device=self.device)  # (1, L)
+        rows = len(vectors) if vectors is not None and vectors.dim() == 3 else 1
+        ids = torch.tensor([prefix.ids], device=self.device).expand(rows, -1)  # (M, L)
+        embedded = self.embed_batch(ids, vectors)  # (M, L, D)
+        known = NO_PREFIX
+        if rows > 1 and (alike := _alike(embedded)):
+            known = self._read_on(known, ids[:1, :alike], embedded[:1, :alike])
+            ids, embedded = ids[:, alike:], embedded[:, alike:]
+        return self._read_on(known, ids, embedded)
+
+    def _read_on(self, known: Prefix, ids: Tensor, embedded: Tensor) -> Prefix:
+        """``known`` and what follows it: ids (M, T), as inputs (M, T, D)."""
         # a cache of our own keeps everything, where the model's might keep a window only
-        cache = transformers.DynamicCache()
+        cache = _expanded(known.keys_values or [], len(ids))
         self.model.base_model(
-            inputs_embeds=self.embed_batch(ids, vectors),  # (1, L, D)
+            inputs_embeds=embedded,
             # without a mask, position ids that stand still would be taken for packed texts
-            attention_mask=self._seen(ids, torch.ones_like(ids), NO_PREFIX),
+            attention_mask=self._seen(ids, torch.ones_like(ids), known),
             past_key_values=cache,
             use_cache=True,
-            **self.position_ids(ids, 0),
+            **self.position_ids(ids, len(known)),
         )
+        prefix = Prefix(known.ids + tuple(ids[0].tolist()))
         layers: Any = cache.layers
         kept = [(layer.keys, layer.values) for layer in layers]
         complete = len(kept) == self.text_config.num_hidden_layers
@@ -317,6 +329,12 @@ def _continued(batch: Batch, start: Pieces) -> tuple[Tensor, Tensor, Tensor]:
     mask = F.pad(batch.mask, (0, extra))
     pieces = torch.tensor(start, device=ids.device).expand(len(ids), -1)  # (B, k)
     return ids.scatter(1, slots[:, 1:], pieces), mask.scatter(1, slots[:, 1:], 1), slots
+
+
+def _alike(embedded: Tensor) -> int:
+    """How many places, from the left, hold the same input in all rows of (M, T, D); not all T."""
+    differs = (embedded != embedded[:1]).any(-1).any(0)  # (T,)
+    return int(differs.nonzero()[0]) if differs.any() else embedded.shape[1] - 1
 
 
 def _expanded(keys_values: KeysValues, rows: int) -> transformers.DynamicCache:

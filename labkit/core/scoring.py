@@ -156,6 +156,36 @@ def score(
     return scorer(vectors, progress)
 
 
+def scores_under_each(
+    backbone: Backbone,
+    sequences: Sequence[Encoded],
+    prompts: Tensor,
+    chosen: Sequence[int] | NDArray[np.int64],
+    labels: Labels,
+    prefix: Prefix = NO_PREFIX,
+) -> Tensor:
+    """Scores of sequences that stand behind different prompts, without gradient: (N, C).
+
+    What they begin with is read once per prompt, all prompts in one batch; then sequences of all
+    prompts are batched by their length.
+
+    Args:
+        prompts: (M, P, D); chosen: (N,) which of them stands before each sequence.
+        prefix: what the sequences begin with, from :meth:`Backbone.prefix_of`.
+    """
+    result = torch.empty(len(sequences), len(labels.classes))
+    lengths = [len(sequence.ids) - len(prefix) for sequence in sequences]
+    limit, equal = budget_for(backbone.device), not backbone.pads
+    with torch.inference_mode():
+        read = backbone.read(prefix, prompts)
+        for rows in length_batches(lengths, limit, prefix=len(prefix), equal=equal):
+            which = torch.as_tensor([chosen[row] for row in rows], device=prompts.device)
+            part = [sequences[row] for row in rows]
+            scores = class_scores(backbone, part, prompts[which], labels, read.of(which))
+            result[rows] = scores.cpu()
+    return result
+
+
 def training_scores(
     backbone: Backbone,
     sequences: Sequence[Encoded],

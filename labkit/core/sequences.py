@@ -8,7 +8,7 @@ lists agree.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import torch
@@ -16,7 +16,7 @@ from torch import Tensor
 
 Pieces = tuple[int, ...]
 KeysValues = list[tuple[Tensor, Tensor]]
-"""Keys and values of a leading part, per layer (1, heads, L, head size)."""
+"""Keys and values of a leading part, per layer (1, heads, L, head size), or (M, …) of several."""
 
 
 class Encoded(NamedTuple):
@@ -57,6 +57,12 @@ class Prefix:
         if not self.ids:
             return sequence
         return Encoded(sequence.ids[len(self) :], sequence.answer - len(self))
+
+    def of(self, prompts: Tensor) -> Prefix:
+        """What was read under these of several prompts: (B,), one for each row of a batch."""
+        if self.keys_values is None:
+            return self
+        return replace(self, keys_values=[(k[prompts], v[prompts]) for k, v in self.keys_values])
 
 
 NO_PREFIX = Prefix()

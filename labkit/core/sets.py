@@ -48,7 +48,10 @@ ALIKE = 1e-3
 
 
 def in_canonical_order(vectors: Tensor) -> Tensor:
-    """The same rows in an order that depends on what they are, not on where they stood: (P, D)."""
+    """The same rows in an order that depends on what they are, not on where they stood: (P, D), or
+    (M, P, D) of several prompts."""
+    if vectors.dim() == 3:
+        return torch.stack([in_canonical_order(prompt) for prompt in vectors])
     rows = vectors.detach().float().cpu().numpy()
     order = sorted(range(len(rows)), key=lambda row: rows[row].tobytes())
     return vectors[torch.tensor(order, device=vectors.device)]

@@ -42,6 +42,7 @@ SWAP_SENTENCES = 48
 """Training sentences on which every exchange of two virtual tokens is tried."""
 
 TRAINED, SHUFFLED = "trained order", "shuffled"
+LSTM_UNTRAINED = "lstm, untrained"
 LSTM_TUNED = "lstm, rate and temperature chosen on validation"
 LSTM_GUARDED = "lstm, the trained order among its candidates"
 
@@ -233,7 +234,7 @@ def _settings(backbone: str | None, profile: str) -> list[SearchSetting]:
         line("assignment", "assignment"),
         line("softsort", "softsort"),
         line("neuralsort", "neuralsort"),
-        line("lstm, untrained", "lstm-untrained"),
+        line(LSTM_UNTRAINED, "lstm-untrained"),
         line(LSTM_TUNED, "lstm", kind=TunedSearchSetting),
         guarded("random, chosen on a development set", "random", choose_by="validation"),
         guarded("random, chosen without labels", "random", choose_by="entropy"),
@@ -272,6 +273,8 @@ EXPERIMENTS = (
             *(_higher(method, "random") for method in ("plackett-luce", "assignment", "softsort")),
             _higher("lstm", "random"),
             _higher("lstm", "swap"),
+            _higher("lstm", LSTM_UNTRAINED),
+            _higher(LSTM_TUNED, LSTM_UNTRAINED),
             _higher("lstm + positions", "lstm"),
             _higher("lstm-printed", "lstm"),
             _higher("lstm", SHUFFLED),

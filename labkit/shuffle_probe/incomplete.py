@@ -16,8 +16,9 @@ Sources: Cochran and Cox 1957, "Experimental Designs", chapter 11; Cameron, Gelb
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from labkit.core import scoring, statistics
+from labkit.core.budget import budget_for, within_memory
 from labkit.core.errors import LabError
 from labkit.core.files import file_aside
 from labkit.core.prompted_model import PromptedModel, for_classes
@@ -207,8 +209,8 @@ def probe_incomplete(
 ) -> IncompleteProbe:
     """Score a prompt in its trained order on the design's sentences, and in its orders on a few.
 
-    A causal model reads the virtual tokens once per order and goes on from there for each of its
-    sentences; other models take sentences of different orders in one batch.
+    Sentences of different orders share a batch. A causal model reads the virtual tokens once per
+    order before that, and a first part that several orders keep once for all of these.
 
     Args:
         progress: called with (scorings done, scorings in all).
@@ -292,35 +294,27 @@ def _scores(
 ) -> Tensor:
     """Label scores of each scoring: (K, C)."""
     backbone, labels = model.backbone, model.labels()
-    total = len(sequences) + len(design.order)
     prefix = backbone.prefix_of(sequences)
-    if not len(prefix):
-        reordered = [
-            _in_order(sequences[sentence], orders[order])
-            for order, sentence in zip(design.order, design.sentence, strict=True)
-        ]
-        return scoring.score(
-            backbone,
-            reordered,
-            vectors,
-            labels,
-            progress=lambda done, _: tell(len(sequences) + done, total),
-        )
     result = torch.empty(len(design.order), len(labels.classes))
     done = len(sequences)
-    for order in np.unique(design.order):
-        (rows,) = np.nonzero(design.order == order)
+    limit = budget_for(backbone.device)
+    # a causal model computes the prompts of several orders in one batch, others only hold them
+    for some in _orders_at_once(design, (limit.computed if prefix else limit.held) // len(vectors)):
+        (rows,) = np.isin(design.order, some).nonzero()
+        chosen = np.searchsorted(some, design.order[rows])
         members = [sequences[sentence] for sentence in design.sentence[rows]]
-        moved = vectors[torch.from_numpy(orders[order]).to(vectors.device)]
-        with torch.inference_mode():
-            scores = scoring.class_scores(backbone, members, moved, labels, prefix)
-        result[rows] = scores.cpu()
+        prompts = vectors[torch.from_numpy(orders[some]).to(vectors.device)]  # (M, P, D)
+        score = functools.partial(
+            scoring.scores_under_each, backbone, members, prompts, chosen, labels, prefix
+        )
+        result[rows] = within_memory(backbone.device, score)
         done += len(rows)
-        tell(done, total)
+        tell(done, len(sequences) + len(design.order))
     return result
 
 
-def _in_order(sequence: Encoded, order: NDArray[np.int64]) -> Encoded:
-    """The same sequence with another virtual token in each slot: −1−r becomes −1−order[r]."""
-    ids = tuple(-1 - int(order[-1 - token]) if token < 0 else token for token in sequence.ids)
-    return Encoded(ids, sequence.answer, sequence.shortened)
+def _orders_at_once(design: Design, count: int) -> Iterator[NDArray[np.int64]]:
+    """The design's orders, at most ``count`` (and at least one) together: (M,)."""
+    used = np.unique(design.order)
+    for start in range(0, len(used), max(count, 1)):
+        yield used[start : start + max(count, 1)]

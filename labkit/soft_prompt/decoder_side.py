@@ -53,7 +53,7 @@ class DecoderSide(Seq2SeqBackbone):
     def word_scores(self, batch: Batch, vectors: Tensor | None, words: Sequence[Pieces]) -> Tensor:
         if vectors is None:
             return super().word_scores(batch, None, words)
-        count = len(vectors)
+        count = vectors.shape[-2]
         slots = batch.ids < 0  # (B, T)
         if not slots[:, :count].all() or slots[:, count:].any():
             raise LabError(
@@ -81,5 +81,5 @@ class DecoderSide(Seq2SeqBackbone):
         block = vectors.to(begun.dtype).expand(len(target), -1, -1)  # (B, P, D)
         read = torch.cat([block, begun], dim=1)  # (B, P + K, D)
         return model(**inputs, decoder_inputs_embeds=read, use_cache=False).logits[
-            :, len(vectors) :
+            :, vectors.shape[-2] :
         ]
