@@ -298,8 +298,9 @@ def _scores(
     result = torch.empty(len(design.order), len(labels.classes))
     done = len(sequences)
     limit = budget_for(backbone.device)
-    # a causal model computes the prompts of several orders in one batch, others only hold them
-    for some in _orders_at_once(design, (limit.computed if prefix else limit.held) // len(vectors)):
+    # a causal model computes the places from where orders differ, others only hold the prompts
+    at_once = limit.computed // _moving(orders) if prefix else limit.held // len(vectors)
+    for some in _orders_at_once(design, at_once):
         (rows,) = np.isin(design.order, some).nonzero()
         chosen = np.searchsorted(some, design.order[rows])
         members = [sequences[sentence] for sentence in design.sentence[rows]]
@@ -311,6 +312,12 @@ def _scores(
         done += len(rows)
         tell(done, len(sequences) + len(design.order))
     return result
+
+
+def _moving(orders: Orders) -> int:
+    """How many places follow those that hold the same virtual token in every order, at least 1."""
+    alike = (orders == orders[0]).all(0)  # (P,)
+    return len(alike) - int(alike.argmin() if not alike.all() else len(alike) - 1)
 
 
 def _orders_at_once(design: Design, count: int) -> Iterator[NDArray[np.int64]]:
