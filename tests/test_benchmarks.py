@@ -97,6 +97,7 @@ def test_what_is_in_the_folder_is_not_measured_again(monkeypatch, tmp_path):
 def test_the_page_says_what_was_measured(tmp_path):
     """Of a small folder, and of the project's own."""
     file = tmp_path / document.MEASURED / "float32/evaluate-smollm2-20.json"
+    file.parent.mkdir(parents=True)
     with pytest.raises(LabError, match=r"evaluate-smollm2-20\.json is missing: LABKIT_DTYPE="):
         document.table(tmp_path / document.MEASURED)
     found = {"backbone": "smollm2", "length": 20, "labkit_s": 1.239, "ratio": 4.04}

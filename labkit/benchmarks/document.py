@@ -35,10 +35,10 @@ _BETWEEN = re.compile(r"(?<=<!-- measured -->\n\n).*?(?=\n<!-- end -->)", re.S)
 
 
 def table(folder: Path) -> str:
-    """What lies in the folder as Markdown, one line for each benchmark and precision.
+    """What lies in the folder as Markdown, one line for each benchmark and measured precision.
 
     Raises:
-        LabError: for a benchmark that has not been measured.
+        LabError: for a precision that has been measured in part.
     """
     return HEAD + "".join(f"| {' | '.join(cells)} |\n" for cells in _lines(folder))
 
@@ -46,6 +46,8 @@ def table(folder: Path) -> str:
 def _lines(folder: Path) -> Iterator[list[str]]:
     for name, (verb, *_) in RACES.items():
         for precision, short in PRECISIONS.items():
+            if not (folder / precision).is_dir():
+                continue
             file = folder / precision / f"{name}.json"
             if not file.is_file():
                 raise LabError(
