@@ -11,8 +11,6 @@
 ## make run     run every notebook without a window; pages land in build/
 ## make ledger  the papers' claims against data/reference: data/claims.json, docs/claims.md and the
 ##              table in README.md, after new results
-## make speed   labkit against PEFT, with bf16 and without, on a quiet machine: docs/speed/ and the
-##              table in docs/speed.md
 ## make lint    style, layers and types only
 ## make lock    take the newest allowed releases and write requirements.lock anew
 ## make clean   remove .venv, build/ and caches (fetched models and data stay)
@@ -27,7 +25,7 @@ STAMP := $(VENV)/installed-in
 BOOKS := $(firstword $(wildcard notebooks assignments) notebooks)
 INSTALL := $(PY) -m pip install --disable-pip-version-check -c requirements.lock
 
-.PHONY: help lab zh test test-browser test-versions site run masters ledger speed lint lock clean assets
+.PHONY: help lab zh test test-browser test-versions site run masters ledger lint lock clean assets
 .NOTPARALLEL:
 
 help:
@@ -75,12 +73,6 @@ lab: assets $(CHINESE)
 	[ "$$(id -u)" != 0 ] || set -- "$$@" --allow-root; \
 	[ "$$(uname)" = Darwin ] || [ -n "$$DISPLAY$$WAYLAND_DISPLAY" ] || set -- "$$@" --no-browser; \
 	exec $(PY) -m jupyterlab "$$@" --LabApp.default_url=/lab/tree/$(BOOKS)$(CHINESE:%=/%)/01_hard_prompt.ipynb
-
-speed: $(STAMP)
-	@for precision in bfloat16 float32; do \
-		LABKIT_DTYPE=$$precision $(PY) -m labkit bench all --out docs/speed/$$precision || exit 1; \
-	done
-	@$(PY) -m labkit.benchmarks.document
 
 zh: $(STAMP)
 	@$(PY) -m labkit.course.language.translation

@@ -1,7 +1,7 @@
 """Everything that a short loan of a device should answer, part by part, so that it can be resumed.
 
-Each part is a file in the folder: the benchmarks at each length, and for each default model how far
-the device's scores are from the CPU's. What is there already is not measured again.
+Each part is a file in the folder: the three benchmarks at each length, and for each default model
+how far the device's scores are from the CPU's. What is there already is not measured again.
 
 Usage::
 
@@ -30,17 +30,6 @@ OPTIONAL = ("gemma-270m",)
 """Named models whose terms have to be accepted first."""
 
 MODELS = tuple(name for name in NAMED if name not in OPTIONAL)
-RACES = {
-    f"{verb}-{model}-{length}": (verb, model, length)
-    for verb, model in (
-        ("evaluate", "smollm2"),
-        ("probe", "smollm2"),
-        ("tune", "smollm2"),
-        ("evaluate", "minilm"),
-    )
-    for length in LENGTHS
-}
-"""Name of a part → the benchmark, the model and the number of virtual tokens."""
 
 
 def bench_all(
@@ -71,9 +60,10 @@ def bench_all(
 def _parts(device: str | None) -> Iterator[tuple[str, Callable[[], dict]]]:
     for name in MODELS:
         yield f"agreement-{name}", partial(agreement, name, device)
-    for name, (verb, model, length) in RACES.items():
-        bench = getattr(benchmarks, f"bench_{verb}")
-        yield name, partial(bench, model, length, device=device)
+    for length in LENGTHS:
+        for verb in ("evaluate", "probe", "tune"):
+            bench = getattr(benchmarks, f"bench_{verb}")
+            yield f"{verb}-{length}", partial(bench, length=length, device=device)
 
 
 def agreement(
