@@ -233,8 +233,10 @@ def with_number_strings(task: Task) -> Task:
     low, high = task.range
     strings = tuple(f"{low + STEP * i:.1f}" for i in range(round((high - low) / STEP) + 1))
     template = task.prompt_for("seq2seq").template
+    task = task.for_readout("seq2seq")
     return replace(
         task,
+        with_texts=None,
         labels=strings,
         range=None,
         splits={
