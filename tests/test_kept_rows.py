@@ -270,6 +270,27 @@ def test_no_two_rows_of_a_table_differ_in_their_name_alone(run, tiny_folder):
         run(lines={**LINES, "brief": RECIPE})
 
 
+NAMESAKES = ("table1", "table2", "table6", "swaps", "order-effect", "table8", "lester-scale")
+
+
+@pytest.mark.parametrize("table", NAMESAKES)
+def test_two_models_of_one_last_name_are_no_two_rows_of_a_table(tiny_folder, tmp_path, table):
+    """They would be taken for two seeds of one model."""
+    folders = [tmp_path / place / "checkpoint-500" for place in ("a", "b")]
+    for folder, family in zip(folders, ("t5", "bert"), strict=True):
+        shutil.copytree(tiny_folder(family), folder)
+    both = ",".join(map(str, folders))
+    with pytest.raises(LabError, match=f"{folders[0]} and {folders[1]}: .*rename one of"):
+        experiments.run(table, backbone=both, seeds=(0,), out=tmp_path / "out")
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_model_that_is_named_twice_is_refused(tiny_folder, tmp_path):
+    folder = tiny_folder("llama")
+    with pytest.raises(LabError, match="name each model once"):
+        experiments.run("swaps", backbone=f"{folder},{folder}", seeds=(0,), out=tmp_path)
+
+
 def test_settings_come_without_loading_a_model(tiny_folder, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("a model was loaded")

@@ -77,19 +77,33 @@ def run_grid(
 def _refuse_twins(
     experiment: str, wanted: Sequence[tuple[Setting, int]], digests: Sequence[str]
 ) -> None:
-    """A resumed table knows a row by its digest: two that share one would be taken for each other.
+    """A resumed table knows a row by its digest, and what rows say together goes by their names:
+    two that share one would be taken for each other, or for two seeds of one.
 
     Raises:
-        LabError: for settings that differ in their name alone.
+        LabError: for settings of one name, or that differ in their name alone.
     """
+    named: dict[str, Setting] = {}
     names: dict[str, str] = {}
     for (setting, _), digest in zip(wanted, digests, strict=True):
+        first = named.setdefault(setting.name, setting)
+        if first is not setting:
+            raise _namesakes(experiment, first, setting)
         twin = names.setdefault(digest, setting.name)
         if twin != setting.name:
             raise LabError(
                 f"{twin!r} and {setting.name!r} of {experiment!r} differ in their name alone; give "
                 "their settings a field that says what the row does otherwise"
             )
+
+
+def _namesakes(experiment: str, first: Setting, second: Setting) -> LabError:
+    models, remedy = f"{first.backbone} and {second.backbone}", "rename one of the folders"
+    if first.backbone == second.backbone:
+        models, remedy = first.backbone, "name each model once"
+    return LabError(
+        f"{models}: two rows of {experiment!r} would both be called {second.name!r}; {remedy}"
+    )
 
 
 def chosen(settings: Sequence[Setting], patterns: Sequence[str]) -> list[Setting]:
