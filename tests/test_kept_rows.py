@@ -270,6 +270,29 @@ def test_no_two_rows_of_a_table_differ_in_their_name_alone(run, tiny_folder):
         run(lines={**LINES, "brief": RECIPE})
 
 
+@pytest.mark.parametrize(("once", "seeds"), [(True, [0]), (False, [0, 1, 2])])
+def test_a_prompt_that_is_stuck_stands_for_its_seed_alone_unless_one_is_enough(
+    tiny_folder, tmp_path, once, seeds
+):
+    def row(setting, task, seed, place):
+        return {"value": 0.5, "n": 2, "metric": "accuracy", "learns": seed > 0}
+
+    settings = [TrainingSetting("tiny", str(tiny_folder("llama")), RECIPE)]
+    table = Experiment("stuck", "", lambda *_: settings, row, one_seed_if_stuck=once)
+    asked = {"profile": "small", "backbone": None, "task": None, "limit": None, "out": tmp_path}
+    asked |= {"on_progress": None, "engine": LocalEngine(workers=1)}
+    for given in ((0,), (0, 1, 2)):
+        result = runner.run_grid(table, seeds=given, resume=True, **asked)
+    assert [made["seed"] for made in result["rows"]] == seeds
+
+
+def test_one_seed_is_enough_where_no_prompts_are_averaged():
+    """Tables 1 to 6 say of each model whether it learned; hard prompts have no seeds."""
+    tables = [f"table{number}" for number in range(1, 7)]
+    enough = [e.name for e in experiments.EXPERIMENTS.values() if e.one_seed_if_stuck]
+    assert sorted(enough) == sorted([*tables, "swaps", "p-tuning-family"])
+
+
 NAMESAKES = ("table1", "table2", "table6", "swaps", "order-effect", "table8", "lester-scale")
 
 

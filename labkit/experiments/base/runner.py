@@ -210,7 +210,7 @@ class _Run:
             self._write()
         for index, seed in enumerate((*seeds, *others)):
             lines = [s for s in chosen if index < len(seeds) or (s.name, seed) in stale]
-            missing = [s for s in lines if not _is_settled(result["rows"], s, seed)]
+            missing = [s for s in lines if not self._is_settled(s, seed)]
             missing = self._take(missing, seed, rank)
             jobs = [
                 Job(
@@ -232,6 +232,15 @@ class _Run:
                 self._add(row | table.origin(missing[done], seed).note(), rank)
         tell(len(grid), len(grid), "done")
         return result
+
+    def _is_settled(self, setting: Setting, seed: int) -> bool:
+        """Whether the row is there, or not wanted beside one of another seed that did not learn."""
+        of_setting = [row for row in self.result["rows"] if row["setting"] == setting.name]
+        one_is_enough = self.table.experiment.one_seed_if_stuck
+        return any(
+            row["seed"] == seed or (one_is_enough and not row.get("learns", True))
+            for row in of_setting
+        )
 
     def _take(self, settings: Sequence[Setting], seed: int, rank: Mapping) -> list[Setting]:
         """Take the rows that other tables in the folder have; what is still missing."""
@@ -381,9 +390,3 @@ def _about(task: str, setting: Setting) -> str:
     """
     its_own = rf"(^|: ){re.escape(setting.task or '')}(?=,|$)"
     return re.sub(its_own, lambda place: place[1] + short(task), setting.name, count=1)
-
-
-def _is_settled(rows: Sequence[Mapping], setting: Setting, seed: int) -> bool:
-    """Whether the row is there, or not wanted: what did not learn is kept with one seed."""
-    of_setting = [row for row in rows if row["setting"] == setting.name]
-    return any(row["seed"] == seed or not row.get("learns", True) for row in of_setting)
