@@ -19,6 +19,7 @@ from labkit.experiments.base import models, runner
 from labkit.experiments.base.recipe import Recipe
 from labkit.experiments.base.result_file import only_writer
 from labkit.experiments.base.setting import Experiment
+from labkit.experiments.base.verdicts import Claim
 from labkit.experiments.training import TrainingSetting, training_row
 from labkit.soft_prompt import load_prompt
 
@@ -291,6 +292,54 @@ def test_one_seed_is_enough_where_no_prompts_are_averaged():
     tables = [f"table{number}" for number in range(1, 7)]
     enough = [e.name for e in experiments.EXPERIMENTS.values() if e.one_seed_if_stuck]
     assert sorted(enough) == sorted([*tables, "swaps", "p-tuning-family"])
+
+
+RIGHT_OF_100 = {"0 steps": 50, "50 steps": 70, "100 steps": 90}
+
+
+@pytest.fixture
+def ends(tiny_folder, tmp_path):
+    """Runs a table whose claims are about its first and last settings."""
+
+    def row(setting, task, seed, place):
+        right = RIGHT_OF_100[setting.name]
+        digits = "1" * right + "0" * (100 - right)
+        return {"value": right / 100, "n": 100, "metric": "accuracy", "correct": digits}
+
+    folder = str(tiny_folder("llama"))
+    lines = {name: replace(RECIPE, steps=index + 1) for index, name in enumerate(RIGHT_OF_100)}
+    settings = [TrainingSetting(name, folder, recipe) for name, recipe in lines.items()]
+    claims = (Claim("longest", "LAST", "FIRST"), Claim("longer", "LAST", "PREVIOUS"))
+    table = Experiment("ends", "", lambda *_: settings, row, claims)
+
+    def run(**options):
+        asked = {"profile": "small", "backbone": None, "task": None, "limit": None}
+        asked |= {"on_progress": None, "engine": LocalEngine(workers=1), "resume": True}
+        return runner.run_grid(table, out=tmp_path, **(asked | {"seeds": (0,)} | options))
+
+    return run
+
+
+def verdicts(result):
+    return {each["claim"]: each["difference"] for each in result["verdict"]}
+
+
+@pytest.mark.parametrize("again", [["0 steps"], ["100 steps"], ["50 steps"], []])
+def test_what_is_made_last_changes_no_verdict_and_no_order(ends, again):
+    whole = ends()
+    assert verdicts(whole) == {"longest": pytest.approx(0.4), "longer": pytest.approx(0.2)}
+    more = ends(seeds=(0, 1), only=again)
+    assert verdicts(more) == verdicts(whole)
+    at_first = [row["setting"] for row in more["rows"] if row["seed"] == 0]
+    assert at_first == list(RIGHT_OF_100)
+
+
+def test_no_verdict_where_an_end_is_missing(ends):
+    assert verdicts(ends(only=["0 steps", "50 steps"])) == {}
+    assert verdicts(ends(only=["100 steps"])) == {
+        "longest": pytest.approx(0.4),
+        "longer": pytest.approx(0.2),
+    }
 
 
 NAMESAKES = ("table1", "table2", "table6", "swaps", "order-effect", "table8", "lester-scale")

@@ -204,8 +204,9 @@ class _Run:
         stale = {(row["setting"], row["seed"]) for row in result.get("stale", ())}
         others = sorted({seed for _, seed in stale}.difference(seeds))
         self._name_command((*seeds, *others))
-        grid = [(setting.name, seed) for seed in (*seeds, *others) for setting in chosen]
-        rank = {pair: index for index, pair in enumerate(grid)}  # rows of other seeds come first
+        every = [(s.name, seed) for seed in (*seeds, *others) for s in table.settings]
+        rank = {pair: index for index, pair in enumerate(every)}  # rows of other seeds come first
+        total = len(chosen) * len((*seeds, *others))
         if result["rows"]:  # the new command and report, even where nothing is left to run
             self._write()
         for index, seed in enumerate((*seeds, *others)):
@@ -228,9 +229,9 @@ class _Run:
                 for setting in missing
             ]
             settled = (index + 1) * len(chosen) - len(missing)
-            for done, row in engine.results(jobs, _offset(tell, settled, len(grid))):
+            for done, row in engine.results(jobs, _offset(tell, settled, total)):
                 self._add(row | table.origin(missing[done], seed).note(), rank)
-        tell(len(grid), len(grid), "done")
+        tell(total, total, "done")
         return result
 
     def _is_settled(self, setting: Setting, seed: int) -> bool:
@@ -275,7 +276,8 @@ class _Run:
         all_seeds = sorted({*seeds, *(row["seed"] for row in self.result["rows"])})
         command = f"{self.table.place.command} --seeds {','.join(map(str, all_seeds))}"
         self.table = replace(self.table, place=replace(self.table.place, command=command))
-        self.result |= {"command": command, "file": self.table.file.stem}
+        lines = [setting.name for setting in self.table.settings]
+        self.result |= {"command": command, "file": self.table.file.stem, "settings": lines}
 
     def _bring_over(self) -> None:
         """Rows from before there were digests get theirs, where they say what is asked for."""
@@ -320,7 +322,8 @@ def conclude(experiment: Experiment, result: dict, out: Path) -> None:
     if experiment.judge_row is not None:
         result["rows"] = [experiment.judge_row(row) for row in result["rows"]]
     result["summary"] = summarise(result["rows"])
-    result["verdict"] = judge(result["rows"], experiment.claims)
+    # older files don't name their settings
+    result["verdict"] = judge(result["rows"], experiment.claims, result.get("settings", ()))
     if experiment.pool is not None:
         result["pooled"] = experiment.pool(result["rows"], out)
 
