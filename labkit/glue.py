@@ -190,30 +190,36 @@ def best_threshold(values: NDArray, labels: NDArray) -> tuple[float, int]:
 
 
 def mean_over_tasks(
-    values: Mapping[str, Sequence[float]], tasks: Sequence[str] = GLUE
+    values: Mapping[str, Mapping[int, float] | Sequence[float]], tasks: Sequence[str] = GLUE
 ) -> tuple[float, statistics.Interval | None]:
     """Unweighted mean over tasks of the mean over seeds, with Student's interval over seeds.
 
     Args:
-        values: task → one score per seed, the seeds in the same order for each task.
+        values: task → seed → score; or the scores alone, the seeds in the same order for each task.
 
     Returns:
         The mean, and the interval of the per-seed means; None with a single seed.
 
     Raises:
-        LabError: if a task is missing, or tasks have different numbers of seeds: a mean over other
-            tasks or seeds is another quantity.
+        LabError: if a task is missing, or tasks have different seeds: a mean over other tasks or
+            seeds is another quantity.
     """
     missing = [task for task in tasks if task not in values]
-    counts = {len(values[task]) for task in tasks if task in values}
-    if missing or len(counts) != 1:
+    scores = [_by_seed(values[task]) for task in tasks if task in values]
+    seeds = sorted({tuple(sorted(of_task)) for of_task in scores})
+    if missing or len(seeds) != 1:
+        other = f"{' and '.join(map(str, map(list, seeds)))} are the seeds by task"
         raise LabError(
             f"no mean over {', '.join(tasks)}: "
-            + (f"{', '.join(missing)} missing" if missing else f"{sorted(counts)} seeds by task")
+            + (f"{', '.join(missing)} missing" if missing else other)
         )
-    by_seed = np.mean([values[task] for task in tasks], axis=0)  # (S,)
+    by_seed = np.mean([[of_task[seed] for seed in seeds[0]] for of_task in scores], axis=0)  # (S,)
     interval = statistics.mean_interval(by_seed) if len(by_seed) > 1 else None
     return float(by_seed.mean()), interval
+
+
+def _by_seed(scores: Mapping[int, float] | Sequence[float]) -> dict[int, float]:
+    return dict(scores if isinstance(scores, Mapping) else enumerate(scores))
 
 
 # ---- numbers as text ----
@@ -233,8 +239,10 @@ def with_number_strings(task: Task) -> Task:
     low, high = task.range
     strings = tuple(f"{low + STEP * i:.1f}" for i in range(round((high - low) / STEP) + 1))
     template = task.prompt_for("seq2seq").template
+    task = task.for_readout("seq2seq")
     return replace(
         task,
+        with_texts=None,
         labels=strings,
         range=None,
         splits={

@@ -119,6 +119,8 @@ def score_grid(
         templates, verbalizers: by the name they have in the grid; the grid is theirs in full.
         limit: score a seeded sample of that many examples.
     """
+    used = dict.fromkeys(name for template in templates.values() for name in template.fields)
+    task = task.for_fields(used)
     examples = task.split(split) if limit is None else task.take(split, limit, seed=0)
     scores: dict[tuple[str, str], np.ndarray] = {}
     content_free: dict[tuple[str, str], np.ndarray] = {}
@@ -148,7 +150,8 @@ def sentiment_grid(
     verbalizers = _verbalizers(SENTIMENT_WORDS)
     review = Template(REVIEW)
     first = verbalizers["negative / positive"]
-    solved = with_examples(review, first, _short_shots(task, seed, shots), task.labels)
+    examples = _short_shots(task.for_fields(review.fields), seed, shots)
+    solved = with_examples(review, first, examples, task.labels)
     return {**_named(CAUSAL_TEMPLATES), f"{shots} examples, then the review": solved}, verbalizers
 
 

@@ -89,6 +89,22 @@ def test_no_mean_over_other_tasks_or_seeds():
         glue.mean_over_tasks({"a": [0.5], "b": [0.5, 0.6]}, ("a", "b"))
 
 
+def test_seeds_are_paired_by_their_number_wherever_their_rows_stand():
+    orders = {task: (1, 2, 0) if task in ("rte", "sst2") else (0, 1, 2) for task in GLUE}
+    rows = [
+        {"task": task, "method": "prompt", "seed": seed, "value": 0.5 + 0.05 * seed}
+        for task, seeds in orders.items()
+        for seed in seeds
+    ]
+    values = glue_tables.by_task({"rows": rows}, "prompt")
+    assert values["rte"] == pytest.approx({0: 0.5, 1: 0.55, 2: 0.6})
+    mean, interval = glue.mean_over_tasks(values)
+    assert mean == pytest.approx(0.55)
+    assert interval == pytest.approx(mean_interval([0.5, 0.55, 0.6]))
+    with pytest.raises(LabError, match=r"\[0, 1\] and \[0, 2\] are the seeds by task"):
+        glue.mean_over_tasks({"a": {0: 0.5, 1: 0.6}, "b": {0: 0.5, 2: 0.6}}, ("a", "b"))
+
+
 # ---- numbers as text ----
 
 

@@ -19,6 +19,7 @@ from labkit.experiments.base import models, runner
 from labkit.experiments.base.recipe import Recipe
 from labkit.experiments.base.result_file import only_writer
 from labkit.experiments.base.setting import Experiment
+from labkit.experiments.base.verdicts import Claim
 from labkit.experiments.training import TrainingSetting, training_row
 from labkit.soft_prompt import load_prompt
 
@@ -268,6 +269,98 @@ def test_no_two_rows_of_a_table_differ_in_their_name_alone(run, tiny_folder):
         assert len(set(unnamed)) == len(unnamed), name
     with pytest.raises(LabError, match="'short' and 'brief' of 'lengths' differ in their name"):
         run(lines={**LINES, "brief": RECIPE})
+
+
+@pytest.mark.parametrize(("once", "seeds"), [(True, [0]), (False, [0, 1, 2])])
+def test_a_prompt_that_is_stuck_stands_for_its_seed_alone_unless_one_is_enough(
+    tiny_folder, tmp_path, once, seeds
+):
+    def row(setting, task, seed, place):
+        return {"value": 0.5, "n": 2, "metric": "accuracy", "learns": seed > 0}
+
+    settings = [TrainingSetting("tiny", str(tiny_folder("llama")), RECIPE)]
+    table = Experiment("stuck", "", lambda *_: settings, row, one_seed_if_stuck=once)
+    asked = {"profile": "small", "backbone": None, "task": None, "limit": None, "out": tmp_path}
+    asked |= {"on_progress": None, "engine": LocalEngine(workers=1)}
+    for given in ((0,), (0, 1, 2)):
+        result = runner.run_grid(table, seeds=given, resume=True, **asked)
+    assert [made["seed"] for made in result["rows"]] == seeds
+
+
+def test_one_seed_is_enough_where_no_prompts_are_averaged():
+    """Tables 1 to 6 say of each model whether it learned; hard prompts have no seeds."""
+    tables = [f"table{number}" for number in range(1, 7)]
+    enough = [e.name for e in experiments.EXPERIMENTS.values() if e.one_seed_if_stuck]
+    assert sorted(enough) == sorted([*tables, "swaps", "p-tuning-family"])
+
+
+RIGHT_OF_100 = {"0 steps": 50, "50 steps": 70, "100 steps": 90}
+
+
+@pytest.fixture
+def ends(tiny_folder, tmp_path):
+    """Runs a table whose claims are about its first and last settings."""
+
+    def row(setting, task, seed, place):
+        right = RIGHT_OF_100[setting.name]
+        digits = "1" * right + "0" * (100 - right)
+        return {"value": right / 100, "n": 100, "metric": "accuracy", "correct": digits}
+
+    folder = str(tiny_folder("llama"))
+    lines = {name: replace(RECIPE, steps=index + 1) for index, name in enumerate(RIGHT_OF_100)}
+    settings = [TrainingSetting(name, folder, recipe) for name, recipe in lines.items()]
+    claims = (Claim("longest", "LAST", "FIRST"), Claim("longer", "LAST", "PREVIOUS"))
+    table = Experiment("ends", "", lambda *_: settings, row, claims)
+
+    def run(**options):
+        asked = {"profile": "small", "backbone": None, "task": None, "limit": None}
+        asked |= {"on_progress": None, "engine": LocalEngine(workers=1), "resume": True}
+        return runner.run_grid(table, out=tmp_path, **(asked | {"seeds": (0,)} | options))
+
+    return run
+
+
+def verdicts(result):
+    return {each["claim"]: each["difference"] for each in result["verdict"]}
+
+
+@pytest.mark.parametrize("again", [["0 steps"], ["100 steps"], ["50 steps"], []])
+def test_what_is_made_last_changes_no_verdict_and_no_order(ends, again):
+    whole = ends()
+    assert verdicts(whole) == {"longest": pytest.approx(0.4), "longer": pytest.approx(0.2)}
+    more = ends(seeds=(0, 1), only=again)
+    assert verdicts(more) == verdicts(whole)
+    at_first = [row["setting"] for row in more["rows"] if row["seed"] == 0]
+    assert at_first == list(RIGHT_OF_100)
+
+
+def test_no_verdict_where_an_end_is_missing(ends):
+    assert verdicts(ends(only=["0 steps", "50 steps"])) == {}
+    assert verdicts(ends(only=["100 steps"])) == {
+        "longest": pytest.approx(0.4),
+        "longer": pytest.approx(0.2),
+    }
+
+
+NAMESAKES = ("table1", "table2", "table6", "swaps", "order-effect", "table8", "lester-scale")
+
+
+@pytest.mark.parametrize("table", NAMESAKES)
+def test_two_models_of_one_last_name_are_no_two_rows_of_a_table(tiny_folder, tmp_path, table):
+    """They would be taken for two seeds of one model."""
+    folders = [tmp_path / place / "checkpoint-500" for place in ("a", "b")]
+    for folder, family in zip(folders, ("t5", "bert"), strict=True):
+        shutil.copytree(tiny_folder(family), folder)
+    both = ",".join(map(str, folders))
+    with pytest.raises(LabError, match=f"{folders[0]} and {folders[1]}: .*rename one of"):
+        experiments.run(table, backbone=both, seeds=(0,), out=tmp_path / "out")
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_a_model_that_is_named_twice_is_refused(tiny_folder, tmp_path):
+    folder = tiny_folder("llama")
+    with pytest.raises(LabError, match="name each model once"):
+        experiments.run("swaps", backbone=f"{folder},{folder}", seeds=(0,), out=tmp_path)
 
 
 def test_settings_come_without_loading_a_model(tiny_folder, monkeypatch):

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
+
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 
 from labkit import experiments
+from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.experiments import searches, sorter_memory
 from labkit.experiments.base import runner
@@ -66,6 +70,22 @@ def test_rows_are_orders_of_the_kept_prompt_and_their_scores(kept, tiny_task, tm
     assert said["difference"] == pytest.approx(
         rows["swap"]["value"] - rows["trained order"]["value"]
     )
+
+
+@pytest.mark.parametrize("table", ["order-search", "sorter-memory"])
+def test_another_model_of_that_name_does_not_get_the_courses_prompt(
+    kept, tiny_folder, tmp_path, monkeypatch, table
+):
+    """A model of the same shape, tuned by somebody and saved in a folder that is called alike."""
+    monkeypatch.setattr(sorter_memory, "LENGTH", 5)
+    monkeypatch.setattr(sorter_memory, "recipe_for", lambda *_: Recipe(length=5))
+    tuned = tmp_path / "mine" / "llama"
+    shutil.copytree(tiny_folder("llama"), tuned)
+    weights = load_file(tuned / "model.safetensors")
+    changed = {name: tensor + 0.1 for name, tensor in weights.items()}
+    save_file(changed, tuned / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(LabError, match="llama-tiny was made for"):
+        experiments.run(table, backbone=str(tuned), seeds=(0,), out=tmp_path / "out")
 
 
 def test_what_a_sorter_hands_back_is_held_against_the_shuffle_it_was_given(

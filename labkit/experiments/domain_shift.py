@@ -35,7 +35,9 @@ FINE_TUNING_STEPS = {"small": 500, "full": 2000}
 def shift_row(setting: TrainingSetting, task: Task, seed: int, place: Place) -> dict:
     """Train at home; score at home and in every other domain."""
     limit = place.limit or TEST_EXAMPLES
-    domains = {name: load_task(name) for name in setting.targets}
+    readout = readout_of(setting.backbone)
+    task = task.for_readout(readout)
+    domains = {name: load_task(name).for_readout(readout) for name in setting.targets}
     tested = [e for of_domain in (task, *domains.values()) for e in of_domain.take("test", limit)]
     fair = without_overlap(task.split("train"), tested)
     home = task.with_splits(train=fair)

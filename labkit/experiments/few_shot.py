@@ -69,8 +69,8 @@ class FewShotSetting(Setting):
 
 def few_shot_row(setting: FewShotSetting, task: Task, seed: int, place: Place) -> dict:
     """Train on the examples that the seed draws, choose the step on as many others."""
-    few = draw(task, setting.examples, seed)
-    model = _model(setting, few)
+    model = _model(setting, task)
+    few = draw(task.for_fields(model.template.fields), setting.examples, seed)
     prompt = None if setting.method == "fine-tuning" else _start(setting, model, few, seed, place)
     history = History()
     if setting.method != DEMONSTRATIONS:

@@ -198,12 +198,12 @@ def _tasks(result: Mapping) -> list[str]:
     return [*sorted(present.difference(GLUE)), *(task for task in GLUE if task in present)]
 
 
-def by_task(result: Mapping, method: str) -> dict[str, list[float]]:
-    """Test scores of a method: task → one per seed."""
-    values: dict[str, list[float]] = {}
+def by_task(result: Mapping, method: str) -> dict[str, dict[int, float]]:
+    """Test scores of a method: task → seed → score."""
+    values: dict[str, dict[int, float]] = {}
     for scored in result["rows"]:
         if scored["method"] == method:
-            values.setdefault(scored["task"], []).append(scored["value"])
+            values.setdefault(scored["task"], {})[scored["seed"]] = scored["value"]
     return values
 
 
@@ -273,12 +273,12 @@ def printed_gains(method: str, against: str = "prompt") -> dict[str, float]:
     return {task: (a[task] - b[task]) / 100 for task in GLUE}
 
 
-def _mean_of(values: Sequence[float] | None) -> str:
-    return "–" if not values else f"{sum(values) / len(values):.3f}"
+def _mean_of(values: Mapping[int, float] | None) -> str:
+    return "–" if not values else f"{sum(values.values()) / len(values):.3f}"
 
 
-def _mean(values: Mapping[str, Sequence[float]]) -> str:
-    if set(values) != set(GLUE) or len({len(v) for v in values.values()}) != 1:
+def _mean(values: Mapping[str, Mapping[int, float]]) -> str:
+    if set(values) != set(GLUE) or len({frozenset(seeds) for seeds in values.values()}) != 1:
         return "–"  # a mean over other tasks or seeds is another quantity
     mean, interval = mean_over_tasks(values)
     return f"{mean:.3f}" + ("" if interval is None else " [{:.3f}, {:.3f}]".format(*interval))

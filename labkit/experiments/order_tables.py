@@ -193,6 +193,7 @@ def _about_order(name: str, about: str, settings, tasks: Mapping[str, str]) -> E
         relabel=relabel,
         judge_row=judged,
         pool=pool,
+        one_seed_if_stuck=True,
     )
 
 

@@ -73,7 +73,8 @@ def pruning_row(setting: PruningSetting, task: Task, seed: int, place: Place) ->
             prompt = trained_prompt(shorter, model, task, seed, place)
             kept[str(count)] = scored(model.fixed_vectors(prompt), None)
     else:
-        examples = task.take("validation", CHOSEN_ON, seed=0)
+        chosen_on = task.for_fields(model.template.fields)
+        examples = chosen_on.take("validation", CHOSEN_ON, seed=0)
         for count, which in _chosen(setting, model, prompt, task, examples, counts, seed, place):
             kept[str(count)] = scored(rows[which], which)
     return row | {"kept": kept}

@@ -31,7 +31,7 @@ from labkit.experiments.base.verdicts import Claim
 from labkit.lstm_sorter import BUDGET, PromptLoss, pair_changes, search
 from labkit.lstm_sorter.searches import SearchResult
 from labkit.shuffle_probe import Shuffle
-from labkit.soft_prompt import SoftPrompt, load_prompt
+from labkit.soft_prompt import SoftPrompt, load_for
 
 LENGTH = 20
 BUDGETS = {"encoder": 9_600, "causal": 19_200}
@@ -191,11 +191,15 @@ def _start_order(setting: SearchSetting, length: int) -> list[int]:
 def course_prompt(
     setting: order.OrderSetting, task: Task, place: Place, seed: int = 0
 ) -> tuple[PromptedModel, SoftPrompt]:
-    """The course's own prompt for this model, task and seed, or one trained for this table."""
+    """The course's own prompt for this model, task and seed, or one trained for this table.
+
+    Raises:
+        LabError: for another model whose name ends as that of the course's prompt does.
+    """
     backbone = shared_backbone(setting.backbone)
     kept = course_folder(setting.backbone, task.name, seed)
     if setting.recipe.length == LENGTH and kept.is_dir():
-        prompt, card = load_prompt(kept)
+        prompt, card = load_for(backbone, kept)
         return card.model(backbone), prompt
     model = PromptedModel.for_task(backbone, task)
     return model, order.trained_prompt(setting, model, task, seed, place)

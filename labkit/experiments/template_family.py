@@ -305,5 +305,6 @@ EXPERIMENTS = (
         _settings,
         family_row,
         report=family_as_markdown,
+        one_seed_if_stuck=True,
     ),
 )

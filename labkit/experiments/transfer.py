@@ -138,7 +138,9 @@ def fit_apart(
         What a row says of the training.
     """
     limit = place.limit or TEST_EXAMPLES
-    examples, dropped = training_examples(task, targets, limit, seed)
+    task = task.for_fields(model.template.fields)
+    scored = [target.for_readout(model.backbone.readout) for target in targets]
+    examples, dropped = training_examples(task, scored, limit, seed)
     history = fit(
         model,
         prompt,

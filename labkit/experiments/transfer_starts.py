@@ -204,7 +204,10 @@ def _mixture(
 ) -> SoftPrompt:
     """One prompt trained on the named tasks in turn."""
     recipe, mixed = setting.recipe, _fresh(setting, model, seed)
-    tasks = [_with_training_sample(load_task(name), task, seed) for name in names]
+    readout = model.backbone.readout
+    target = task.for_readout(readout)
+    sources = [load_task(name).for_readout(readout) for name in names]
+    tasks = [_with_training_sample(source, target, seed) for source in sources]
     batches = {"steps": recipe.steps, "batch_size": recipe.batch_size, "lr": recipe.lr}
     fit_mixture(model.backbone, mixed, tasks, **batches, seed=seed)
     return mixed

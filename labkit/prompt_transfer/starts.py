@@ -98,8 +98,9 @@ def fit_mixture(
     parts = []
     for task in tasks:
         model = for_classes(PromptedModel.for_task(backbone, task), task)
-        sequences = model.encode(task.split("train"), model.fixed_vectors(prompt))
-        parts.append((model, sequences, targets(task.split("train"), task)))
+        examples = task.for_fields(model.template.fields).split("train")
+        sequences = model.encode(examples, model.fixed_vectors(prompt))
+        parts.append((model, sequences, targets(examples, task)))
     losses = []
     prompt.train()
     for step in range(steps):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from labkit.core.errors import LabError
+from labkit.core.templates import Template
 
 SPLITS = ("train", "validation", "test")
 
@@ -72,6 +73,10 @@ class Task:
             return self
         return self.with_texts(tuple(names)) or self
 
+    def for_readout(self, readout: str) -> Task:
+        """The task as its own template for a readout sees it, see :meth:`for_fields`."""
+        return self.for_fields(Template(self.prompt_for(readout).template).fields)
+
     @property
     def kind(self) -> str:
         return "regression" if self.range is not None else "classification"
@@ -96,9 +101,13 @@ class Task:
         return tuple(examples[i] for i in order)
 
     def with_splits(self, **splits: Sequence[Example]) -> Task:
-        """The same task with other examples in the splits that are named."""
+        """The same task with other examples in the splits that are named.
+
+        They stay as they are given: no template cuts such a task anew. Where its own texts may not
+        be the used ones, call :meth:`for_fields` or :meth:`for_readout` before they are chosen.
+        """
         given = {name: tuple(examples) for name, examples in splits.items()}
-        return replace(self, splits={**self.splits, **given})
+        return replace(self, splits={**self.splits, **given}, with_texts=None)
 
     def fingerprint(self, *names: str) -> str:
         """Digest of all examples in these splits: texts, labels and their order."""

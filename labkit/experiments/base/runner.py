@@ -77,19 +77,33 @@ def run_grid(
 def _refuse_twins(
     experiment: str, wanted: Sequence[tuple[Setting, int]], digests: Sequence[str]
 ) -> None:
-    """A resumed table knows a row by its digest: two that share one would be taken for each other.
+    """A resumed table knows a row by its digest, and what rows say together goes by their names:
+    two that share one would be taken for each other, or for two seeds of one.
 
     Raises:
-        LabError: for settings that differ in their name alone.
+        LabError: for settings of one name, or that differ in their name alone.
     """
+    named: dict[str, Setting] = {}
     names: dict[str, str] = {}
     for (setting, _), digest in zip(wanted, digests, strict=True):
+        first = named.setdefault(setting.name, setting)
+        if first is not setting:
+            raise _namesakes(experiment, first, setting)
         twin = names.setdefault(digest, setting.name)
         if twin != setting.name:
             raise LabError(
                 f"{twin!r} and {setting.name!r} of {experiment!r} differ in their name alone; give "
                 "their settings a field that says what the row does otherwise"
             )
+
+
+def _namesakes(experiment: str, first: Setting, second: Setting) -> LabError:
+    models, remedy = f"{first.backbone} and {second.backbone}", "rename one of the folders"
+    if first.backbone == second.backbone:
+        models, remedy = first.backbone, "name each model once"
+    return LabError(
+        f"{models}: two rows of {experiment!r} would both be called {second.name!r}; {remedy}"
+    )
 
 
 def chosen(settings: Sequence[Setting], patterns: Sequence[str]) -> list[Setting]:
@@ -190,13 +204,14 @@ class _Run:
         stale = {(row["setting"], row["seed"]) for row in result.get("stale", ())}
         others = sorted({seed for _, seed in stale}.difference(seeds))
         self._name_command((*seeds, *others))
-        grid = [(setting.name, seed) for seed in (*seeds, *others) for setting in chosen]
-        rank = {pair: index for index, pair in enumerate(grid)}  # rows of other seeds come first
+        every = [(s.name, seed) for seed in (*seeds, *others) for s in table.settings]
+        rank = {pair: index for index, pair in enumerate(every)}  # rows of other seeds come first
+        total = len(chosen) * len((*seeds, *others))
         if result["rows"]:  # the new command and report, even where nothing is left to run
             self._write()
         for index, seed in enumerate((*seeds, *others)):
             lines = [s for s in chosen if index < len(seeds) or (s.name, seed) in stale]
-            missing = [s for s in lines if not _is_settled(result["rows"], s, seed)]
+            missing = [s for s in lines if not self._is_settled(s, seed)]
             missing = self._take(missing, seed, rank)
             jobs = [
                 Job(
@@ -214,10 +229,19 @@ class _Run:
                 for setting in missing
             ]
             settled = (index + 1) * len(chosen) - len(missing)
-            for done, row in engine.results(jobs, _offset(tell, settled, len(grid))):
+            for done, row in engine.results(jobs, _offset(tell, settled, total)):
                 self._add(row | table.origin(missing[done], seed).note(), rank)
-        tell(len(grid), len(grid), "done")
+        tell(total, total, "done")
         return result
+
+    def _is_settled(self, setting: Setting, seed: int) -> bool:
+        """Whether the row is there, or not wanted beside one of another seed that did not learn."""
+        of_setting = [row for row in self.result["rows"] if row["setting"] == setting.name]
+        one_is_enough = self.table.experiment.one_seed_if_stuck
+        return any(
+            row["seed"] == seed or (one_is_enough and not row.get("learns", True))
+            for row in of_setting
+        )
 
     def _take(self, settings: Sequence[Setting], seed: int, rank: Mapping) -> list[Setting]:
         """Take the rows that other tables in the folder have; what is still missing."""
@@ -252,7 +276,8 @@ class _Run:
         all_seeds = sorted({*seeds, *(row["seed"] for row in self.result["rows"])})
         command = f"{self.table.place.command} --seeds {','.join(map(str, all_seeds))}"
         self.table = replace(self.table, place=replace(self.table.place, command=command))
-        self.result |= {"command": command, "file": self.table.file.stem}
+        lines = [setting.name for setting in self.table.settings]
+        self.result |= {"command": command, "file": self.table.file.stem, "settings": lines}
 
     def _bring_over(self) -> None:
         """Rows from before there were digests get theirs, where they say what is asked for."""
@@ -297,7 +322,8 @@ def conclude(experiment: Experiment, result: dict, out: Path) -> None:
     if experiment.judge_row is not None:
         result["rows"] = [experiment.judge_row(row) for row in result["rows"]]
     result["summary"] = summarise(result["rows"])
-    result["verdict"] = judge(result["rows"], experiment.claims)
+    # older files don't name their settings
+    result["verdict"] = judge(result["rows"], experiment.claims, result.get("settings", ()))
     if experiment.pool is not None:
         result["pooled"] = experiment.pool(result["rows"], out)
 
@@ -367,9 +393,3 @@ def _about(task: str, setting: Setting) -> str:
     """
     its_own = rf"(^|: ){re.escape(setting.task or '')}(?=,|$)"
     return re.sub(its_own, lambda place: place[1] + short(task), setting.name, count=1)
-
-
-def _is_settled(rows: Sequence[Mapping], setting: Setting, seed: int) -> bool:
-    """Whether the row is there, or not wanted: what did not learn is kept with one seed."""
-    of_setting = [row for row in rows if row["setting"] == setting.name]
-    return any(row["seed"] == seed or not row.get("learns", True) for row in of_setting)

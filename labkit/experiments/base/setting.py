@@ -83,6 +83,8 @@ class Experiment:
         judge_row: a row with its own verdicts made anew from its numbers.
         inputs: files that a row reads beside model and data, from (setting, seed, place).
         pool: what all rows say together, from (rows, folder of results).
+        one_seed_if_stuck: a row that says ``learns: False`` stands for all seeds of its setting.
+            Not where prompts of several seeds are counted or averaged: there each is a row.
     """
 
     name: str
@@ -99,3 +101,4 @@ class Experiment:
     judge_row: Callable[[Mapping], dict] | None = None
     inputs: Callable[[Setting, int, Place], Sequence[Path]] | None = None
     pool: Callable[[Sequence[Mapping], Path], list[dict]] | None = None
+    one_seed_if_stuck: bool = False

@@ -18,7 +18,10 @@ UNDECIDED = "can't tell"
 
 @dataclass(frozen=True)
 class Claim:
-    """What the paper says: the setting ``better`` scores higher than ``worse``."""
+    """What the paper says: the setting ``better`` scores higher than ``worse``.
+
+    Either may be the table's ``FIRST``, ``PREVIOUS`` (the last but one) or ``LAST`` setting.
+    """
 
     text: str
     better: str
@@ -42,16 +45,21 @@ def summarise(rows: Sequence[Mapping]) -> list[dict]:
     return summary
 
 
-def judge(rows: Sequence[Mapping], claims: Sequence[Claim]) -> list[dict]:
+def judge(
+    rows: Sequence[Mapping], claims: Sequence[Claim], settings: Sequence[str] = ()
+) -> list[dict]:
     """Each claim against the rows: paired difference, interval, and what follows from it.
 
     The bootstrap draws seeds and test examples anew; a claim is decided only where the interval
-    leaves zero out.
+    leaves zero out. There is no verdict on a claim one end of which has no row.
+
+    Args:
+        settings: names of all of the table's settings in their order, rows or not: what the ends
+            ``FIRST``, ``PREVIOUS`` and ``LAST`` of a claim mean.
     """
-    order = list(dict.fromkeys(row["setting"] for row in rows))
     verdicts = []
     for claim in claims:
-        better, worse = (_resolve(end, order) for end in (claim.better, claim.worse))
+        better, worse = (_resolve(end, settings) for end in (claim.better, claim.worse))
         pairs = paired_answers(rows, better, worse)
         if pairs is not None:
             difference = statistics.paired_difference(*pairs)
@@ -107,8 +115,8 @@ def signed(values: Sequence[float]) -> str:
     return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*values)
 
 
-def _resolve(end: str, order: Sequence[str]) -> str:
+def _resolve(end: str, settings: Sequence[str]) -> str:
     places = {"FIRST": 0, "LAST": -1, "PREVIOUS": -2}
-    if end not in places or len(order) < 2:
+    if end not in places or len(settings) < 2:
         return end
-    return order[places[end]]
+    return settings[places[end]]
