@@ -280,8 +280,9 @@ class Backbone(nn.Module):
     def answer_attention(self, batch: Batch, vectors: Tensor | None) -> Tensor:
         """Share of its attention that the answer slot gives to each place: (B, layers, heads, T).
 
-        Shares of a head sum to 1 over the T places. A causal model's answer slot is the last place:
-        what comes next is predicted from there.
+        Shares of a head sum to 1 over the T places; that of a virtual token stands at the slot of
+        its own row, also where the model reads them as a set. A causal model's answer slot is the
+        last place: what comes next is predicted from there.
 
         Raises:
             LabError: for a readout that has no answer slot in the model's input.
@@ -300,7 +301,10 @@ class Backbone(nn.Module):
                 **({"attention_mask": batch.mask} | laid),
             ).attentions  # of each layer (B, heads, T, T)
         rows = torch.arange(len(batch.ids), device=batch.ids.device)
-        return torch.stack([shares[rows, :, batch.answer] for shares in layers], dim=1).float()
+        shares = torch.stack([every[rows, :, batch.answer] for every in layers], dim=1).float()
+        if vectors is None or self.positions != SET:
+            return shares
+        return sets.at_own_slots(shares, batch.ids, vectors)
 
     def save(self, folder: str) -> None:
         """Save weights and tokenizer in Hugging Face's own format (for a fine-tuned backbone)."""
