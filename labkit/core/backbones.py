@@ -48,6 +48,8 @@ class Backbone(nn.Module):
         max_length: positions it can take, virtual tokens included.
         trainable: whether its weights may change (the fine-tuning baseline only).
         positions: what virtual tokens get, True, False or ``set``; see :meth:`with_positions`.
+        side: which part of the model virtual tokens stand in front of, where it is another than
+            the one that reads the text; empty for every model as it is loaded.
         word_scale: factor between what the embedding module gives for an id and what the model
             makes of that id; 1 but for families that scale words outside the module (Marian).
         body: name of the submodule whose output the head reads, and reads place by place; None
@@ -58,6 +60,7 @@ class Backbone(nn.Module):
 
     readout: str
     positions: Positions = True
+    side = ""
     word_scale = 1.0
     pads = True
     reads_vectors = True
