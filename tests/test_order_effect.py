@@ -21,6 +21,7 @@ from labkit.shuffle_probe import (
     from_matrix,
     incomplete_design,
     mean_effect,
+    pooled_effect,
     probe_incomplete,
     probe_order,
     spread_by_factor,
@@ -101,6 +102,38 @@ def test_the_predicted_half_width_is_the_bootstraps():
         low, high = mean_effect(probes, n_boot=1000)[1:]
         ratios.append(components(probes).half_width(1, 30, 150, 30 * 150) / ((high - low) / 2))
     assert np.mean(ratios) == pytest.approx(1, abs=0.08)
+
+
+def effects_of_an_incomplete_design(random, parts, prompts, sentences, per_sentence, per_order):
+    """Effects with the variances of ``parts``, each sentence read in a few orders: (P, N)."""
+    blocks = sentences // per_order
+    common = random.normal(0, parts.sentence**0.5, sentences)
+    effects = np.empty((prompts, sentences))
+    for own in effects:
+        of_order = random.normal(0, parts.order**0.5, (per_sentence, blocks))
+        of_order = np.stack([row[random.permutation(sentences) // per_order] for row in of_order])
+        cells = of_order + random.normal(0, parts.rest**0.5, (per_sentence, sentences))
+        alike = random.normal(0, parts.prompt**0.5)
+        own[:] = alike + common + random.normal(0, parts.prompt_sentence**0.5, sentences)
+        own += cells.mean(axis=0)
+    return effects
+
+
+@pytest.mark.parametrize(("prompts", "wanted"), [(3, 0.045), (5, 0.025)])
+def test_what_a_plan_promises_is_what_its_analysis_gives(prompts, wanted):
+    parts = Components(
+        prompt=0.01**2, order=0.02**2, sentence=0.1**2, prompt_sentence=0.15**2, rest=0.3**2
+    )
+    dear = Costs(prompt=1e9, order=0, scoring=1)  # so that it is planned with these prompts
+    plan = cheapest(parts, dear, wanted, sentences=512, available=10**6, at_least_prompts=prompts)
+    assert plan.prompts == prompts
+    random, numbers = np.random.default_rng(0), (plan.sentences, plan.per_sentence, plan.per_order)
+    effects = [
+        pooled_effect(effects_of_an_incomplete_design(random, parts, prompts, *numbers))
+        for _ in range(200)
+    ]
+    widths = np.array([(effect.high - effect.low) / 2 for effect in effects])
+    assert np.sqrt(np.mean(widths**2)) == pytest.approx(plan.half_width, rel=0.12)
 
 
 def test_probes_of_other_sentences_are_not_mixed():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -15,8 +16,11 @@ from labkit.core.tuning import fit
 from labkit.experiments import placement, training
 from labkit.experiments.base import runner
 from labkit.experiments.placement import BEHIND, BETWEEN, DECODER, IN_FRONT, NO_PROMPT, placed
-from labkit.soft_prompt import SoftPrompt
+from labkit.prompt_transfer import read_prompt
+from labkit.shuffle_probe import Shuffle, probe_order
+from labkit.soft_prompt import CARD, SoftPrompt, load_for, load_prompt, save_prompt
 from labkit.soft_prompt.decoder_side import DecoderSide
+from labkit.soft_prompt.export import export_as_tokens
 
 LENGTH = 3
 
@@ -117,6 +121,80 @@ def test_where_there_is_no_decoder_or_no_leading_block(tiny_backbone, tiny_task)
     prompt = SoftPrompt.from_uniform(model.backbone, LENGTH, seed=1)
     with pytest.raises(LabError, match="at the beginning of the template"):
         model.with_changes(template="{text}{soft}").scores(prompt, tiny_task.split("test"))
+
+
+def test_a_prompt_of_the_decoders_side_opens_there_again(tiny_backbone, tiny_task, tmp_path):
+    backbone, examples = tiny_backbone("t5"), tiny_task.split("test")
+    model, plain = on_decoder(backbone, tiny_task), PromptedModel.for_task(backbone, tiny_task)
+    prompt = SoftPrompt.from_uniform(backbone, LENGTH, seed=1)
+    (warning,) = save_prompt(tmp_path / "decoder", prompt, model)
+    assert "in front of the decoder" in warning and CARD in warning
+    assert save_prompt(tmp_path / "encoder", prompt, plain) == []
+    assert "side" not in json.loads((tmp_path / "encoder" / CARD).read_text(encoding="utf-8"))
+    for given in (backbone, model.backbone):
+        again, card = load_for(given, tmp_path / "decoder")
+        opened = card.model(given)
+        assert torch.equal(opened.scores(again, examples), model.scores(prompt, examples))
+    again, card = load_for(backbone, tmp_path / "encoder")
+    assert torch.equal(card.model(backbone).scores(again, examples), plain.scores(prompt, examples))
+    save_prompt(tmp_path / "moved on", again, opened)  # as `labkit sort` does
+    assert load_prompt(tmp_path / "moved on")[1].side == "decoder"
+
+
+def test_a_prompt_of_the_other_side_is_refused(tiny_backbone, tiny_task, tmp_path):
+    backbone = tiny_backbone("t5")
+    model, plain = on_decoder(backbone, tiny_task), PromptedModel.for_task(backbone, tiny_task)
+    prompt = SoftPrompt.from_uniform(backbone, LENGTH, seed=1)
+    for name, trained in (("decoder", model), ("encoder", plain)):
+        save_prompt(tmp_path / name, prompt, trained)
+    with pytest.raises(LabError, match=r"front of the decoder; give the model itself"):
+        load_for(model.backbone, tmp_path / "encoder")
+    with pytest.raises(LabError, match=r"front of the decoder; give the model itself"):
+        load_prompt(tmp_path / "encoder")[1].model(model.backbone)
+    with pytest.raises(LabError, match=r"trained in front of the decoder, .*DecoderSide\.of"):
+        read_prompt(tmp_path / "decoder", backbone)
+    assert torch.equal(read_prompt(tmp_path / "decoder", model.backbone), prompt())
+    (tmp_path / "encoder" / CARD).unlink()  # as PEFT saves one
+    with pytest.raises(LabError, match="give the model itself"):
+        load_for(model.backbone, tmp_path / "encoder")
+    with pytest.raises(LabError, match="export a prompt of the encoder's side"):
+        export_as_tokens(tmp_path / "tokens", prompt, model)
+
+
+@pytest.mark.parametrize("first", ["encoder", "decoder"])
+def test_a_training_goes_on_at_its_own_side_only(tiny_backbone, tiny_task, tmp_path, first):
+    plain = PromptedModel.for_task(tiny_backbone("t5"), tiny_task)
+    sides = {"encoder": plain, "decoder": on_decoder(plain.backbone, tiny_task)}
+    options = {"steps": 2, "batch_size": 4, "lr": 0.1, "checkpoint": tmp_path}
+    prompt = SoftPrompt.from_uniform(plain.backbone, LENGTH, seed=1)
+    fit(sides.pop(first), prompt, tiny_task, **options)
+    (other,) = sides.values()
+    with pytest.raises(LabError, match=r"side=.*now it is .*another folder"):
+        fit(other, prompt, tiny_task, **options, resume=True)
+
+
+def test_a_probe_goes_on_at_its_own_side_only(tiny_backbone, tiny_task, tmp_path):
+    plain = PromptedModel.for_task(tiny_backbone("t5"), tiny_task)
+    model = on_decoder(plain.backbone, tiny_task)
+    prompt = SoftPrompt.from_uniform(plain.backbone, LENGTH, seed=1)
+    orders = Shuffle().draw(LENGTH, 3)
+    probe_order(plain, prompt, tiny_task, orders, out=tmp_path)
+    with pytest.raises(LabError, match="holds another probe"):
+        probe_order(model, prompt, tiny_task, orders, out=tmp_path, resume=True)
+
+
+@pytest.mark.parametrize("wanted", [False, "set"])
+def test_before_the_decoder_positions_stay(tiny_backbone, tiny_task, wanted):
+    backbone = tiny_backbone("t5")
+    bare = backbone.with_positions(wanted)  # the model itself can, and has been asked
+    model = on_decoder(backbone, tiny_task)
+    with pytest.raises(LabError, match=r"keep their positions .* take positions=True"):
+        model.with_changes(positions=wanted)
+    with pytest.raises(LabError, match=r"keep their positions .* take positions=True"):
+        DecoderSide.of(bare)
+    assert model.with_changes(positions=True).backbone is model.backbone
+    none, why = model.without_positions()
+    assert none is None and "keep their positions" in str(why)
 
 
 @pytest.mark.parametrize("family", ["t5", "bert-encoder", "llama"])

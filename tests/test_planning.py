@@ -55,7 +55,7 @@ def test_a_plan_reads_variances_and_reaches_the_half_width(table, tmp_path):
     assert row["seconds"]["prompt"] > 0 and row["seconds"]["scoring"] > 0
     text = planning.as_markdown(plan)
     assert "± 30 points" in text and "unknown" in text
-    several = planning.plan_table(table, stored=tmp_path, half_width=0.3, at_least_prompts=5)
+    several = planning.plan_table(table, stored=tmp_path, half_width=0.5, at_least_prompts=5)
     assert several["rows"][0]["plans"]["incomplete"]["prompts"] == 5
 
 

@@ -493,10 +493,13 @@ def test_a_mixture_learns_from_every_task_and_touches_the_prompt_only(tiny_backb
 # ---- ensembles ----
 
 
+@pytest.mark.parametrize("positions", [True, False, "set"])
 @pytest.mark.parametrize("family", ["bert", "gpt2", "t5", "bert-encoder"])
-def test_one_batch_of_many_prompts_is_each_of_them_alone(tiny_backbone, tiny_task, family):
+def test_one_batch_of_many_prompts_is_each_of_them_alone(
+    tiny_backbone, tiny_task, family, positions
+):
     backbone = tiny_backbone(family)
-    model = PromptedModel.for_task(backbone, tiny_task)
+    model = PromptedModel.for_task(backbone, tiny_task).with_changes(positions=positions)
     prompts = [SoftPrompt.from_vocab(backbone, 3, seed=seed) for seed in range(3)]
     examples = tiny_task.split("test")
     found = prompt_transfer.ensemble_scores(model, prompts, examples)

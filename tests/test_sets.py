@@ -16,6 +16,7 @@ from labkit.core.sequences import collate
 from labkit.core.tasks import Example
 from labkit.core.templates import Verbalizer
 from labkit.core.tuning import fit
+from labkit.course.interact.trace import trace
 from labkit.lstm_sorter import search
 from labkit.shuffle_probe import Shuffle, probe_order
 from labkit.soft_prompt import SoftPrompt, load_prompt, save_prompt
@@ -116,6 +117,36 @@ def test_what_is_shared_and_what_attention_shows_are_of_the_same_set(
         for vectors in (prompt().detach(), prompt().detach().flip(0))
     )
     torch.testing.assert_close(one, other, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize("family", ["bert", "roberta", *CAUSAL])
+def test_attention_to_a_virtual_token_stands_at_its_own_row(tiny_backbone, tiny_task, family):
+    """In another order of the rows each keeps its share; an encoder's is that without positions."""
+    backbone, vectors = tiny_backbone(family), random_prompt(tiny_backbone(family))().detach()
+    model = as_set(backbone, tiny_task).with_changes(template="{text}{soft} It was {mask}")
+    batch = collate(model.encode(tiny_task.split("test")[:3], vectors), backbone.device)
+    slots = batch.ids < 0
+    order = torch.tensor([2, 0, 1, 4, 3])
+
+    def shares(view, rows):
+        seen = view.backbone.answer_attention(batch, rows)  # (B, layers, heads, T)
+        return seen.permute(0, 3, 1, 2)[slots].unflatten(0, (3, 5)), seen.sum(-1)
+
+    (before, sums), (after, _) = shares(model, vectors), shares(model, vectors[order])
+    torch.testing.assert_close(after, before[:, order], rtol=0, atol=0)
+    torch.testing.assert_close(sums, torch.ones_like(sums))
+    assert (before[:, 1:] - before[:, :-1]).abs().max() > 1e-3
+    if family not in CAUSAL:
+        bare, _ = shares(model.with_changes(positions=False), vectors)
+        torch.testing.assert_close(before, bare, rtol=1e-4, atol=1e-6)
+
+
+def test_what_a_set_is_fed_is_shown_row_by_row(tiny_backbone, tiny_task):
+    prompt = random_prompt(tiny_backbone("llama"))
+    pieces, fed, _ = trace(as_set(tiny_backbone("llama"), tiny_task), prompt, "a funny film")
+    shown = {name: row for (name, _, kind), row in zip(pieces, fed, strict=True) if kind == "soft"}
+    for number, row in enumerate(prompt().detach(), start=1):
+        assert shown[f"e{number}"] == pytest.approx(row.numpy())
 
 
 def test_smollm2_forgets_the_order_before_its_rows_are_sorted(monkeypatch):

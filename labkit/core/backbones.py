@@ -48,6 +48,8 @@ class Backbone(nn.Module):
         max_length: positions it can take, virtual tokens included.
         trainable: whether its weights may change (the fine-tuning baseline only).
         positions: what virtual tokens get, True, False or ``set``; see :meth:`with_positions`.
+        side: which part of the model virtual tokens stand in front of, where it is another than
+            the one that reads the text; empty for every model as it is loaded.
         word_scale: factor between what the embedding module gives for an id and what the model
             makes of that id; 1 but for families that scale words outside the module (Marian).
         body: name of the submodule whose output the head reads, and reads place by place; None
@@ -58,6 +60,7 @@ class Backbone(nn.Module):
 
     readout: str
     positions: Positions = True
+    side = ""
     word_scale = 1.0
     pads = True
     reads_vectors = True
@@ -280,8 +283,9 @@ class Backbone(nn.Module):
     def answer_attention(self, batch: Batch, vectors: Tensor | None) -> Tensor:
         """Share of its attention that the answer slot gives to each place: (B, layers, heads, T).
 
-        Shares of a head sum to 1 over the T places. A causal model's answer slot is the last place:
-        what comes next is predicted from there.
+        Shares of a head sum to 1 over the T places; that of a virtual token stands at the slot of
+        its own row, also where the model reads them as a set. A causal model's answer slot is the
+        last place: what comes next is predicted from there.
 
         Raises:
             LabError: for a readout that has no answer slot in the model's input.
@@ -300,7 +304,10 @@ class Backbone(nn.Module):
                 **({"attention_mask": batch.mask} | laid),
             ).attentions  # of each layer (B, heads, T, T)
         rows = torch.arange(len(batch.ids), device=batch.ids.device)
-        return torch.stack([shares[rows, :, batch.answer] for shares in layers], dim=1).float()
+        shares = torch.stack([every[rows, :, batch.answer] for every in layers], dim=1).float()
+        if vectors is None or self.positions != SET:
+            return shares
+        return sets.at_own_slots(shares, batch.ids, vectors)
 
     def save(self, folder: str) -> None:
         """Save weights and tokenizer in Hugging Face's own format (for a fine-tuned backbone)."""

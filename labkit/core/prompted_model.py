@@ -116,7 +116,7 @@ class PromptedModel(nn.Module):
     def layout(self) -> dict[str, object]:
         """All that decides a score besides the prompt and the example: the exact model, its
         precision, and how an example is laid out and read."""
-        return {
+        layout = {
             "backbone": self.backbone.name,
             "revision": self.backbone.revision,
             "dtype": str(self.backbone.dtype).removeprefix("torch."),
@@ -127,6 +127,8 @@ class PromptedModel(nn.Module):
             "max_length": self.max_length,
             "positions": self.positions,
         }
+        # a key of its own kind of model alone: what is stored of every other stays comparable
+        return layout | {"side": self.backbone.side} if self.backbone.side else layout
 
     def scores(
         self,

@@ -52,9 +52,32 @@ def in_canonical_order(vectors: Tensor) -> Tensor:
     (M, P, D) of several prompts."""
     if vectors.dim() == 3:
         return torch.stack([in_canonical_order(prompt) for prompt in vectors])
+    return vectors[_canonical_order(vectors)]
+
+
+def _canonical_order(vectors: Tensor) -> Tensor:
+    """Which row of (P, D) comes first, second, …: (P,)."""
     rows = vectors.detach().float().cpu().numpy()
     order = sorted(range(len(rows)), key=lambda row: rows[row].tobytes())
-    return vectors[torch.tensor(order, device=vectors.device)]
+    return torch.tensor(order, device=vectors.device)
+
+
+def at_own_slots(shares: Tensor, ids: Tensor, vectors: Tensor) -> Tensor:
+    """What a model says of each place, with that of each virtual token at the slot of its own row.
+
+    Args:
+        shares: (B, …, T), of rows that were read in canonical order; ids: (B, T), −1−r for row r;
+            vectors: (P, D).
+    """
+    batch, place = (ids < 0).nonzero(as_tuple=True)  # (S,), S slots in the batch
+    row = -1 - ids[batch, place]
+    slot_of = ids.new_zeros(len(ids), len(vectors))  # (B, P)
+    slot_of[batch, row] = place
+    rank = _canonical_order(vectors).argsort()  # (P,): where each row came to stand
+    source = torch.arange(ids.shape[1], device=ids.device).repeat(len(ids), 1)  # (B, T)
+    source[batch, place] = slot_of[batch, rank[row]]
+    between = [1] * (shares.dim() - 2)
+    return shares.gather(-1, source.view(len(ids), *between, -1).expand_as(shares))
 
 
 def seen(ids: Tensor, present: Tensor, dtype: torch.dtype) -> Tensor:

@@ -378,9 +378,9 @@ def _read_state(file: Path) -> dict:
 
 
 def _check_same(saved: Mapping, wanted: Mapping, file: Path) -> None:
-    for name, value in wanted.items():
-        if saved.get(name) != value:
+    for name in {**wanted, **saved}:
+        if saved.get(name) != wanted.get(name):
             raise LabError(
                 f"the saved state {file} was made with {name}={saved.get(name)!r}, now it is "
-                f"{value!r}; use the same settings, or another folder"
+                f"{wanted.get(name)!r}; use the same settings, or another folder"
             )

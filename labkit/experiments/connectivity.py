@@ -1,8 +1,11 @@
 """Two seeds, one prompt? Prompts of different seeds on the line between them, matched and not.
 
-A row is a pair of prompts, seeds s and s + 1, and a third line that must come out as it does: a
-prompt and itself in another order, which a matching undoes exactly. Forward passes only, with the
-prompts that `labkit.experiments.order_worth` keeps.
+A row is a pair of prompts, of seeds 2s and 2s + 1, and a third line that must come out as it does:
+a prompt and itself in another order, which a matching undoes exactly. No prompt belongs to two
+pairs, so that an interval over pairs is one over independent things. What is judged is how far the
+inside of a line lies above its ends, on average and with its sign; how far it rises at most is
+never below zero, and above it by noise alone. Forward passes only, with the prompts that
+`labkit.experiments.order_worth` keeps.
 """
 
 from __future__ import annotations
@@ -23,7 +26,13 @@ from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import signed, verdict
 from labkit.experiments.order import OrderSetting, trained_prompt
 from labkit.experiments.order_worth import ordinary_setting
-from labkit.prompt_transfer.connectivity import POINTS, barrier, losses_along, matched
+from labkit.prompt_transfer.connectivity import (
+    POINTS,
+    barrier,
+    deviation,
+    losses_along,
+    matched,
+)
 from labkit.shuffle_probe import Shuffle
 
 SENTENCES = 128
@@ -35,16 +44,21 @@ LINES = {
 }
 
 
-def pair_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dict:
-    """The prompts of this seed and the next, and this one against itself.
+def pair_of(seed: int) -> tuple[int, int]:
+    """The seeds of the prompts of row ``seed``; those of different rows have none in common."""
+    return 2 * seed, 2 * seed + 1
 
-    ``losses`` are means along each line, from the prompt of this seed on, in nats; ``value`` is the
-    barrier between the two as trained.
+
+def pair_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dict:
+    """The prompts of seeds 2s and 2s + 1 (``pair``), and the first against itself.
+
+    ``losses`` are means along each line, from the first prompt on, in nats; ``value`` is the
+    deviation between the two as trained, ``rises`` how far each line rises at most.
     """
+    pair = pair_of(seed)
     model = PromptedModel.for_task(shared_backbone(setting.backbone), task)
     first, second = (
-        model.fixed_vectors(trained_prompt(setting, model, task, s, place))
-        for s in (seed, seed + 1)
+        model.fixed_vectors(trained_prompt(setting, model, task, s, place)) for s in pair
     )
     (shuffled,) = Shuffle().draw(len(first), 1, seed)
     moved = first[torch.from_numpy(shuffled).to(first.device)]
@@ -61,32 +75,34 @@ def pair_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dict
     for done, (name, end) in enumerate(ends.items()):
         place.tell(done, len(ends), name)
         losses[name] = losses_along(model, first, end, task, examples)
-    barriers = {name: barrier(along) for name, along in losses.items()}
+    deviations = {name: deviation(along) for name, along in losses.items()}
     return {
         "task": task.name,
         "method": "connectivity",
         **asdict(setting.recipe),
+        "pair": list(pair),
         "n": len(examples),
         "points": list(POINTS),
         "losses": {name: along.mean(1).tolist() for name, along in losses.items()},
-        "barriers": barriers,
-        "value": barriers["as trained"],
+        "deviations": deviations,
+        "rises": {name: barrier(along) for name, along in losses.items()},
+        "value": deviations["as trained"],
         "own_place": float(np.mean(np.array(order) == np.arange(len(order)))),
         **model.backbone.where(),
     }
 
 
 def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
-    """The mean barrier of each line over the pairs, and what matching takes of it."""
+    """The mean deviation of each line over the pairs, and what matching takes of it."""
     if len(rows) < 2:
         return []
-    barriers = {name: np.array([row["barriers"][name] for row in rows]) for name in LINES}
-    lines = {LINES[name]: values for name, values in barriers.items()}
-    lines["what matching takes of it"] = barriers["as trained"] - barriers["matched"]
+    deviations = {name: np.array([row["deviations"][name] for row in rows]) for name in LINES}
+    lines = {LINES[name]: values for name, values in deviations.items()}
+    lines["what matching takes of it"] = deviations["as trained"] - deviations["matched"]
     pooled = []
     for what, values in lines.items():
         mean = mean_with_interval(values)
-        claim = f"{what}: a barrier above zero, over {len(rows)} pairs"
+        claim = f"{what}: above zero, over {len(rows)} pairs"
         pooled.append(
             {
                 "what": what,
@@ -99,13 +115,19 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
 
 
 def as_markdown(result: Mapping) -> str:
-    """Every pair's barriers, and the means over them."""
+    """Every pair's deviations, and the means over them."""
     lines = report_head(result, ("seeds", "n", *LINES.values(), "matched to its own place"))
     for row in result["rows"]:
-        values = [f"{row['barriers'][name]:.3f}" for name in LINES]
-        seeds = f"{row['seed']}, {row['seed'] + 1}"
+        values = [f"{row['deviations'][name]:+.3f} ({row['rises'][name]:.3f})" for name in LINES]
+        seeds = ", ".join(map(str, row["pair"]))
         lines.append(cells([seeds, row["n"], *values, f"{row['own_place']:.2f}"]))
-    lines += ["", *table_head(["barrier", "mean, nats [95 %]"])]
+    lines += [
+        "",
+        "In nats: how far the loss lies above the straight line between the ends, on average over "
+        "the inner points (at most).",
+        "",
+        *table_head(["inside above the ends", "mean over pairs, nats [95 %]"]),
+    ]
     pooled = result.get("pooled", ())
     lines += [cells([row["what"], signed(row["mean"])]) for row in pooled]
     return "\n".join([*lines, *verdict_section(pooled)]) + "\n"

@@ -6,7 +6,7 @@ the tokens of one are matched to those of the other:
 
     order = matched(a, b)                       # which token of b goes with each of a
     along = losses_along(model, a, b[order], task)
-    barrier(along)                              # how far the line rises above its ends
+    deviation(along)                            # how far its inside lies above its ends
 
 A model that can't tell orders apart is the control that must come out: a prompt and itself in
 another order are one point of it, at which matching leads, and the line without matching does not.
@@ -77,11 +77,25 @@ def losses_along(
         )
 
 
-def barrier(losses: NDArray[np.float64], points: Sequence[float] = POINTS) -> float:
-    """How far the mean loss (K,) or (K, N) along a line rises above the line between its ends.
+def deviation(losses: NDArray[np.float64], points: Sequence[float] = POINTS) -> float:
+    """How far the mean loss (K,) or (K, N) along a line lies above the straight line between its
+    ends, on average over the inner points; below zero where it lies below.
 
-    0 where it rises nowhere.
+    Over many pairs its mean is zero where there is no barrier, as that of :func:`barrier` is not.
     """
-    means = losses.reshape(len(points), -1).mean(1)
-    level = np.interp(points, [points[0], points[-1]], [means[0], means[-1]])
-    return float(max(0.0, (means - level).max()))
+    return float(_above_the_ends(losses, points)[1:-1].mean())
+
+
+def barrier(losses: NDArray[np.float64], points: Sequence[float] = POINTS) -> float:
+    """How far the mean loss (K,) or (K, N) along a line rises above the line between its ends at
+    most; 0 where it rises nowhere.
+
+    A description of one line: the largest of several noisy numbers, none below zero, is above zero
+    by noise alone. What is averaged and judged is :func:`deviation`.
+    """
+    return float(max(0.0, _above_the_ends(losses, points).max()))
+
+
+def _above_the_ends(losses: NDArray[np.float64], points: Sequence[float]) -> NDArray[np.float64]:
+    means = losses.reshape(len(points), -1).mean(1)  # (K,)
+    return means - np.interp(points, [points[0], points[-1]], [means[0], means[-1]])

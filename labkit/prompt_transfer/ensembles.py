@@ -8,14 +8,18 @@ Usage::
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labkit.core import scoring
+from labkit.core.budget import within_memory
 from labkit.core.errors import LabError
+from labkit.core.modes import evaluating
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.tasks import Example
 
@@ -25,12 +29,11 @@ def ensemble_scores(
 ) -> Tensor:
     """Label scores under each of E prompts, all of them in the same batches: (E, N, C).
 
-    The prompts lie one behind the other as one matrix (E · P, D); the slots of example n under
-    prompt e point at rows e · P … (e + 1) · P − 1 of it. One frozen model thus serves them all,
-    where an ensemble of fine-tuned models would be E models.
+    A batch holds sequences of all prompts, each behind the rows of its own. One frozen model and E
+    prompts thus serve them all, where an ensemble of fine-tuned models would be E models.
 
     Raises:
-        LabError: for no prompts, or prompts of several lengths.
+        LabError: for no prompts, prompts of several lengths, or scores that are not finite.
     """
     vectors = [model.fixed_vectors(prompt) for prompt in prompts]
     lengths = {len(v) for v in vectors if v is not None}
@@ -39,14 +42,21 @@ def ensemble_scores(
             f"an ensemble of {len(prompts)} prompts with lengths {sorted(lengths)}; give at least "
             "one, all of one length"
         )
+    backbone = model.backbone
     sequences = model.encode(examples, vectors[0])
-    rows = len(vectors[0])
-    every = [
-        sequence._replace(ids=tuple(i - e * rows if i < 0 else i for i in sequence.ids))
-        for e in range(len(prompts))
-        for sequence in sequences
-    ]
-    scores = scoring.score(model.backbone, every, torch.cat(vectors), model.labels(), share=False)
+    with evaluating(model):
+        score = functools.partial(
+            scoring.scores_under_each,
+            backbone,
+            sequences * len(prompts),
+            torch.stack(vectors),
+            np.arange(len(prompts)).repeat(len(sequences)),
+            model.labels(),
+            backbone.prefix_of(sequences),
+        )
+        scores = within_memory(backbone.device, score)
+    if not torch.isfinite(scores).all():
+        raise scoring.not_finite(backbone)
     return scores.view(len(prompts), len(examples), -1)
 
 

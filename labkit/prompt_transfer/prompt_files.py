@@ -18,7 +18,7 @@ from torch import Tensor
 
 from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
-from labkit.soft_prompt import CONFIG, PEFT_KEY, load_for, load_prompt
+from labkit.soft_prompt import CONFIG, PEFT_KEY, load_for, load_prompt, require_same_side
 
 _ENDINGS = (".safetensors", ".npz", ".npy", ".pt", ".pth", ".bin")
 
@@ -30,15 +30,17 @@ def read_prompt(path: str | Path, backbone: Backbone | None = None) -> Tensor:
         path: a folder as `labkit tune` and PEFT write it, or a file with one matrix in it:
             ``.safetensors``, ``.npz``, ``.npy``, or what torch saved (``.pt``, ``.pth``,
             ``.bin``; read as data only, nothing in it is executed).
-        backbone: refuse a folder's prompt that was made for another model, see
-            :func:`~labkit.soft_prompt.load_for`; a bare matrix does not say.
+        backbone: refuse a folder's prompt that was made for another model, or for another side of
+            it, see :func:`~labkit.soft_prompt.load_for`; a bare matrix does not say.
 
     Raises:
         LabError: for a file that is missing, damaged, of another kind, or without one clear matrix.
     """
     path = Path(path)
     if path.is_dir():
-        prompt, _ = load_prompt(path) if backbone is None else load_for(backbone, path)
+        prompt, card = load_prompt(path) if backbone is None else load_for(backbone, path)
+        if backbone is not None:
+            require_same_side(backbone, card.side if card else "")
         return _checked_prompt(path, prompt.weight.detach())
     if not path.is_file():
         raise LabError(f"{path} does not exist; give a prompt's folder or file")

@@ -158,15 +158,22 @@ class Components:
             + self.rest / (prompts * scorings)
         )
 
-    def half_width(self, prompts: int, orders: int, sentences: int, scorings: int) -> float:
-        """Of the 95 % interval of the mean effect; Student's t for the part between prompts."""
-        between = 0.0
-        if self.prompt is not None:
-            if prompts < 2:
-                return np.inf  # nothing shows how far prompts lie apart
-            beyond = stats.t.ppf(statistics.TAILS[1], prompts - 1)
-            between = beyond**2 * self.prompt / prompts
-        within = statistics.Z**2 * self.variance(prompts, orders, sentences, scorings)
+    def half_width(
+        self, prompts: int, orders: int, sentences: int, scorings: int, *, full: bool = True
+    ) -> float:
+        """Of the 95 % interval of the mean effect, as the design's analysis gives it.
+
+        Args:
+            full: every order on every sentence. :func:`mean_effect` then takes Student's t for the
+                part between prompts only; over several prompts of an incomplete design
+                :func:`pooled_effect` takes it for all.
+        """
+        if self.prompt is not None and prompts < 2:
+            return np.inf  # nothing shows how far prompts lie apart
+        beyond = stats.t.ppf(statistics.TAILS[1], prompts - 1) if prompts > 1 else statistics.Z
+        between = beyond**2 * (self.prompt or 0.0) / prompts
+        quantile = statistics.Z if full else beyond
+        within = quantile**2 * self.variance(prompts, orders, sentences, scorings)
         return float(np.sqrt(between + within))
 
 

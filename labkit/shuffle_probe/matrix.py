@@ -87,6 +87,7 @@ def _fingerprint(
     orders: Orders,
 ) -> dict[str, str]:
     """What has to be the same for a probe to be continued."""
+    side = f", side={model.backbone.side}" if model.backbone.side else ""
     return {
         "prompt": _digest(vectors.float().cpu().numpy().tobytes()),
         "orders": _digest(orders.astype(np.int64).tobytes()),
@@ -96,7 +97,7 @@ def _fingerprint(
         "dtype": str(model.backbone.dtype),
         "template": model.template.text,
         "words": str(model.verbalizer.words),
-        "layout": f"bos={model.bos}, positions={model.positions}",
+        "layout": f"bos={model.bos}, positions={model.positions}{side}",
     }
 
 

@@ -38,7 +38,7 @@ class Plan:
         design: ``full`` (every order on every sentence) or ``incomplete``.
         orders, scorings: of each prompt; scorings include those in the trained order.
         per_sentence: orders of a sentence; per_order: sentences of an order.
-        half_width: of the mean effect's 95 % interval, as a share.
+        half_width: of the mean effect's 95 % interval, as a share, in the design's own analysis.
     """
 
     design: str
@@ -116,7 +116,7 @@ def _plan(
     readings = -(-sentences // per_order) * per_sentence  # of a prompt in some order
     orders = min(readings, available)
     scorings = sentences * per_sentence
-    width = parts.half_width(prompts, orders, sentences, scorings)
+    width = parts.half_width(prompts, orders, sentences, scorings, full=design == "full")
     total = scorings + sentences
     seconds = prompts * (costs.prompt + (readings + 1) * costs.order + total * costs.scoring)
     return Plan(design, prompts, orders, sentences, per_sentence, per_order, total, width, seconds)

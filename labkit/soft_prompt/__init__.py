@@ -26,6 +26,7 @@ from labkit.soft_prompt.files import (
     PromptCard,
     load_for,
     load_prompt,
+    require_same_side,
     save_prompt,
 )
 from labkit.soft_prompt.module import (
@@ -67,5 +68,6 @@ __all__ = [
     "nearest_tokens",
     "neighbour_counts",
     "random_vectors",
+    "require_same_side",
     "save_prompt",
 ]

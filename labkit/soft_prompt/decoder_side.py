@@ -9,6 +9,8 @@ it is the decoder's alone: the text is read as if there were no prompt, and what
 is how the answer is written.
 
     model = model.with_changes(backbone=DecoderSide.of(model.backbone))
+
+A prompt that is saved from such a model says so in its card, and opens there again.
 """
 
 from __future__ import annotations
@@ -23,22 +25,25 @@ from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
 from labkit.core.readouts import Seq2SeqBackbone
 from labkit.core.sequences import Batch, Pieces
+from labkit.core.sets import SET, Positions
 
 
 class DecoderSide(Seq2SeqBackbone):
     """A view of a sequence-to-sequence model, sharing its weights, whose decoder gets the prompt.
 
     Templates and prompts are as ever: the leading ``{soft}`` says how many virtual tokens there
-    are, and goes to the decoder.
+    are, and goes to the decoder. They have positions there, as the words that follow them do.
     """
+
+    side = "decoder"
 
     @classmethod
     def of(cls, backbone: Backbone) -> DecoderSide:
         """The view of a backbone.
 
         Raises:
-            LabError: for a model without a decoder of its own, or one that does not say how its
-                targets are laid before the decoder.
+            LabError: for a model without a decoder of its own, one that does not say how its
+                targets are laid before the decoder, or a view without positions.
         """
         lays = getattr(backbone.model, "prepare_decoder_input_ids_from_labels", None)
         if not isinstance(backbone, Seq2SeqBackbone) or lays is None:
@@ -46,9 +51,19 @@ class DecoderSide(Seq2SeqBackbone):
                 f"{backbone.name} has no decoder that virtual tokens could stand in front of "
                 f"({backbone.readout} readout); take a sequence-to-sequence model such as T5"
             )
+        _require_positions(backbone, backbone.positions)
         view = cls.__new__(cls)
         view.__dict__.update(backbone.__dict__)  # the weights, and all that is known of the model
         return view
+
+    def with_positions(self, wanted: Positions) -> Backbone:
+        """The view itself.
+
+        Raises:
+            LabError: for anything but True: what is left out elsewhere are the encoder's positions.
+        """
+        _require_positions(self, wanted)
+        return super().with_positions(wanted)
 
     def word_scores(self, batch: Batch, vectors: Tensor | None, words: Sequence[Pieces]) -> Tensor:
         if vectors is None:
@@ -83,3 +98,11 @@ class DecoderSide(Seq2SeqBackbone):
         return model(**inputs, decoder_inputs_embeds=read, use_cache=False).logits[
             :, vectors.shape[-2] :
         ]
+
+
+def _require_positions(backbone: Backbone, wanted: Positions) -> None:
+    if wanted in (False, SET):
+        raise LabError(
+            f"positions={wanted!r}: virtual tokens in front of the decoder of {backbone.name} keep "
+            "their positions and their order; take positions=True, or the encoder's side"
+        )

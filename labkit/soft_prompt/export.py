@@ -109,6 +109,11 @@ def export_as_tokens(folder: str | Path, prompt: nn.Module, model: PromptedModel
 
 
 def _require_plain(model: PromptedModel) -> None:
+    if model.backbone.side:
+        raise LabError(
+            f"this prompt stands in front of the {model.backbone.side}, and tokens that a "
+            "tokenizer puts in front of a text do not; export a prompt of the encoder's side"
+        )
     if not model.template.leads_with_soft:
         raise LabError(
             f"template {model.template.text!r}: tokens that a tokenizer puts in front are one "

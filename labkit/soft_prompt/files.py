@@ -20,6 +20,7 @@ from labkit.core.loading import NAMED, load_backbone
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.sets import SET, Positions
 from labkit.core.templates import Template, Verbalizer
+from labkit.soft_prompt.decoder_side import DecoderSide
 from labkit.soft_prompt.module import SoftPrompt
 
 WEIGHTS, CONFIG, CARD = "adapter_model.safetensors", "adapter_config.json", "labkit.json"
@@ -34,6 +35,8 @@ class PromptCard:
     Attributes:
         backbone, revision: the model it was made for.
         template, verbalizer, bos, sentinel, positions: how it is used, as in `PromptedModel`.
+        side: ``decoder`` for a prompt in front of the decoder, see `decoder_side`, else empty; only
+            a card that has one writes it.
         command, seed, scores: how it was made, and what it reached.
         folded_from: the module that wrote these vectors while training, such as PromptEncoder;
             empty where they were trained themselves.
@@ -50,6 +53,7 @@ class PromptCard:
     seed: int | None = None
     scores: dict[str, object] | None = None
     folded_from: str = ""
+    side: str = ""
 
     def load_backbone(self, dtype: torch.dtype | None = None) -> Backbone:
         """The model that the prompt was made for, in its exact revision.
@@ -69,7 +73,14 @@ class PromptCard:
         return load_backbone(self.backbone, revision=revision, dtype=dtype)
 
     def model(self, backbone: Backbone) -> PromptedModel:
-        """The model as it was when the prompt was trained."""
+        """The model as it was when the prompt was trained.
+
+        Raises:
+            LabError: for a view of the model that the prompt was not trained with.
+        """
+        if self.side == DecoderSide.side != backbone.side:
+            backbone = DecoderSide.of(backbone)
+        require_same_side(backbone, self.side)
         return PromptedModel(
             backbone,
             Template(self.template),
@@ -78,6 +89,26 @@ class PromptCard:
             sentinel=self.sentinel,
             positions=self.positions,
         )
+
+
+def require_same_side(backbone: Backbone, side: str) -> None:
+    """Whether a prompt of this ``side`` (of its card; empty for one that PEFT saved) fits.
+
+    Raises:
+        LabError: where it was trained in front of another part of the model.
+    """
+    if side == backbone.side:
+        return
+    remedy = "give the model itself, as load_backbone returns it"
+    if side == DecoderSide.side:
+        remedy = "use card.model(backbone), or DecoderSide.of(backbone)"
+    trained, given = (
+        f"the {name or 'text that the model reads'}" for name in (side, backbone.side)
+    )
+    raise LabError(
+        f"the prompt was trained in front of {trained}, and would stand in front of {given}; "
+        f"{remedy}"
+    )
 
 
 def save_prompt(
@@ -113,12 +144,12 @@ def save_prompt(
         seed=seed,
         scores=dict(scores or {}),
         folded_from="" if isinstance(prompt, SoftPrompt) else type(prompt).__name__,
+        side=model.backbone.side,
     )
     try:
         with folder_aside(folder) as aside:
             _write_peft(aside, vectors, model.backbone)
-            text = json.dumps(card.__dict__, indent=2, ensure_ascii=False)
-            (aside / CARD).write_text(text + "\n", encoding="utf-8")
+            (aside / CARD).write_text(_as_json(card), encoding="utf-8")
     except (OSError, SafetensorError) as error:
         raise LabError(
             f"the prompt cannot be written to {folder} ({error}); make room or choose another "
@@ -206,10 +237,13 @@ def load_for(backbone: Backbone, folder: str | Path) -> tuple[SoftPrompt, Prompt
     """As :func:`load_prompt`, refusing a prompt that was made for another model.
 
     A default model is known by its version, a Hub model by its commit, a local one by its weights:
-    what its folder is called does not matter.
+    what its folder is called does not matter. A view of the decoder's side takes its own prompts;
+    those open for the model itself too, of which the card's ``model`` makes that view.
     """
     folder = Path(folder)
     prompt, card = load_prompt(folder)
+    if backbone.side:
+        require_same_side(backbone, card.side if card else "")
     if card is not None:
         _require_same_model(backbone, folder, card)
     else:
@@ -274,6 +308,12 @@ def _write_peft(folder: Path, vectors: Tensor, backbone: Backbone) -> None:
 
 def _exchange_warnings(model: PromptedModel) -> list[str]:
     warnings = []
+    if model.backbone.side:
+        warnings.append(
+            "PEFT puts virtual tokens in front of what the model reads; that this prompt stands in "
+            f"front of the {model.backbone.side} is kept in {CARD} only, and scores differ when "
+            "PEFT opens it"
+        )
     if not model.template.leads_with_soft or model.bos != "text":
         warnings.append(
             f"PEFT puts all virtual tokens in front; the layout {model.template.text!r} "
@@ -290,6 +330,13 @@ def _exchange_warnings(model: PromptedModel) -> list[str]:
             f"kept in {CARD} only, and scores differ when PEFT opens it"
         )
     return warnings
+
+
+def _as_json(card: PromptCard) -> str:
+    known = dict(card.__dict__)
+    if not card.side:  # cards of ordinary prompts stay as every version writes and reads them
+        del known["side"]
+    return json.dumps(known, indent=2, ensure_ascii=False) + "\n"
 
 
 def _read_card(file: Path) -> PromptCard | None:

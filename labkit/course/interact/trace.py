@@ -46,7 +46,9 @@ def trace(
         vectors = model.vectors(prompt)
         (sequence,) = model.encode([_example(model, text)], vectors)
         ids = torch.tensor([sequence.ids], device=model.backbone.device)  # (1, T)
-        fed = model.backbone.embed_batch(ids, vectors)[0].float().cpu().numpy()  # (T, D)
+        # a set is read in an order of its own; shown is each row where the prompt has it
+        in_order = model.backbone.with_positions(True)
+        fed = in_order.embed_batch(ids, vectors)[0].float().cpu().numpy()  # (T, D)
     pieces = _pieces(model, sequence)
     if model.backbone.readout == "causal":
         pieces.append(("?", None, "mask"))
