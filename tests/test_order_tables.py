@@ -50,6 +50,7 @@ def run(tiny_folder, tmp_path):
             relabel=order.relabel,
             report=order_report.as_markdown,
             pool=order.pool,
+            one_seed_if_stuck=True,
         )
         asked = {"profile": "small", "backbone": None, "task": None, "seeds": (0,), "limit": None}
         asked |= {"resume": False, "on_progress": None, "out": tmp_path}
