@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from labkit.core import scoring
+from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.scoring import class_scores, length_batches
 from labkit.core.sequences import NO_PREFIX, Encoded, collate, shared_length
@@ -145,6 +146,18 @@ def test_virtual_tokens_on_the_decoder_side_are_those_of_each_sequence_too(case)
     assert not torch.allclose(
         together[1], class_scores(view, [other], case.vectors, case.labels)[0], **EXACT
     )
+
+
+@pytest.mark.parametrize("family", ["llama", "bert-encoder"])
+def test_scores_that_are_not_finite_are_refused_behind_any_of_the_prompts(case, family):
+    case = case(family)
+    prefix = case.backbone.prefix_of(case.sequences)
+    prompts = torch.stack([case.vectors, torch.full_like(case.vectors, torch.nan)])
+    chosen = [1 if row == 3 else 0 for row in range(len(case.sequences))]
+    with pytest.raises(LabError, match="NaN or infinite scores"):
+        scoring.scores_under_each(
+            case.backbone, case.sequences, prompts, chosen, case.labels, prefix
+        )
 
 
 @pytest.mark.parametrize("family", ["gpt2", "llama"])

@@ -106,9 +106,7 @@ class Scorer:
         result = torch.empty(len(self.rest), len(self.labels.classes))
         waiting = set(range(len(self.rest)))
         within_memory(self.backbone.device, lambda: self._fill(result, waiting, vectors, progress))
-        if not torch.isfinite(result).all():
-            raise not_finite(self.backbone)
-        return result
+        return _finite(result, self.backbone)
 
     def _fill(
         self,
@@ -130,6 +128,12 @@ class Scorer:
                 waiting.difference_update(rows)
                 if progress is not None:
                     progress(len(result) - len(waiting), len(result))
+
+
+def _finite(scores: Tensor, backbone: Backbone) -> Tensor:
+    if not torch.isfinite(scores).all():
+        raise not_finite(backbone)
+    return scores
 
 
 def not_finite(backbone: Backbone) -> LabError:
@@ -172,18 +176,26 @@ def scores_under_each(
     Args:
         prompts: (M, P, D); chosen: (N,) which of them stands before each sequence.
         prefix: what the sequences begin with, from :meth:`Backbone.prefix_of`.
+
+    Raises:
+        LabError: where the model's scores are not finite.
     """
-    result = torch.empty(len(sequences), len(labels.classes))
     lengths = [len(sequence.ids) - len(prefix) for sequence in sequences]
-    limit, equal = budget_for(backbone.device), not backbone.pads
-    with torch.inference_mode():
+
+    @torch.inference_mode()
+    def scores() -> Tensor:
+        result = torch.empty(len(sequences), len(labels.classes))
+        limit, equal = budget_for(backbone.device), not backbone.pads
         read = backbone.read(prefix, prompts)
         for rows in length_batches(lengths, limit, prefix=len(prefix), equal=equal):
-            which = torch.as_tensor([chosen[row] for row in rows], device=prompts.device)
+            which = torch.tensor([chosen[row] for row in rows]).to(prompts.device)
             part = [sequences[row] for row in rows]
-            scores = class_scores(backbone, part, prompts[which], labels, read.of(which))
-            result[rows] = scores.cpu()
-    return result
+            result[rows] = class_scores(
+                backbone, part, prompts[which], labels, read.of(which)
+            ).cpu()
+        return result
+
+    return _finite(within_memory(backbone.device, scores), backbone)
 
 
 def training_scores(

@@ -8,7 +8,6 @@ Usage::
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
 import numpy as np
@@ -17,7 +16,6 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from labkit.core import scoring
-from labkit.core.budget import within_memory
 from labkit.core.errors import LabError
 from labkit.core.modes import evaluating
 from labkit.core.prompted_model import PromptedModel
@@ -45,8 +43,7 @@ def ensemble_scores(
     backbone = model.backbone
     sequences = model.encode(examples, vectors[0])
     with evaluating(model):
-        score = functools.partial(
-            scoring.scores_under_each,
+        scores = scoring.scores_under_each(
             backbone,
             sequences * len(prompts),
             torch.stack(vectors),
@@ -54,9 +51,6 @@ def ensemble_scores(
             model.labels(),
             backbone.prefix_of(sequences),
         )
-        scores = within_memory(backbone.device, score)
-    if not torch.isfinite(scores).all():
-        raise scoring.not_finite(backbone)
     return scores.view(len(prompts), len(examples), -1)
 
 

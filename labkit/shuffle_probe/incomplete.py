@@ -16,7 +16,6 @@ Sources: Cochran and Cox 1957, "Experimental Designs", chapter 11; Cameron, Gelb
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -28,7 +27,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from labkit.core import scoring, statistics
-from labkit.core.budget import budget_for, within_memory
+from labkit.core.budget import budget_for
 from labkit.core.errors import LabError
 from labkit.core.files import file_aside
 from labkit.core.prompted_model import PromptedModel, for_classes
@@ -306,19 +305,17 @@ def _scores(
         chosen = np.searchsorted(some, design.order[rows])
         members = [sequences[sentence] for sentence in design.sentence[rows]]
         prompts = vectors[torch.from_numpy(orders[some]).to(vectors.device)]  # (M, P, D)
-        score = functools.partial(
-            scoring.scores_under_each, backbone, members, prompts, chosen, labels, prefix
-        )
-        result[rows] = within_memory(backbone.device, score)
+        result[rows] = scoring.scores_under_each(backbone, members, prompts, chosen, labels, prefix)
         done += len(rows)
         tell(done, len(sequences) + len(design.order))
     return result
 
 
 def _moving(orders: Orders) -> int:
-    """How many places follow those that hold the same virtual token in every order, at least 1."""
-    alike = (orders == orders[0]).all(0)  # (P,)
-    return len(alike) - int(alike.argmin() if not alike.all() else len(alike) - 1)
+    """How many places follow those that hold the same virtual token in every order; of a single
+    order all."""
+    differs = (orders != orders[0]).any(0)  # (P,)
+    return len(differs) - int(differs.argmax())
 
 
 def _orders_at_once(design: Design, count: int) -> Iterator[NDArray[np.int64]]:
