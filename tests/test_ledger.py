@@ -186,6 +186,28 @@ def test_a_claim_takes_up_stronger_evidence_when_it_comes(tmp_path):
     assert upwards["verdict"] == "disagrees"
 
 
+def test_several_prompts_decide_together_and_never_one_by_one(tmp_path):
+    ends = {"best_held_out": [0.02, 0.01, 0.03], "no_positions": [-0.01, -0.03, 0.01]}
+    one = {"mean_difference": [-0.1, -0.2, -0.05], "best_held_out": [-0.1, -0.2, -0.01]}
+    one |= {"no_positions": {"difference": [-0.1, -0.2, -0.01]}, "setting": "tiny"}
+    one |= {"backbone": "some/tiny", "n": 8, "learns": True}
+    rows = [one | {"seed": seed} for seed in (0, 1)] + [
+        {"setting": "tiny", "backbone": "some/tiny", "seed": 2, "learns": False, "n": 8}
+    ]
+    line = {"setting": "tiny", "prompts": 2, "n": 8, "mean_difference": [-0.1, -0.3, 0.1], **ends}
+    content = {"command": "labkit run table1", "rows": rows, "pooled": [line]}
+    file = tmp_path / "table1-tiny-x.json"
+    for pooled, fields in (([line], ("mean_difference", *ends)), ([], ("best_held_out",))):
+        file.write_text(json.dumps(content | {"pooled": pooled}), encoding="utf-8")
+        for field in fields:
+            readings = list(READERS["order row"](Result.read(file), "tiny", field))
+            if pooled:
+                (reading,) = readings
+                assert [*reading.difference] == line[field] and reading.seeds == 2
+            else:  # left apart: the rows one by one, by the seeds that passed
+                assert [r.about for r in readings] == ["tiny, seed 0", "tiny, seed 1"]
+
+
 def test_a_pointer_that_can_not_be_read_is_named(tmp_path):
     (tmp_path / "table1-tiny-x.json").write_text(json.dumps(table1(0, -1, 1)), encoding="utf-8")
     claim = claim_about()

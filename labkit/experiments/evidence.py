@@ -27,7 +27,7 @@ from labkit.experiments import (
 )
 from labkit.experiments.base.models import short
 from labkit.experiments.base.rows import paired_answers
-from labkit.experiments.order import matrix_of
+from labkit.experiments.order import difference_in, matrix_of
 from labkit.experiments.template_family import Family, cost_of_a_word
 from labkit.prompt_transfer import (
     OverTargets,
@@ -118,15 +118,14 @@ def settings(result: Result, better: str, worse: str) -> Iterator[Reading]:
 def order_row(result: Result, setting: str, field: str) -> Iterator[Reading]:
     """A difference that rows about orders hold; the pooled one where there are several prompts."""
     pooled = [row for row in result.content.get("pooled", ()) if row["setting"] == setting]
-    if field == "mean_difference" and pooled:
+    if pooled and field in pooled[0]:
         for row in pooled:
             yield Reading(Difference(*row[field]), row["prompts"], row["n"], setting)
         return
-    rows = [row for row in result.named(setting) if row["learns"]]
+    rows = [row for row in result.named(setting) if row["learns"] and field in row]
     for row in rows:
-        ends = row[field]["difference"] if field == "no_positions" else row[field]
         about = f"{setting}, seed {row['seed']}" if len(rows) > 1 else setting
-        yield Reading(Difference(*ends), 1, row["n"], about)
+        yield Reading(difference_in(row, field), 1, row["n"], about)
 
 
 def order_kind(result: Result, kind: str) -> Iterator[Reading]:
