@@ -209,6 +209,21 @@ def test_several_prompts_decide_together_and_never_one_by_one(tmp_path):
                 assert [r.about for r in readings] == ["tiny, seed 0", "tiny, seed 1"]
 
 
+def test_a_setting_that_no_prompt_learned_is_shown_and_not_counted(tmp_path):
+    content = table1(-0.2, -0.3, -0.1)
+    stuck = {"setting": "hard", "backbone": "some/tiny", "seed": 0, "learns": False, "n": 8}
+    content["rows"].append(stuck)
+    (tmp_path / "table1-tiny-x.json").write_text(json.dumps(content), encoding="utf-8")
+    claim = claim_about()
+    claim["evidence"][1]["of"] = [["{model}", "mean_difference"], ["hard", "mean_difference"]]
+    claim["results"] = ledger.results(claim, tmp_path)
+    learned, other = (e for e in claim["results"] if e["model"] == "tiny")
+    assert learned["verdict"] == "agrees"
+    assert (other["about"], other["verdict"]) == ("hard", ledger.NOT_LEARNED)
+    assert "difference" not in other
+    assert ledger.by_model(claim)["tiny"] == "agrees"
+
+
 def test_a_pointer_that_can_not_be_read_is_named(tmp_path):
     (tmp_path / "table1-tiny-x.json").write_text(json.dumps(table1(0, -1, 1)), encoding="utf-8")
     claim = claim_about()

@@ -50,11 +50,12 @@ class Reading:
     """One difference, and what it rests on.
 
     Attributes:
+        difference: None where no prompt passed the gate, so that there is nothing to compare.
         seeds: trained prompts or draws; n: how many ``unit`` the interval is about.
         about: the part of the result that it is of, such as a task; "" where there is one only.
     """
 
-    difference: Difference
+    difference: Difference | None
     seeds: int
     n: int
     about: str = ""
@@ -130,7 +131,10 @@ def order_row(result: Result, setting: str, field: str) -> Iterator[Reading]:
         for row in pooled:
             yield Reading(Difference(*row[field]), row["prompts"], row["n"], setting)
         return
-    rows = [row for row in result.named(setting) if row["learns"] and field in row]
+    every = result.named(setting)
+    if every and not any(row["learns"] for row in every):
+        yield Reading(None, len(every), every[0]["n"], setting)
+    rows = [row for row in every if row["learns"] and field in row]
     for row in rows:
         about = f"{setting}, seed {row['seed']}" if len(rows) > 1 else setting
         yield Reading(difference_in(row, field), 1, row["n"], about)

@@ -93,13 +93,14 @@ def _readings(pointer: Mapping, model: str, result: Result) -> Iterator[Reading]
 
 
 def _entry(claim: Mapping, model: str, result: Result, reading: Reading) -> dict:
-    judged = verdict(claim["says"], reading.difference, claim["expects"] == "above zero")
     entry = {"model": model}
     if reading.about not in ("", model):
         entry["about"] = reading.about
+    entry |= {"command": result.content["command"], "file": result.file.stem}
+    if reading.difference is None:
+        return entry | {"verdict": NOT_LEARNED}
+    judged = verdict(claim["says"], reading.difference, claim["expects"] == "above zero")
     entry |= {
-        "command": result.content["command"],
-        "file": result.file.stem,
         "difference": round(judged["difference"], DIGITS),
         "ci95": [round(end, DIGITS) for end in judged["ci95"]],
         "verdict": judged["verdict"],
@@ -121,10 +122,16 @@ def _command(pointer: Mapping, model: str) -> str:
 
 
 def by_model(claim: Mapping) -> dict[str, str]:
-    """Model → verdict: the one that all its results share, or how many have which."""
+    """Model → verdict: the one that all its results share, or how many have which.
+
+    Beside results of prompts that passed the gate, those of none are not counted.
+    """
     verdicts: dict[str, Counter] = {}
     for entry in claim.get("results", ()):
         verdicts.setdefault(entry["model"], Counter())[entry["verdict"]] += 1
+    for counts in verdicts.values():
+        if len(counts) > 1:
+            counts.pop(NOT_LEARNED, None)
     return {model: _shared(counts) for model, counts in verdicts.items()}
 
 
