@@ -13,7 +13,7 @@ from labkit.audit.tables import printed
 from labkit.core.engines import LocalEngine
 from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
-from labkit.experiments import order, order_report, order_tables
+from labkit.experiments import order, order_reading, order_report, order_tables
 from labkit.experiments.base import runner
 from labkit.experiments.base.recipe import Recipe
 from labkit.experiments.base.setting import Experiment
@@ -173,8 +173,8 @@ def test_every_claim_is_pooled_over_the_prompts(run, tmp_path):
     assert line["scored_on"] == [here]
     report = next(tmp_path.glob("table2-*.md")).read_text(encoding="utf-8")
     assert all(claim in report for claim in claims) and "3 × 4 × " in report
-    assert set(order.effects(result)) == {"single"}
-    effect = order.effects(result, "no_positions")["single"]
+    assert set(order_reading.effects(result)) == {"single"}
+    effect = order_reading.effects(result, "no_positions")["single"]
     assert (effect.prompts, effect.difference.value) == (3, line["no_positions"][0])
 
 
@@ -202,6 +202,13 @@ def test_a_prompt_that_did_not_pass_counts_nowhere_and_is_named(run, monkeypatch
     learned = [row["mean_difference"][0] for row in result["rows"] if row["learns"]]
     assert line["mean_difference"][0] == pytest.approx(np.mean(learned))
     report = next(tmp_path.glob("table2-*.md")).read_text(encoding="utf-8")
+    assert order_reading.effects(result)["single"].prompts == 2
+    first = order_reading.first_prompts({**result, "rows": result["rows"][1:]})["single"]
+    assert first["seed"] == 2
+    probe = order_reading.first_probe(result, "single", tmp_path)
+    assert probe.scores.tolist() == pytest.approx(result["rows"][0]["scores"], abs=1e-6)
+    alone = order_reading.effects({"rows": result["rows"][:1]}, "best_held_out")["single"]
+    assert (*alone.difference,) == (*result["rows"][0]["best_held_out"],) and alone.prompts == 1
     assert "- single: seed 1 did not pass the gate and counts nowhere" in report
 
 

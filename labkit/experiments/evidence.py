@@ -28,7 +28,7 @@ from labkit.experiments import (
 )
 from labkit.experiments.base.models import short
 from labkit.experiments.base.rows import paired_answers
-from labkit.experiments.order import difference_in, matrix_of
+from labkit.experiments.order_reading import difference_in, matrix_of
 from labkit.experiments.template_family import Family, cost_of_a_word
 from labkit.prompt_transfer import (
     OverTargets,

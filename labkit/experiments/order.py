@@ -13,7 +13,6 @@ import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -28,7 +27,6 @@ from labkit.core.tuning import TRAINED, fit
 from labkit.experiments.base.digest import digest_of
 from labkit.experiments.base.kept import kept_prompt
 from labkit.experiments.base.models import shared_backbone, short
-from labkit.experiments.base.result_file import row_stem
 from labkit.experiments.base.rows import as_digits, from_digits, scores_of
 from labkit.experiments.base.setting import Place, Setting
 from labkit.experiments.base.verdicts import verdict
@@ -188,11 +186,6 @@ def _probed(
     return probe
 
 
-def matrix_of(row: Mapping, table: str) -> str:
-    """A row's matrix, relative to the folder of results; older rows don't name it."""
-    return row.get("matrix", f"{table}/{row_stem(row['setting'], row['seed'])}.npz")
-
-
 def _drawn(setting: OrderSetting, seed: int) -> Orders:
     length = setting.recipe.length
     if setting.named is not None:
@@ -311,38 +304,6 @@ def scored_on(rows: Sequence[Mapping]) -> list[str]:
     """Devices and precisions that rows were scored with: another one rounds otherwise."""
     parts = [[row[key] for key in ("device", "dtype") if key in row] for row in rows]
     return list(dict.fromkeys(" ".join(part) for part in parts if part))
-
-
-class Effect(NamedTuple):
-    """A difference that a setting shows, and what it rests on."""
-
-    difference: Difference
-    prompts: int
-    n: int
-
-
-def effects(result: Mapping, field: str = "mean_difference") -> dict[str, Effect]:
-    """Of each setting that passed the gate: over its prompts where they are pooled, else its
-    first prompt's alone.
-
-    Args:
-        result: of a table of orders; field: ``mean_difference``, ``best_held_out`` or
-            ``no_positions``.
-    """
-    known: dict[str, Effect] = {}
-    for line in result.get("pooled", ()):
-        if field in line:
-            known[line["setting"]] = Effect(Difference(*line[field]), line["prompts"], line["n"])
-    for row in result["rows"]:
-        if row["learns"] and field in row:
-            known.setdefault(row["setting"], Effect(difference_in(row, field), 1, row["n"]))
-    order = dict.fromkeys(row["setting"] for row in result["rows"])
-    return {setting: known[setting] for setting in order if setting in known}
-
-
-def difference_in(row: Mapping, field: str) -> Difference:
-    """A difference of one row, with its interval over sentences."""
-    return Difference(*(row[field]["difference"] if field == "no_positions" else row[field]))
 
 
 # ---- what a row says ----

@@ -23,7 +23,8 @@ from labkit.experiments.base.report import cells, table_head
 from labkit.experiments.base.result_file import result_files
 from labkit.experiments.base.runner import chosen
 from labkit.experiments.base.setting import Experiment
-from labkit.experiments.order import OrderSetting, available_orders, matrix_of
+from labkit.experiments.order import OrderSetting, available_orders
+from labkit.experiments.order_reading import matrix_of
 from labkit.shuffle_probe import Components, Costs, Plan, Probe, cheapest, components
 from labkit.soft_prompt import initialise
 
