@@ -14,6 +14,7 @@ from labkit.core.errors import LabError
 from labkit.experiments import ledger
 from labkit.experiments.evidence import READERS, Result
 from labkit.experiments.template_family import TEMPLATES, cost_of_a_word
+from labkit.shuffle_probe import Probe
 
 LEDGER = ledger.read()
 CLAIMS = {claim["id"]: claim for claim in LEDGER["claims"]}
@@ -231,6 +232,61 @@ def test_two_kinds_of_shuffling_are_compared_on_the_same_sentences(tmp_path):
     (reading,) = READERS["order kinds"](Result.read(file), "blocks of 5", "all tokens move")
     assert reading.difference.value == pytest.approx(0.4)  # of twenty answers, eight were lost
     assert (reading.seeds, reading.n) == (2, 10)
+
+
+def test_prompts_scored_on_different_sentences_are_not_averaged(tmp_path):
+    content = order_effects([2, 6])
+    for row in order_effects([1, 3])["rows"]:
+        longer = {
+            kind: effect | {"right": effect["right"] + effect["right"][:2]}
+            for kind, effect in row["effects"].items()
+        }
+        content["rows"].append(
+            row | {"seed": row["seed"] + 2, "n": 12, "correct": "1" * 12, "effects": longer}
+        )
+    file = tmp_path / "order-effect-tiny-x.json"
+    file.write_text(json.dumps(content), encoding="utf-8")
+    readings = list(READERS["order kinds"](Result.read(file), "blocks of 5", "all tokens move"))
+    assert [(r.seeds, r.n) for r in readings] == [(2, 10), (2, 12)]
+    assert [r.about.split(", ")[1] for r in readings] == ["n = 10", "n = 12"]
+
+
+def test_two_settings_are_compared_over_the_prompts_that_both_have(tmp_path):
+    random = np.random.default_rng(0)
+    (tmp_path / "t").mkdir()
+    rows, rights = [], {}
+    for setting, seeds in (("a", (0, 1, 2)), ("b", (1, 2, 3))):
+        for seed in seeds:
+            n = 40 if seed < 2 else 60
+            right = (random.random((4, n)) < 0.7).astype(int)
+            ones = np.ones(n, dtype=int)
+            matrix = f"t/{setting}-{seed}.npz"
+            Probe(np.tile(np.arange(4), (4, 1)), right, ones, ones, "accuracy").save(
+                tmp_path / matrix
+            )
+            rows.append({"setting": setting, "seed": seed, "learns": True, "matrix": matrix})
+            rights[setting, seed] = right.mean()
+    file = tmp_path / "table2-tiny-x.json"
+    for same in (True, False):
+        kept = [r for r in rows if not same or r["seed"] != 2]
+        file.write_text(json.dumps({"rows": kept}), encoding="utf-8")
+        readings = list(READERS["order settings"](Result.read(file), "a", "b"))
+        assert [r.seeds for r in readings] == [1] * len(readings) == ([1] if same else [1, 1])
+        for seed, reading in zip((1, 2), readings, strict=False):
+            gap = rights["a", seed] - rights["b", seed]
+            assert reading.difference.value == pytest.approx(gap)
+
+
+def test_rows_of_several_devices_say_so(tmp_path):
+    content = order_effects([2, 6])
+    file = tmp_path / "order-effect-tiny-x.json"
+    for devices, more in ((("cpu", "cpu"), {}), (("cuda", "cpu"), {"devices": ["cpu", "cuda"]})):
+        for row, device in zip(content["rows"], devices, strict=True):
+            row["device"] = device
+        file.write_text(json.dumps(content), encoding="utf-8")
+        entry = ledger.results(claim_about(), tmp_path)[0]
+        assert {k: entry[k] for k in entry if k == "devices"} == more
+        assert ("rows of cpu and cuda" in ledger._numbers(entry)) == bool(more)
 
 
 def test_a_lead_shrinks_where_it_is_larger_with_few_examples(tmp_path):

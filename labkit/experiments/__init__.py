@@ -12,7 +12,8 @@ keeps of the given one, and ``worth_of_sorting``, where that pays; ``glue_tables
 GLUE (tables 7 and 8); ``transfer``, prompts that go from task to task, and ``transfer_starts``,
 training from there; ``few_shot``, with few examples, from a pre-trained prompt too;
 ``domain_shift``, with other kinds of text; ``cross_model``, from one model to another, and
-``anchor_transfer``, the same without training. ``ledger`` holds the papers' claims against the
+``anchor_transfer``, the same without training. ``gather`` brings rows from several folders
+together; ``ledger`` holds the papers' claims against the
 stored results of all of them, which ``evidence`` reads.
 
 Usage::

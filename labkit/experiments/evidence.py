@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -40,6 +41,8 @@ from labkit.prompt_transfer import (
     similarity_against_transfer,
 )
 from labkit.shuffle_probe import Probe, pooled_effect
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -94,6 +97,11 @@ class Result:
         return [each for each in passed if each is not None]
 
     @property
+    def devices(self) -> list[str]:
+        """What rows were scored on, where they say so."""
+        return sorted({row["device"] for row in self.rows if "device" in row})
+
+    @property
     def seeds(self) -> int:
         return len({row["seed"] for row in self.rows})
 
@@ -137,28 +145,42 @@ def order_kind(result: Result, kind: str) -> Iterator[Reading]:
 
 def order_kinds(result: Result, first: str, second: str) -> Iterator[Reading]:
     """How much higher one kind of shuffling leaves the score than another."""
-    rows = [row for row in result.rows if row["learns"]]
-    if len(rows) > 1:
-        effects = [order_effect.effects_of(rows, kind) for kind in (first, second)]
-        about = f"{first} − {second}"
-        yield Reading(pooled_effect(effects[0] - effects[1]), *effects[0].shape, about)
+    learned = [row for row in result.rows if row["learns"]]
+    for rows, about in _of_one_size(learned, lambda row: row["n"], f"{first} − {second}"):
+        if len(rows) > 1:
+            effects = [order_effect.effects_of(rows, kind) for kind in (first, second)]
+            yield Reading(pooled_effect(effects[0] - effects[1]), *effects[0].shape, about)
 
 
 def order_settings(result: Result, first: str, second: str) -> Iterator[Reading]:
     """The same for two settings of a table of accuracies, from the matrices of each prompt."""
     a, b = (result.probes(setting) for setting in (first, second))
-    pairs = [(a[seed], b[seed]) for seed in a if seed in b]
-    if not pairs:
-        return
-    rights = [[(p.predictions == p.targets).mean(axis=0) for p in pair] for pair in pairs]
-    effects = np.array([right_a - right_b for right_a, right_b in rights])  # (prompts, N)
-    if len(pairs) > 1:
-        difference = pooled_effect(effects)
-    else:
-        ((one, other),) = pairs
-        targets, metric = one.targets, one.metric
-        difference = difference_of_scores(one.predictions, other.predictions, targets, metric)
-    yield Reading(difference, *effects.shape, f"{first} − {second}")
+    every = [(a[seed], b[seed]) for seed in a if seed in b and _alike(a[seed], b[seed])]
+    for pairs, about in _of_one_size(
+        every, lambda pair: len(pair[0].targets), f"{first} − {second}"
+    ):
+        effects = np.array([one.correct.mean(axis=0) - o.correct.mean(axis=0) for one, o in pairs])
+        if len(pairs) > 1:
+            difference = pooled_effect(effects)  # (prompts, N)
+        else:
+            ((one, other),) = pairs
+            targets, metric = one.targets, one.metric
+            difference = difference_of_scores(one.predictions, other.predictions, targets, metric)
+        yield Reading(difference, *effects.shape, about)
+
+
+def _alike(one: Probe, other: Probe) -> bool:
+    return np.array_equal(one.targets, other.targets)
+
+
+def _of_one_size(
+    things: Sequence[T], size: Callable[[T], int], about: str
+) -> Iterator[tuple[list[T], str]]:
+    """Those scored on as many sentences together; what they are called says so if others differ."""
+    sizes = dict.fromkeys(map(size, things))
+    for n in sizes:
+        called = about if len(sizes) == 1 else f"{about}, n = {n}"
+        yield [thing for thing in things if size(thing) == n], called
 
 
 # ---- methods over tasks, sizes and domains ----

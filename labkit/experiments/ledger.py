@@ -106,7 +106,8 @@ def _entry(claim: Mapping, model: str, result: Result, reading: Reading) -> dict
     }
     if "detectable" in judged:
         entry["detectable"] = round(judged["detectable"], DIGITS)
-    return entry | {"seeds": reading.seeds, "n": reading.n, "unit": reading.unit}
+    entry |= {"seeds": reading.seeds, "n": reading.n, "unit": reading.unit}
+    return entry | ({"devices": result.devices} if len(result.devices) > 1 else {})
 
 
 def _command(pointer: Mapping, model: str) -> str:
@@ -146,7 +147,8 @@ def _numbers(entry: Mapping) -> str:
     if "detectable" in entry:
         shown += f", {entry['detectable']:.3f} would have shown"
     seeds = "1 seed" if entry["seeds"] == 1 else f"{entry['seeds']} seeds"
-    return f"{shown}; {seeds}, {entry['n']:,} {entry['unit']}"
+    mixed = f", rows of {' and '.join(entry['devices'])}" if "devices" in entry else ""
+    return f"{shown}; {seeds}, {entry['n']:,} {entry['unit']}{mixed}"
 
 
 def as_lines(ledger: Mapping) -> list[str]:
