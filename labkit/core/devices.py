@@ -36,8 +36,8 @@ def columns(table: Tensor, chosen: Sequence[int]) -> Tensor:
 
 def release_memory() -> None:
     """Give a GPU's memory that nothing holds any more back to whoever asks next."""
-    gc.collect()  # models and their hooks hold each other
     if torch.cuda.is_initialized():
+        gc.collect()  # models and their hooks hold each other
         torch.cuda.empty_cache()
 
 

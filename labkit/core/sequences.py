@@ -110,6 +110,6 @@ def collate(sequences: Sequence[Encoded], device: torch.device) -> Batch:
         ids[row, : len(sequence.ids)] = torch.tensor(sequence.ids)
         mask[row, : len(sequence.ids)] = 1
     answer = torch.tensor([sequence.answer for sequence in sequences])
-    parts = (ids, mask, answer, *(ids < 0).nonzero(as_tuple=True))
-    there = [moved(part, device) for part in parts]
-    return Batch(*there[:3], slots=(there[3], there[4]))
+    rows, places = (moved(part, device) for part in (ids < 0).nonzero(as_tuple=True))
+    ids, mask, answer = (moved(part, device) for part in (ids, mask, answer))
+    return Batch(ids, mask, answer, slots=(rows, places))
