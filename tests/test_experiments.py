@@ -187,6 +187,16 @@ def scores_in(part):
             yield from scores_in(each)
 
 
+def test_all_stored_results_of_an_experiment_are_there_by_their_models():
+    """And none of another experiment whose name goes on."""
+    stored = experiments.references("order-search")
+    assert set(stored) >= {"minilm", "smollm2"}
+    for models, result in stored.items():
+        assert result["name"] == "order-search"
+        assert {row["backbone"] for row in result["rows"]} == set(models.split("+"))
+    assert not experiments.references("order-search", "no-such-task")
+
+
 def test_reference_results_are_whole():
     """What the notebooks quote: each file names its command, and every row its sentences."""
     files = sorted(experiments.REFERENCE.glob("*.json"))

@@ -77,6 +77,7 @@ __all__ = [
     "names",
     "printed_gains",
     "reference",
+    "references",
     "run",
 ]
 
@@ -244,6 +245,16 @@ def reference(name: str, backbone: str, task: str = "rt-polarity") -> dict:
             f"there is no reference result {file.name}; make it with `labkit run {name}`"
         )
     return json.loads(file.read_text(encoding="utf-8"))
+
+
+def references(name: str, task: str = "rt-polarity") -> dict[str, dict]:
+    """Every result of an experiment on a task that comes with the course, by its models' names."""
+    found = {}
+    for file in sorted(REFERENCE.glob(f"{name}-*-{task}.json")):
+        result = result_file.read(file)
+        if result is not None and result["name"] == name:
+            found[file.stem.removeprefix(f"{name}-").removesuffix(f"-{task}")] = result
+    return found
 
 
 def by_seed(result: Mapping, settings: Sequence[str]) -> np.ndarray:
