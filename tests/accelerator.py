@@ -1,22 +1,31 @@
 """A pretend accelerator: tensors say that they are on another device, and compute on the CPU.
 
 Within :func:`pretended` a tensor made on or moved to the device ``meta`` holds real numbers, and an
-operation that mixes it with a CPU tensor fails as it does on CUDA. So code that forgets to move a
-tensor is found on a machine without a GPU. What CUDA allows is allowed here: numbers without
-dimension from the CPU, CPU indices into a tensor of the device, and copies.
+operation that mixes it with a CPU tensor fails as it does on CUDA, as do NumPy on it and random
+numbers for it from a generator of the CPU. So code that forgets to move a tensor is found on a
+machine without a GPU. What CUDA allows is allowed here: numbers without dimension from the CPU, CPU
+indices into a tensor of the device, and copies.
+
+What the CPU would have to wait for there is counted: numbers, masks and tensors that come back, and
+tensors that go there but for ``non_blocking=True``.
 
 Usage::
 
     with pretended() as device:
         backbone = load_backbone(folder, device=device)
+        with waits() as counted:
+            backbone.word_scores(batch, vectors, words)
+    counted.total()
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves, tree_map
@@ -35,6 +44,8 @@ _LOOK_UPS = {
     _ops._index_put_impl_.default,
     _ops._unsafe_index_put.default,
 }
+_WAITING = {_ops._local_scalar_dense.default, _ops.nonzero.default, _ops.equal.default}
+_waits: Counter[str] = Counter()
 
 
 class Remote(torch.Tensor):
@@ -59,11 +70,27 @@ class Remote(torch.Tensor):
         return f"Remote({self.held})"
 
     def tolist(self) -> Any:
+        _waits["tolist"] += 1
         return self.held.tolist()
+
+    def numpy(self, **_: object) -> Any:
+        raise TypeError("can't convert a tensor of the device to numpy; use Tensor.cpu() first")
+
+    def __array__(self, *_: object) -> Any:
+        return self.numpy()
+
+    @property
+    def data(self) -> torch.Tensor:
+        return self.detach()
+
+    @data.setter
+    def data(self, other: Remote) -> None:
+        torch.Tensor.data.__set__(self, other)
+        self.held = other.held
 
     def __getitem__(self, index: object) -> torch.Tensor:
         def as_tensor(part: object) -> object:
-            return _plain_tensor(part) if isinstance(part, list) else part
+            return _plain_tensor(part) if isinstance(part, list | np.ndarray) else part
 
         parts = tuple(map(as_tensor, index)) if isinstance(index, tuple) else as_tensor(index)
         return torch.Tensor.__getitem__(self, parts)
@@ -73,7 +100,7 @@ class Remote(torch.Tensor):
         return _run(operation, args, kwargs or {})
 
 
-_plain_tensor = torch.tensor
+_plain_tensor, _plain_inference_mode = torch.tensor, torch.inference_mode
 
 
 def _held(value: object) -> object:
@@ -90,6 +117,9 @@ def _run(operation: Any, args: tuple, kwargs: dict) -> Any:
         return 0  # the kernel in plain steps
     wanted = kwargs.get("device")
     wanted = None if wanted is None else torch.device(wanted).type
+    if remote or wanted == DEVICE.type:
+        _check_generators(operation, args, kwargs)
+        _count(operation, args, kwargs, wanted)
     kwargs = {name: tree_map(_held, value) for name, value in kwargs.items()}
     if wanted is not None:
         kwargs["device"] = torch.device("cpu")
@@ -130,6 +160,39 @@ def _check_mixture(operation: Any, args: tuple, local: list[torch.Tensor]) -> No
         )
 
 
+def _check_generators(operation: Any, args: tuple, kwargs: dict) -> None:
+    if any(isinstance(leaf, torch.Generator) for leaf in tree_leaves((args, kwargs))):
+        raise RuntimeError(f"{operation}: expected a generator of the device, this is the CPU's")
+
+
+def _count(operation: Any, args: tuple, kwargs: dict, wanted: str | None) -> None:
+    """What the CPU waits for, in the order of the device's work."""
+    if operation is _ops._to_copy.default:
+        arrives, leaves = wanted == DEVICE.type, isinstance(args[0], Remote)
+        wanted_there = wanted is None or arrives
+        waits = leaves != wanted_there and not (arrives and kwargs.get("non_blocking"))
+    elif operation is _ops.copy_.default:
+        arrives = isinstance(args[0], Remote)
+        at_ease = arrives and len(args) > 2 and args[2]
+        waits = arrives != isinstance(args[1], Remote) and not at_ease
+    elif operation in _LOOK_UPS:
+        indices = [index for index in args[1] if index is not None]
+        waits = any(i.dtype == torch.bool or not isinstance(i, Remote) for i in indices)
+    else:
+        waits = operation in _WAITING
+    _waits[str(operation)] += waits
+
+
+@contextlib.contextmanager
+def waits() -> Iterator[Counter[str]]:
+    """Within the block the CPU's waits for the device are counted, by operation."""
+    before, counted = _waits.copy(), Counter()
+    try:
+        yield counted
+    finally:
+        counted.update(_waits - before)
+
+
 class _Mode(TorchDispatchMode):
     def __torch_dispatch__(self, operation, types, args=(), kwargs=None):
         return _run(operation, args, kwargs or {})
@@ -138,6 +201,7 @@ class _Mode(TorchDispatchMode):
 def _tensor(data: object, *, device: object = None, **settings: Any) -> torch.Tensor:
     tensor = _plain_tensor(data, **settings)
     on_device = device is not None and torch.device(device) == DEVICE
+    _waits["tensor"] += on_device and tensor.numel() > 0
     return Remote(tensor) if on_device else tensor
 
 
@@ -149,13 +213,17 @@ def _no_grad(mode: bool = True) -> contextlib.AbstractContextManager:
 @contextlib.contextmanager
 def pretended() -> Iterator[torch.device]:
     """Within the block there is an accelerator."""
-    before: dict[str, Callable] = {
-        name: getattr(torch, name) for name in ("tensor", "inference_mode")
-    }
-    torch.tensor, torch.inference_mode = _tensor, _no_grad
+    with _patched(tensor=_tensor, inference_mode=_no_grad), _Mode():
+        yield DEVICE
+
+
+@contextlib.contextmanager
+def _patched(**functions: Callable) -> Iterator[None]:
+    before = {name: getattr(torch, name) for name in functions}
+    for name, function in functions.items():
+        setattr(torch, name, function)
     try:
-        with _Mode():
-            yield DEVICE
+        yield
     finally:
         for name, function in before.items():
             setattr(torch, name, function)
@@ -169,7 +237,8 @@ def there(load: Callable[..., Any]) -> Callable[..., Any]:
     """
 
     def load_there(name: str, **settings: Any) -> Any:
-        with _disable_current_modes():
+        plain = _patched(tensor=_plain_tensor, inference_mode=_plain_inference_mode)
+        with _disable_current_modes(), plain:
             backbone = load(name, **settings | {"device": "cpu"})
             use_fused_kernel(backbone.model)
         backbone.to(DEVICE)

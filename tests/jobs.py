@@ -25,6 +25,11 @@ def arithmetic(seed: int, tell) -> dict:
     }
 
 
+def threads(tell) -> dict[str, int]:
+    """Threads of torch, and those that other libraries take when they are loaded."""
+    return {"torch": torch.get_num_threads(), "others": int(os.environ["OMP_NUM_THREADS"])}
+
+
 def log(folder: str, name: str, tell) -> str:
     """Leaves a line for each time it was begun."""
     with open(Path(folder) / name, "a") as file:

@@ -7,6 +7,7 @@ import torch
 
 from labkit import benchmarks
 from labkit.benchmarks import session
+from labkit.core import devices
 from labkit.core.errors import LabError
 
 
@@ -88,3 +89,43 @@ def test_what_is_in_the_folder_is_not_measured_again(monkeypatch, tmp_path):
     assert again[0] == ("tune", 20, "cpu") and not set(again[1:]) & set(before)
     assert results["probe-100"] == {"ratio": 10.0}
     assert {results[f"agreement-{name}"]["of"] for name in session.MODELS} == set(session.MODELS)
+
+
+def test_a_part_that_fails_keeps_no_other_from_being_measured(monkeypatch, tmp_path):
+    def measure(length, device):
+        if length == 20:
+            raise AssertionError("labkit and PEFT disagree in fp32: one of them is wrong")
+        return {"ratio": 2.0}
+
+    for verb in ("evaluate", "probe", "tune"):
+        monkeypatch.setattr(benchmarks, f"bench_{verb}", measure)
+    monkeypatch.setattr(session, "agreement", lambda name, device: {"of": name})
+    first = session.bench_all(tmp_path, "cpu")
+    assert first["evaluate-20"]["failed"].startswith("AssertionError: labkit and PEFT disagree")
+    assert first["tune-100"] == {"ratio": 2.0}
+    assert not (tmp_path / "evaluate-20.json").exists()
+    assert "Traceback" in (tmp_path / session.ERRORS).read_text(encoding="utf-8")
+    for verb in ("evaluate", "probe", "tune"):
+        monkeypatch.setattr(benchmarks, f"bench_{verb}", lambda length, device: {"ratio": 3.0})
+    second = session.bench_all(tmp_path, "cpu")
+    assert second["evaluate-20"] == {"ratio": 3.0} and second["tune-100"] == {"ratio": 2.0}
+
+
+def test_a_device_that_is_not_here_is_refused_before_anything_is_measured(tmp_path):
+    with pytest.raises(LabError, match="no device 'nowhere'"):
+        session.bench_all(tmp_path, "nowhere")
+
+
+def test_the_device_that_is_timed_is_the_one_that_is_waited_for(monkeypatch):
+    waited = []
+    monkeypatch.setattr(torch.cuda, "synchronize", waited.append)
+    for name in ("cpu", "cuda:1"):
+        device = torch.device(name)
+        benchmarks._race({"labkit_s": lambda: None}, 1, None, device)
+    assert waited == [torch.device("cuda:1")] * 2
+
+
+def test_a_gpu_is_named_as_what_it_is(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: f"Fast {device.index}")
+    assert devices.called(torch.device("cuda:1")) == "cuda:1 (Fast 1)"
+    assert devices.called(torch.device("cpu")) == "cpu"

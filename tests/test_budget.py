@@ -55,13 +55,23 @@ def test_a_budget_has_at_least_one_token():
         pass
 
 
-def out_of_memory_above(monkeypatch, most: int) -> list[int]:
+OUT_OF_MEMORY = (
+    torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+    RuntimeError("CUDA error: out of memory"),
+    RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"),
+    RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 1 bytes"),
+)
+"""What torch, the driver, CUDA's libraries and the CPU's allocator say."""
+
+
+def out_of_memory_above(monkeypatch, most: int, error=OUT_OF_MEMORY[0]) -> list[int]:
     """A device that holds ``most`` rows; returns the sizes of the batches that it took."""
     taken, real = [], scoring._batch_scores
 
     def scores(backbone, batch, *more):
         if len(batch.ids) > most:
-            raise torch.OutOfMemoryError("CUDA out of memory")
+            raise error
         taken.append(len(batch.ids))
         return real(backbone, batch, *more)
 
@@ -69,12 +79,13 @@ def out_of_memory_above(monkeypatch, most: int) -> list[int]:
     return taken
 
 
+@pytest.mark.parametrize("error", OUT_OF_MEMORY)
 def test_running_out_of_memory_halves_the_budget_and_goes_on(
-    monkeypatch, capsys, tiny_backbone, tiny_task
+    monkeypatch, capsys, tiny_backbone, tiny_task, error
 ):
     scorer, vectors = rows_of(tiny_backbone("llama"), tiny_task)
     whole, seen = scorer(vectors), []
-    taken = out_of_memory_above(monkeypatch, 3)
+    taken = out_of_memory_above(monkeypatch, 3, error)
     with batch_tokens(2_000):
         scorer, vectors = rows_of(tiny_backbone("llama"), tiny_task)
         again = scorer(vectors, lambda done, total: seen.append((done, total)))

@@ -9,13 +9,15 @@ import pytest
 import torch
 
 import test_cross_model
-from accelerator import pretended, there
+from accelerator import pretended, there, waits
 from labkit import benchmarks, experiments
 from labkit.benchmarks import session
 from labkit.core import proofs
 from labkit.core.attention import use_fused_kernel
+from labkit.core.budget import batch_tokens
 from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.scoring import Scorer, scores_under_each
 from labkit.core.tuning import fit
 from labkit.experiments.base import models
 from labkit.lstm_sorter import PromptLoss, find_order
@@ -63,6 +65,56 @@ def test_every_path_stays_on_the_device(backbone, tiny_task, tmp_path):
         load_for(backbone, tmp_path / "prompt")
     for positions in there:
         torch.testing.assert_close(there[positions], here[positions], rtol=1e-6, atol=1e-5)
+
+
+LOOKS_AT_MASKS = {"causal": 0, "mlm": 1, "encoder": 1, "seq2seq": 3}
+"""How often transformers itself waits in a batch of two label words, to see whether a mask hides
+anything: for each forward pass of an encoder or a decoder."""
+
+
+def test_no_batch_waits_for_the_one_before(backbone, tiny_task):
+    """Scores come back once, and what a batch needs is there before it begins."""
+    use_fused_kernel(backbone.model)
+    examples = tiny_task.split("test")
+    with pretended() as device:
+        backbone.to(device)
+        model = PromptedModel.for_task(backbone, tiny_task)
+        vectors = model.fixed_vectors(SoftPrompt.from_vocab(backbone, 4))
+        sequences, labels = model.encode(examples, vectors), model.labels()
+        prompts, prefix = torch.stack([vectors, vectors.flip(0)]), backbone.prefix_of(sequences)
+        chosen = [index % 2 for index in range(len(sequences))]
+
+        def scored(tokens):
+            """Batches, and waits of scoring under one prompt and under two."""
+            with batch_tokens(tokens):
+                scorer = Scorer(backbone, sequences, labels)
+                scorer(vectors)  # what is kept between calls is made now
+                with waits() as one:
+                    scorer(vectors)
+                with waits() as two:
+                    scores_under_each(backbone, sequences, prompts, chosen, labels, prefix)
+            return len(scorer.batches), one.total(), two.total()
+
+        (few, *at_once), (many, *in_parts) = scored(4000), scored(60)
+    assert few == 1 and many >= 3
+    for once, parts in zip(at_once, in_parts, strict=True):
+        assert parts - once <= (many - 1) * LOOKS_AT_MASKS[backbone.readout]
+
+
+def test_a_step_waits_for_its_loss_and_its_gradient(backbone, tiny_task):
+    use_fused_kernel(backbone.model)
+    with pretended() as device:
+        backbone.to(device)
+        model = PromptedModel.for_task(backbone, tiny_task)
+        prompt = SoftPrompt.from_vocab(backbone, 4)
+        fit(model, prompt, tiny_task, steps=1)
+        counts = []
+        for steps in (1, 5):
+            with waits() as counted:
+                fit(model, prompt, tiny_task, steps=steps, batch_size=4)
+            counts.append(counted.total())
+    looks = max(LOOKS_AT_MASKS[backbone.readout], 1)  # a causal model's prefix has no cache yet
+    assert counts[1] - counts[0] <= 4 * (2 + looks)
 
 
 def test_prompts_that_are_taken_apart(backbone, tiny_task):

@@ -72,6 +72,15 @@ def parallel(request):
     return RayEngine(request.getfixturevalue("cluster"), threads=1)
 
 
+def test_a_worker_leaves_the_other_cores_alone(monkeypatch):
+    """Threads of libraries beside torch, too, which read the environment when they are loaded."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    work = [Job(f"row {row}", jobs.threads) for row in range(2)]
+    for _, numbers in LocalEngine(workers=2, threads=1).results(work):
+        assert numbers and set(numbers.values()) == {1}
+    assert os.environ["OMP_NUM_THREADS"] == "7"
+
+
 def test_every_engine_gives_the_same_bits(engine):
     work = [Job(f"row {seed}", jobs.arithmetic, (seed,)) for seed in range(4)]
     found = dict(engine.results(work))

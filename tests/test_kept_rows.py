@@ -287,6 +287,22 @@ def test_a_prompt_that_is_stuck_stands_for_its_seed_alone_unless_one_is_enough(
     assert [made["seed"] for made in result["rows"]] == seeds
 
 
+def test_beside_a_prompt_that_learned_every_seed_is_tried(tiny_folder, tmp_path):
+    def row(setting, task, seed, place):
+        return {"value": 0.5, "n": 2, "metric": "accuracy", "learns": seed != 1}
+
+    settings = [TrainingSetting("tiny", str(tiny_folder("llama")), RECIPE)]
+    table = Experiment("stuck", "", lambda *_: settings, row, one_seed_if_stuck=True)
+    asked = {"profile": "small", "backbone": None, "task": None, "limit": None, "out": tmp_path}
+    asked |= {"on_progress": None, "engine": LocalEngine(workers=1), "seeds": (0, 1, 2)}
+    result = runner.run_grid(table, resume=True, **asked)
+    assert [(made["seed"], made["learns"]) for made in result["rows"]] == [
+        (0, True),
+        (1, False),
+        (2, True),
+    ]
+
+
 def test_one_seed_is_enough_where_no_prompts_are_averaged():
     """Tables 1 to 6 say of each model whether it learned; hard prompts have no seeds."""
     tables = [f"table{number}" for number in range(1, 7)]

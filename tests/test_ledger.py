@@ -14,6 +14,7 @@ from labkit.core.errors import LabError
 from labkit.experiments import ledger
 from labkit.experiments.evidence import READERS, Result
 from labkit.experiments.template_family import TEMPLATES, cost_of_a_word
+from labkit.shuffle_probe import Probe
 
 LEDGER = ledger.read()
 CLAIMS = {claim["id"]: claim for claim in LEDGER["claims"]}
@@ -186,6 +187,43 @@ def test_a_claim_takes_up_stronger_evidence_when_it_comes(tmp_path):
     assert upwards["verdict"] == "disagrees"
 
 
+def test_several_prompts_decide_together_and_never_one_by_one(tmp_path):
+    ends = {"best_held_out": [0.02, 0.01, 0.03], "no_positions": [-0.01, -0.03, 0.01]}
+    one = {"mean_difference": [-0.1, -0.2, -0.05], "best_held_out": [-0.1, -0.2, -0.01]}
+    one |= {"no_positions": {"difference": [-0.1, -0.2, -0.01]}, "setting": "tiny"}
+    one |= {"backbone": "some/tiny", "n": 8, "learns": True}
+    rows = [one | {"seed": seed} for seed in (0, 1)] + [
+        {"setting": "tiny", "backbone": "some/tiny", "seed": 2, "learns": False, "n": 8}
+    ]
+    line = {"setting": "tiny", "prompts": 2, "n": 8, "mean_difference": [-0.1, -0.3, 0.1], **ends}
+    content = {"command": "labkit run table1", "rows": rows, "pooled": [line]}
+    file = tmp_path / "table1-tiny-x.json"
+    for pooled, fields in (([line], ("mean_difference", *ends)), ([], ("best_held_out",))):
+        file.write_text(json.dumps(content | {"pooled": pooled}), encoding="utf-8")
+        for field in fields:
+            readings = list(READERS["order row"](Result.read(file), "tiny", field))
+            if pooled:
+                (reading,) = readings
+                assert [*reading.difference] == line[field] and reading.seeds == 2
+            else:  # left apart: the rows one by one, by the seeds that passed
+                assert [r.about for r in readings] == ["tiny, seed 0", "tiny, seed 1"]
+
+
+def test_a_setting_that_no_prompt_learned_is_shown_and_not_counted(tmp_path):
+    content = table1(-0.2, -0.3, -0.1)
+    stuck = {"setting": "hard", "backbone": "some/tiny", "seed": 0, "learns": False, "n": 8}
+    content["rows"].append(stuck)
+    (tmp_path / "table1-tiny-x.json").write_text(json.dumps(content), encoding="utf-8")
+    claim = claim_about()
+    claim["evidence"][1]["of"] = [["{model}", "mean_difference"], ["hard", "mean_difference"]]
+    claim["results"] = ledger.results(claim, tmp_path)
+    learned, other = (e for e in claim["results"] if e["model"] == "tiny")
+    assert learned["verdict"] == "agrees"
+    assert (other["about"], other["verdict"]) == ("hard", ledger.NOT_LEARNED)
+    assert "difference" not in other
+    assert ledger.by_model(claim)["tiny"] == "agrees"
+
+
 def test_a_pointer_that_can_not_be_read_is_named(tmp_path):
     (tmp_path / "table1-tiny-x.json").write_text(json.dumps(table1(0, -1, 1)), encoding="utf-8")
     claim = claim_about()
@@ -209,6 +247,61 @@ def test_two_kinds_of_shuffling_are_compared_on_the_same_sentences(tmp_path):
     (reading,) = READERS["order kinds"](Result.read(file), "blocks of 5", "all tokens move")
     assert reading.difference.value == pytest.approx(0.4)  # of twenty answers, eight were lost
     assert (reading.seeds, reading.n) == (2, 10)
+
+
+def test_prompts_scored_on_different_sentences_are_not_averaged(tmp_path):
+    content = order_effects([2, 6])
+    for row in order_effects([1, 3])["rows"]:
+        longer = {
+            kind: effect | {"right": effect["right"] + effect["right"][:2]}
+            for kind, effect in row["effects"].items()
+        }
+        content["rows"].append(
+            row | {"seed": row["seed"] + 2, "n": 12, "correct": "1" * 12, "effects": longer}
+        )
+    file = tmp_path / "order-effect-tiny-x.json"
+    file.write_text(json.dumps(content), encoding="utf-8")
+    readings = list(READERS["order kinds"](Result.read(file), "blocks of 5", "all tokens move"))
+    assert [(r.seeds, r.n) for r in readings] == [(2, 10), (2, 12)]
+    assert [r.about.split(", ")[1] for r in readings] == ["n = 10", "n = 12"]
+
+
+def test_two_settings_are_compared_over_the_prompts_that_both_have(tmp_path):
+    random = np.random.default_rng(0)
+    (tmp_path / "t").mkdir()
+    rows, rights = [], {}
+    for setting, seeds in (("a", (0, 1, 2)), ("b", (1, 2, 3))):
+        for seed in seeds:
+            n = 40 if seed < 2 else 60
+            right = (random.random((4, n)) < 0.7).astype(int)
+            ones = np.ones(n, dtype=int)
+            matrix = f"t/{setting}-{seed}.npz"
+            Probe(np.tile(np.arange(4), (4, 1)), right, ones, ones, "accuracy").save(
+                tmp_path / matrix
+            )
+            rows.append({"setting": setting, "seed": seed, "learns": True, "matrix": matrix})
+            rights[setting, seed] = right.mean()
+    file = tmp_path / "table2-tiny-x.json"
+    for same in (True, False):
+        kept = [r for r in rows if not same or r["seed"] != 2]
+        file.write_text(json.dumps({"rows": kept}), encoding="utf-8")
+        readings = list(READERS["order settings"](Result.read(file), "a", "b"))
+        assert [r.seeds for r in readings] == [1] * len(readings) == ([1] if same else [1, 1])
+        for seed, reading in zip((1, 2), readings, strict=False):
+            gap = rights["a", seed] - rights["b", seed]
+            assert reading.difference.value == pytest.approx(gap)
+
+
+def test_rows_of_several_devices_say_so(tmp_path):
+    content = order_effects([2, 6])
+    file = tmp_path / "order-effect-tiny-x.json"
+    for devices, more in ((("cpu", "cpu"), {}), (("cuda", "cpu"), {"devices": ["cpu", "cuda"]})):
+        for row, device in zip(content["rows"], devices, strict=True):
+            row["device"] = device
+        file.write_text(json.dumps(content), encoding="utf-8")
+        entry = ledger.results(claim_about(), tmp_path)[0]
+        assert {k: entry[k] for k in entry if k == "devices"} == more
+        assert ("rows of cpu and cuda" in ledger._numbers(entry)) == bool(more)
 
 
 def test_a_lead_shrinks_where_it_is_larger_with_few_examples(tmp_path):

@@ -16,6 +16,7 @@ from labkit.shuffle_probe import (
     IncompleteProbe,
     Probe,
     Shuffle,
+    best_effect,
     cheapest,
     components,
     from_matrix,
@@ -161,6 +162,40 @@ def test_a_design_is_balanced_and_repeats_no_pair(length):
         assert len(design.orders) == 21 and set(by_order) <= {7, 8}
     else:
         assert len(design.orders) == 5 and by_order.min() >= 20
+
+
+def equal_orders(seed, prompts=5, orders=20, sentences=120):
+    """Prompts all of whose orders, the trained one too, are right by one chance of the prompt's."""
+    random = np.random.default_rng(seed)
+    targets = np.ones(sentences, dtype=int)
+    probes = []
+    for _ in range(prompts):
+        right = random.random((orders + 1, sentences)) < random.uniform(0.6, 0.9)
+        answers = right.astype(int)
+        places = np.tile(np.arange(4), (orders, 1))
+        probes.append(Probe(places, answers[1:], answers[0], targets, "accuracy"))
+    return probes
+
+
+def test_the_best_order_gains_nothing_over_prompts_whose_orders_are_alike():
+    """The interval leaves zero out no more often than it says; one prompt's alone keeps its own."""
+    effects = [best_effect(equal_orders(seed), n_boot=400) for seed in range(100)]
+    assert sum(not low <= 0 <= high for _, low, high in effects) <= 12
+    assert abs(np.mean([effect.value for effect in effects])) < 0.01
+    probes = equal_orders(0)
+    each = [probe.best_on_held_out().reported.value for probe in probes]
+    assert best_effect(probes).value == pytest.approx(np.mean(each))
+    assert best_effect(probes[:1]) == probes[0].best_on_held_out().reported
+
+
+def test_a_best_order_of_some_prompts_only_is_no_rule():
+    """Two prompts that gain much and three that lose: a mean, but no sign of other prompts."""
+    probes = equal_orders(0, sentences=400)
+    for index, probe in enumerate(probes):
+        trained = np.zeros(400, dtype=int) if index < 2 else np.ones(400, dtype=int)
+        probes[index] = replace(probe, trained=trained)
+    _, low, high = best_effect(probes)
+    assert low < 0 < high
 
 
 def test_more_orders_of_a_sentence_than_there_are_is_refused():

@@ -72,6 +72,29 @@ def test_rows_are_orders_of_the_kept_prompt_and_their_scores(kept, tiny_task, tm
     )
 
 
+def test_over_prompts_a_seed_is_another_prompt_and_another_shuffle(kept, tiny_task, tmp_path):
+    folder, model, prompt = kept
+    other = SoftPrompt(prompt().flip(0) * 2)
+    save_prompt(tmp_path / "prompts" / "llama-tiny-seed1", other, model)
+    result = experiments.run(
+        "order-search-prompts",
+        backbone=folder,
+        seeds=(0, 1),
+        out=tmp_path,
+        only=["trained order", "shuffled", "swap"],
+    )
+    rows = {(row["setting"], row["seed"]): row for row in result["rows"]}
+    model = model.with_changes(backbone=searches.order.shared_backbone(folder))
+    for (name, seed), row in rows.items():
+        vectors = (prompt, other)[seed]()
+        plain = evaluate(model, SoftPrompt(vectors[row["order"]]), tiny_task)
+        assert row["value"] == plain.value, (name, seed)
+    assert rows["shuffled", 0]["order"] != rows["shuffled", 1]["order"]
+    assert rows["swap", 1]["before"] == rows["shuffled", 1]["value"]
+    claims = {v["claim"]: v["seeds"] for v in result["verdict"]}
+    assert claims["swap − trained order"] == 2
+
+
 @pytest.mark.parametrize("table", ["order-search", "sorter-memory"])
 def test_another_model_of_that_name_does_not_get_the_courses_prompt(
     kept, tiny_folder, tmp_path, monkeypatch, table

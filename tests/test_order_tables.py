@@ -13,7 +13,7 @@ from labkit.audit.tables import printed
 from labkit.core.engines import LocalEngine
 from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
-from labkit.experiments import order, order_report, order_tables
+from labkit.experiments import order, order_reading, order_report, order_tables
 from labkit.experiments.base import runner
 from labkit.experiments.base.recipe import Recipe
 from labkit.experiments.base.setting import Experiment
@@ -153,6 +153,89 @@ def test_several_prompts_are_pooled_over_all_that_was_drawn(run, tmp_path):
     report = next(tmp_path.glob("table2-*.md")).read_text(encoding="utf-8")
     assert "## Over prompts" in report and "over 3 prompts" in report
     assert report.count("would have shown") == report.count("can't tell") > 0
+
+
+def test_every_claim_is_pooled_over_the_prompts(run, tmp_path):
+    result = run({"single": {}}, seeds=(0, 1, 2))
+    (line,) = result["pooled"]
+    best = [row["best_held_out"][0] for row in result["rows"]]
+    bare = [row["no_positions"]["difference"][0] for row in result["rows"]]
+    assert line["best_held_out"][0] == pytest.approx(np.mean(best))
+    assert line["no_positions"][0] == pytest.approx(np.mean(bare))
+    for low, high, values in (
+        (*line["best_held_out"][1:], best),
+        (*line["no_positions"][1:], bare),
+    ):
+        assert low <= np.mean(values) <= high
+    claims = [judged["claim"] for judged in line["other_verdicts"]]
+    assert [("best order" in c, "positions" in c) for c in claims] == [(True, False), (False, True)]
+    (here,) = {f"{row['device']} {row['dtype']}" for row in result["rows"]}
+    assert line["scored_on"] == [here]
+    report = next(tmp_path.glob("table2-*.md")).read_text(encoding="utf-8")
+    assert all(claim in report for claim in claims) and "3 × 4 × " in report
+    assert set(order_reading.effects(result)) == {"single"}
+    effect = order_reading.effects(result, "no_positions")["single"]
+    assert (effect.prompts, effect.difference.value) == (3, line["no_positions"][0])
+
+
+def test_a_correlation_without_positions_is_pooled_from_its_predictions():
+    random = np.random.default_rng(0)
+    targets = random.normal(size=(40,))
+    trained, bare = targets + random.normal(size=(2, 3, 40))
+    rows, falls = [], []
+    for answers, without in zip(trained, bare, strict=True):
+        probe = Probe(np.arange(3)[None], answers[None], answers, targets, "pearson")
+        rows.append(({"no_positions": {"predictions": without.tolist()}}, probe))
+        falls.append(np.corrcoef(without, targets)[0, 1] - np.corrcoef(answers, targets)[0, 1])
+    kept = [order._without_positions(row, probe) for row, probe in rows]
+    assert order.mean_effect(kept).value == pytest.approx(np.mean(falls))
+    assert order._without_positions({"no_positions": {"value": 0.5}}, rows[0][1]) is None
+
+
+def test_a_prompt_that_did_not_pass_counts_nowhere_and_is_named(run, monkeypatch, tmp_path):
+    gates = iter([True, False, True])
+    monkeypatch.setattr(order, "learns", lambda gate: next(gates))
+    result = run({"single": {}}, seeds=(0, 1, 2))
+    assert [row["learns"] for row in result["rows"]] == [True, False, True]
+    (line,) = result["pooled"]
+    assert (line["prompts"], line["rows"]) == (2, 3)
+    learned = [row["mean_difference"][0] for row in result["rows"] if row["learns"]]
+    assert line["mean_difference"][0] == pytest.approx(np.mean(learned))
+    report = next(tmp_path.glob("table2-*.md")).read_text(encoding="utf-8")
+    assert order_reading.effects(result)["single"].prompts == 2
+    first = order_reading.first_prompts({**result, "rows": result["rows"][1:]})["single"]
+    assert first["seed"] == 2
+    probe = order_reading.first_probe(result, "single", tmp_path)
+    assert probe.scores.tolist() == pytest.approx(result["rows"][0]["scores"], abs=1e-6)
+    alone = order_reading.effects({"rows": result["rows"][:1]}, "best_held_out")["single"]
+    assert (*alone.difference,) == (*result["rows"][0]["best_held_out"],) and alone.prompts == 1
+    assert "- single: seed 1 did not pass the gate and counts nowhere" in report
+
+
+def test_prompts_that_can_not_be_pooled_are_named(run, tmp_path):
+    result = run({"single": {}}, seeds=(0, 1, 2))
+    (tmp_path / result["rows"][1]["matrix"]).unlink()
+    runner.conclude(experiments.EXPERIMENTS["table2"], result, tmp_path)
+    assert result["pooled"][0]["prompts"] == 2
+    assert "matrices of 1 of 3 prompts are not here" in order_report.as_markdown(result)
+    result["rows"][0]["device"] = "cuda"
+    runner.conclude(experiments.EXPERIMENTS["table2"], result, tmp_path)
+    assert [name.split()[0] for name in result["pooled"][0]["scored_on"]] == ["cuda", "cpu"]
+    assert " and cpu " in order_report.as_markdown(result)
+    result["rows"][2]["n"] += 1  # as of a run with another --limit
+    probe = Probe.load(tmp_path / result["rows"][2]["matrix"])
+    more = np.append(probe.targets, 0)
+    longer = replace(
+        probe,
+        predictions=np.hstack([probe.predictions, probe.predictions[:, :1]]),
+        trained=np.append(probe.trained, 0),
+        targets=more,
+    )
+    longer.save(tmp_path / result["rows"][2]["matrix"])
+    runner.conclude(experiments.EXPERIMENTS["table2"], result, tmp_path)
+    assert result["pooled"] == []
+    report = order_report.as_markdown(result)
+    assert "left apart (seed 0: n = " in report and f"seed 2: n = {len(more)}" in report
 
 
 def test_a_copied_row_is_pooled_with_the_others(run):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -70,6 +71,22 @@ def test_several_stored_prompts_ask_for_several(table, tmp_path):
     narrow = planning.plan_table(table, stored=tmp_path, half_width=0.001)
     assert "out of reach" in narrow["rows"][0]["plans"]["full"]["out_of_reach"]
     assert "out of reach" in planning.as_markdown(narrow)
+
+
+def test_a_model_in_two_files_is_planned_from_the_one_with_more_prompts(table, tmp_path):
+    """Alone, and beside another model: a seed of both files is not two prompts."""
+    few, many = [stored("smollm2")], [stored("smollm2"), stored("minilm")]
+    (setting,) = table.settings(None, "small")
+    for order in ((few, many), (many, few)):
+        for stem, probes in zip(("a", "b"), order, strict=True):
+            store(tmp_path, table, probes)
+            file = tmp_path / "table1-m.json"
+            moved = file.read_text(encoding="utf-8").replace("table1-m", f"table1-{stem}")
+            (tmp_path / f"table1-{stem}.json").write_text(moved, encoding="utf-8")
+            file.unlink()
+            shutil.rmtree(tmp_path / f"table1-{stem}", ignore_errors=True)
+            (tmp_path / "table1-m").rename(tmp_path / f"table1-{stem}")
+        assert len(planning.stored_probes("table1", setting, "rt-polarity", tmp_path)) == 2
 
 
 def test_what_is_not_stored_cannot_be_planned_from(table, tmp_path):

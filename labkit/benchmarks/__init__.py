@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from labkit.core import scoring
 from labkit.core.attention import use_fused_kernel
 from labkit.core.backbones import Backbone
+from labkit.core.devices import synchronise
 from labkit.core.errors import LabError
 from labkit.core.loading import fast_dtype, load_backbone
 from labkit.core.prompted_model import PromptedModel
@@ -179,13 +180,17 @@ class _Arena:
         self.peft_fp32 = _Peft(name, vectors, self.ours_fp32, by_length=False)
         self.peft_tuned = _Peft(name, vectors, self.ours, by_length=True)
 
+    @property
+    def device(self) -> torch.device:
+        return self.ours.model.backbone.device
+
     def race(
         self, act: Callable[[_Labkit | _Peft], object], rounds: int, on_progress: OnProgress | None
     ) -> dict[str, float]:
         """Seconds that each contestant takes for the same thing."""
         sides = {"labkit_s": self.ours, "peft_s": self.peft_fp32, "peft_tuned_s": self.peft_tuned}
         acts = {name: functools.partial(act, side) for name, side in sides.items()}
-        return _race(acts, rounds, on_progress)
+        return _race(acts, rounds, on_progress, self.device)
 
     def about(self) -> dict:
         return {
@@ -293,10 +298,10 @@ class _Peft:
             return F.cross_entropy(self._read(*self._padded(texts)), targets)
         words = [self.ours.labels.words[i] for i in targets.tolist()]
         ids, mask = self._padded([[*t, *w] for t, w in zip(texts, words, strict=True)])
-        labels = torch.full_like(ids, -100)
+        labels = torch.full(ids.shape, -100)
         for row, (text, word) in enumerate(zip(texts, words, strict=True)):
             labels[row, len(text) : len(text) + len(word)] = torch.tensor(word)
-        return self.model(input_ids=ids, attention_mask=mask, labels=labels).loss
+        return self.model(input_ids=ids, attention_mask=mask, labels=labels.to(ids.device)).loss
 
     def _read(self, ids: Tensor, mask: Tensor) -> Tensor:
         """Label scores from PEFT's output, whose positions count the virtual tokens."""
@@ -315,7 +320,10 @@ class _Peft:
 
 
 def _race(
-    contestants: dict[str, Callable[[], object]], rounds: int, on_progress: OnProgress | None
+    contestants: dict[str, Callable[[], object]],
+    rounds: int,
+    on_progress: OnProgress | None,
+    device: torch.device,
 ) -> dict[str, float]:
     """Fastest of ``rounds`` alternating rounds after one that is not counted: seconds."""
     best = dict.fromkeys(contestants, float("inf"))
@@ -326,7 +334,7 @@ def _race(
                 on_progress(turn * len(contestants) + index, total, name.removesuffix("_s"))
             started = time.perf_counter()
             act()
-            scoring.synchronise()
+            synchronise(device)
             if turn:
                 best[name] = min(best[name], time.perf_counter() - started)
     return best

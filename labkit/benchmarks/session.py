@@ -11,6 +11,7 @@ Usage::
 from __future__ import annotations
 
 import json
+import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -18,9 +19,10 @@ from pathlib import Path
 import torch
 
 from labkit import benchmarks
-from labkit.core.errors import LabError
+from labkit.core.devices import release_memory
+from labkit.core.errors import LabError, first_line
 from labkit.core.files import write_text
-from labkit.core.loading import NAMED, load_backbone
+from labkit.core.loading import NAMED, load_backbone, require_device
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.tasks import load_task
 from labkit.soft_prompt import SoftPrompt
@@ -29,6 +31,11 @@ LENGTHS = (20, 100)
 OPTIONAL = ("gemma-270m",)
 """Named models whose terms have to be accepted first."""
 
+GPU_SIZES = {"evaluate": {"limit": 1024}, "probe": {"limit": 1024}, "tune": {"steps": 32}}
+"""Work for a device that is done with a CPU's in an instant."""
+
+ERRORS = "errors.txt"
+
 MODELS = tuple(name for name in NAMED if name not in OPTIONAL)
 
 
@@ -36,6 +43,9 @@ def bench_all(
     out: Path, device: str | None = None, on_progress: benchmarks.OnProgress | None = None
 ) -> dict[str, dict]:
     """Measure what is not yet in the folder ``out``: the result of each part by its name.
+
+    A part that fails keeps none of the others from being measured: ``failed`` in its result says
+    why, its traceback is in ``errors.txt`` beside them, and the next call tries it again.
 
     Raises:
         LabError: for a device that is not here, or a folder that can't be written.
@@ -46,24 +56,46 @@ def bench_all(
         if on_progress is not None:
             on_progress(index, len(parts), name)
         file = out / f"{name}.json"
-        if not file.is_file():
-            try:
-                write_text(file, json.dumps(measure(), indent=1))
-            except OSError as error:
-                raise LabError(
-                    f"{file} cannot be written ({error}); name another folder"
-                ) from error
-        results[name] = json.loads(file.read_text(encoding="utf-8"))
+        try:
+            if not file.is_file():
+                write_text(file, json.dumps(_measured(measure), indent=1))
+            results[name] = json.loads(file.read_text(encoding="utf-8"))
+        except _Failed as failure:
+            results[name] = {"failed": str(failure)}
+            _keep(out / ERRORS, f"{name}\n{traceback.format_exc()}\n")
+        except OSError as error:
+            raise LabError(f"{file} cannot be written ({error}); name another folder") from error
     return results
 
 
+class _Failed(Exception):
+    """A part that could not be measured: what it says, in one line."""
+
+
+def _measured(measure: Callable[[], dict]) -> dict:
+    try:
+        return measure()
+    except Exception as error:
+        raise _Failed(f"{type(error).__name__}: {first_line(error)}") from error
+    finally:
+        release_memory()
+
+
+def _keep(file: Path, text: str) -> None:
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("a", encoding="utf-8") as errors:
+        errors.write(text)
+
+
 def _parts(device: str | None) -> Iterator[tuple[str, Callable[[], dict]]]:
+    on_cpu = require_device(device).type == "cpu"
     for name in MODELS:
         yield f"agreement-{name}", partial(agreement, name, device)
     for length in LENGTHS:
         for verb in ("evaluate", "probe", "tune"):
             bench = getattr(benchmarks, f"bench_{verb}")
-            yield f"{verb}-{length}", partial(bench, length=length, device=device)
+            sizes = {} if on_cpu else GPU_SIZES[verb]
+            yield f"{verb}-{length}", partial(bench, length=length, device=device, **sizes)
 
 
 def agreement(

@@ -240,3 +240,10 @@ def bench_all(
         results = session.bench_all(out, device, update)
     lines = [line for name, part in results.items() for line in (f"{name}:", *table_lines(part))]
     show(results, lines, as_json)
+    failed = [name for name, part in results.items() if "failed" in part]
+    if failed:
+        complain(
+            f"error: {', '.join(failed)} could not be measured; the tracebacks are in "
+            f"{out / session.ERRORS}, and the same command tries again what is missing"
+        )
+        raise typer.Exit(1)

@@ -32,6 +32,7 @@ import transformers
 from torch import Tensor, nn
 
 from labkit.core import positions, sets
+from labkit.core.devices import called
 from labkit.core.errors import LabError
 from labkit.core.hooks import attending_in_plain_steps, only_at
 from labkit.core.sequences import NO_PREFIX, Batch, Encoded, Pieces, Prefix
@@ -103,7 +104,7 @@ class Backbone(nn.Module):
 
     def where(self) -> dict[str, str]:
         """Device and precision, as result rows name them."""
-        return {"device": str(self.device), "dtype": str(self.dtype).removeprefix("torch.")}
+        return {"device": called(self.device), "dtype": str(self.dtype).removeprefix("torch.")}
 
     @property
     def text_config(self) -> transformers.PretrainedConfig:
@@ -139,7 +140,12 @@ class Backbone(nn.Module):
         """What the word-embedding module gives for token ids: (…) → (…, D)."""
         return self.model.get_input_embeddings()(ids)
 
-    def embed_batch(self, ids: Tensor, vectors: Tensor | None) -> Tensor:
+    def embed_batch(
+        self,
+        ids: Tensor,
+        vectors: Tensor | None,
+        slots: tuple[Tensor, Tensor] | None = None,
+    ) -> Tensor:
         """Words from the embedding module, virtual tokens from the prompt: (B, T) → (B, T, D).
 
         Without virtual tokens a hard prompt's words are as strong as the model itself makes them.
@@ -151,6 +157,7 @@ class Backbone(nn.Module):
             ids: (B, T), −1−r for row r of ``vectors``.
             vectors: (P, D) virtual tokens, (B, P, D) where each row has its own, or None where
                 there are none.
+            slots: (S,) rows and (S,) places of the virtual tokens in ``ids``, where they are known.
 
         Raises:
             LabError: for virtual tokens before a model that reads tokens only.
@@ -163,12 +170,15 @@ class Backbone(nn.Module):
                 f"{self.name} ({type(self.model).__name__}) needs the token behind each input "
                 "vector, and a virtual token has none; use a hard prompt, or another model"
             )
-        slots = ids < 0  # (B, T)
+        if slots is None:
+            row, place = (ids < 0).nonzero(as_tuple=True)  # (S,), S slots in the batch
+        else:
+            row, place = slots
         if self.positions == SET:
             vectors = sets.in_canonical_order(vectors)
-        given, number = vectors.to(embedded.dtype), -1 - ids[slots]  # (S,), S slots in the batch
-        rows = given[number] if given.dim() == 2 else given[slots.nonzero()[:, 0], number]  # (S, D)
-        return embedded.index_put((slots,), rows)
+        given, number = vectors.to(embedded.dtype), -1 - ids[row, place]  # (S,)
+        chosen = given[number] if given.dim() == 2 else given[row, number]  # (S, D)
+        return embedded.index_put((row, place), chosen)
 
     @property
     def has_positions(self) -> bool:
@@ -299,7 +309,7 @@ class Backbone(nn.Module):
         """``laid``: where the places are and what they see, if not as the batch says."""
         with torch.no_grad(), attending_in_plain_steps(self.model):
             layers = self.model.base_model(
-                inputs_embeds=self.embed_batch(batch.ids, vectors),
+                inputs_embeds=self.embed_batch(batch.ids, vectors, batch.slots),
                 output_attentions=True,
                 **({"attention_mask": batch.mask} | laid),
             ).attentions  # of each layer (B, heads, T, T)

@@ -114,6 +114,12 @@ def within_memory(device: torch.device, act: Callable[[], Result]) -> Result:
             )
 
 
+_OUT_OF_MEMORY = ("not enough memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
+"""In messages of plain RuntimeErrors: of the CPU's allocator, of the driver, of CUDA's libraries,
+which allocate beside torch."""
+
+
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether memory ran out; the CPU's allocator raises a plain RuntimeError."""
-    return isinstance(error, torch.OutOfMemoryError) or "not enough memory" in str(error)
+    """Whether memory ran out, whoever says so."""
+    message = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or any(m in message for m in _OUT_OF_MEMORY)

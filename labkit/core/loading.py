@@ -78,7 +78,7 @@ def load_backbone(
             weights or a tokenizer, or can't be scored as its own forward pass scores.
     """
     folder = _folder(name)
-    device = _device(device)
+    device = require_device(device)
     if dtype is None:
         dtype = torch.float32 if trainable else fast_dtype(device)
     _refuse_pointers(name, folder)
@@ -106,7 +106,12 @@ def load_backbone(
     return backbone
 
 
-def _device(wanted: str | torch.device | None) -> torch.device:
+def require_device(wanted: str | torch.device | None) -> torch.device:
+    """The device that is asked for; None: the GPU where there is one.
+
+    Raises:
+        LabError: where there is no such device.
+    """
     try:
         device = torch.device(wanted or ("cuda" if torch.cuda.is_available() else "cpu"))
         torch.empty(0, device=device)

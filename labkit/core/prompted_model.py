@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from labkit.core import scoring, statistics
 from labkit.core.backbones import Backbone
+from labkit.core.devices import moved
 from labkit.core.encoding import ExampleEncoder, check_template
 from labkit.core.errors import LabError
 from labkit.core.labels import Labels, cut_labels
@@ -211,7 +212,7 @@ class PromptedModel(nn.Module):
                 "the prompt holds NaN or infinite numbers; train it again with a lower learning "
                 "rate, or load an undamaged file"
             )
-        return vectors.to(self.backbone.device)
+        return moved(vectors, self.backbone.device)
 
     def fixed_vectors(self, prompt: nn.Module | None) -> Tensor | None:
         """As :meth:`vectors`, as they are scored and saved: without gradient, and with the prompt

@@ -24,6 +24,7 @@ import transformers
 from torch import Tensor
 
 from labkit.core.attention import attends_in_plain_products, use_fused_kernel, use_plain_products
+from labkit.core.devices import called
 from labkit.core.errors import LabError, first_line
 from labkit.core.notes import Notes
 from labkit.core.sequences import Encoded, Pieces, Prefix, collate
@@ -104,7 +105,7 @@ def _key(backbone: Backbone) -> str:
         return ""
     parts = (
         *(type(backbone.model).__name__, backbone.name, backbone.revision, backbone.dtype),
-        *(backbone.device.type, torch.backends.cpu.get_cpu_capability()),
+        *(called(backbone.device), torch.backends.cpu.get_cpu_capability()),
         *(torch.__version__, transformers.__version__, _digest_of_this_code()),
     )
     return " ".join(map(str, parts))

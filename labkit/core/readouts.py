@@ -15,6 +15,7 @@ from torch.nn import functional as F
 
 from labkit.core import proofs, sets
 from labkit.core.backbones import Backbone
+from labkit.core.devices import columns, moved
 from labkit.core.errors import LabError
 from labkit.core.sequences import (
     NO_PREFIX,
@@ -23,6 +24,7 @@ from labkit.core.sequences import (
     KeysValues,
     Pieces,
     Prefix,
+    collate,
     shared_length,
 )
 
@@ -38,7 +40,7 @@ class MaskedBackbone(Backbone):
     readout = "mlm"
 
     def word_scores(self, batch: Batch, vectors: Tensor | None, words: Sequence[Pieces]) -> Tensor:
-        embedded = self.embed_batch(batch.ids, vectors)  # (B, T, D)
+        embedded = self.embed_batch(batch.ids, vectors, batch.slots)  # (B, T, D)
         with self._positions(batch.ids):
             logits = self._logits_at(
                 batch.answer[:, None], inputs_embeds=embedded, attention_mask=batch.mask
@@ -94,16 +96,18 @@ class CausalBackbone(Backbone):
         if not prefix or prefix.keys_values is not None:
             return prefix
         rows = len(vectors) if vectors is not None and vectors.dim() == 3 else 1
-        ids = torch.tensor([prefix.ids], device=self.device).expand(rows, -1)  # (M, L)
-        embedded = self.embed_batch(ids, vectors)  # (M, L, D)
+        batch = collate([Encoded(prefix.ids, -1)] * rows, self.device)
+        ids, embedded = batch.ids, self.embed_batch(batch.ids, vectors, batch.slots)  # (M, L, D)
         known = NO_PREFIX
         if rows > 1 and (alike := _alike(embedded)):
-            known = self._read_on(known, ids[:1, :alike], embedded[:1, :alike])
+            first = prefix.ids[:alike]
+            known = self._read_on(known, first, ids[:1, :alike], embedded[:1, :alike])
             ids, embedded = ids[:, alike:], embedded[:, alike:]
-        return self._read_on(known, ids, embedded)
+        return self._read_on(known, prefix.ids, ids, embedded)
 
-    def _read_on(self, known: Prefix, ids: Tensor, embedded: Tensor) -> Prefix:
-        """``known`` and what follows it: ids (M, T), as inputs (M, T, D)."""
+    def _read_on(self, known: Prefix, pieces: Pieces, ids: Tensor, embedded: Tensor) -> Prefix:
+        """``pieces``, of which ``known`` has been read; the others: ids (M, T), as inputs
+        (M, T, D)."""
         # a cache of our own keeps everything, where the model's might keep a window only
         cache = _expanded(known.keys_values or [], len(ids))
         self.model.base_model(
@@ -114,7 +118,7 @@ class CausalBackbone(Backbone):
             use_cache=True,
             **self.position_ids(ids, len(known)),
         )
-        prefix = Prefix(known.ids + tuple(ids[0].tolist()))
+        prefix = Prefix(pieces)
         layers: Any = cache.layers
         kept = [(layer.keys, layer.values) for layer in layers]
         complete = len(kept) == self.text_config.num_hidden_layers
@@ -181,7 +185,7 @@ class CausalBackbone(Backbone):
         before, rows = len(prefix), len(ids)
         logits = self._logits_at(
             slots,
-            inputs_embeds=self.embed_batch(ids, vectors),
+            inputs_embeds=self.embed_batch(ids, vectors, batch.slots),
             attention_mask=self._seen(ids, mask, prefix),
             past_key_values=_expanded(prefix.keys_values, rows) if prefix else None,
             use_cache=bool(prefix),
@@ -207,7 +211,8 @@ class Seq2SeqBackbone(Backbone):
     def word_scores(self, batch: Batch, vectors: Tensor | None, words: Sequence[Pieces]) -> Tensor:
         with self._positions(batch.ids):
             encoded = self.reader(
-                inputs_embeds=self.embed_batch(batch.ids, vectors), attention_mask=batch.mask
+                inputs_embeds=self.embed_batch(batch.ids, vectors, batch.slots),
+                attention_mask=batch.mask,
             )
         scores = [
             self._target_score(
@@ -242,7 +247,7 @@ class Seq2SeqBackbone(Backbone):
         return (*before, *pieces, *after)
 
     def _target_score(self, pieces: Pieces, rows: int, **inputs: Any) -> Tensor:
-        target = torch.tensor(self.target(pieces), device=self.device).repeat(rows, 1)  # (B, K)
+        target = moved(torch.tensor(self.target(pieces)), self.device).repeat(rows, 1)  # (B, K)
         log_probs = self._target_logits(target, **inputs).float().log_softmax(-1)
         return log_probs.gather(-1, target[..., None]).sum((-1, -2))
 
@@ -269,7 +274,7 @@ class EncoderBackbone(Backbone):
         self._label_cache: dict[tuple[Pieces, ...], Tensor] = {}
 
     def word_scores(self, batch: Batch, vectors: Tensor | None, words: Sequence[Pieces]) -> Tensor:
-        embedded = self.embed_batch(batch.ids, vectors)  # (B, T, D)
+        embedded = self.embed_batch(batch.ids, vectors, batch.slots)  # (B, T, D)
         with self._positions(batch.ids):
             output = self.run(inputs_embeds=embedded, attention_mask=batch.mask)
         pooled = mean_pooled(output.last_hidden_state, batch.mask * (batch.ids >= 0))  # (B, D)
@@ -311,7 +316,7 @@ def mean_pooled(hidden: Tensor, weights: Tensor) -> Tensor:
 def _mean_logits(logits: Tensor, words: Sequence[Pieces]) -> Tensor:
     """A word's logit, averaged over its pieces: (B, V) → (B, W), fp32."""
     logits = logits.float()
-    return torch.stack([logits[:, list(pieces)].mean(-1) for pieces in words], dim=-1)
+    return torch.stack([columns(logits, pieces).mean(-1) for pieces in words], dim=-1)
 
 
 def _continued(batch: Batch, start: Pieces) -> tuple[Tensor, Tensor, Tensor]:
@@ -327,7 +332,7 @@ def _continued(batch: Batch, start: Pieces) -> tuple[Tensor, Tensor, Tensor]:
     extra = len(start)
     ids = F.pad(batch.ids, (0, extra))
     mask = F.pad(batch.mask, (0, extra))
-    pieces = torch.tensor(start, device=ids.device).expand(len(ids), -1)  # (B, k)
+    pieces = moved(torch.tensor(start), ids.device).expand(len(ids), -1)  # (B, k)
     return ids.scatter(1, slots[:, 1:], pieces), mask.scatter(1, slots[:, 1:], 1), slots
 
 

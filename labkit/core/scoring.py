@@ -29,6 +29,7 @@ from torch.utils.checkpoint import checkpoint
 from labkit.core import budget, proofs
 from labkit.core.backbones import Backbone
 from labkit.core.budget import Budget, budget_for, within_memory
+from labkit.core.devices import columns, moved, synchronise
 from labkit.core.errors import LabError, first_line
 from labkit.core.labels import Labels
 from labkit.core.sequences import NO_PREFIX, Batch, Encoded, Prefix, collate
@@ -93,6 +94,7 @@ class Scorer:
         )
         device = self.backbone.device
         self.batches = [(rows, collate([self.rest[r] for r in rows], device)) for rows in batches]
+        self._places = [moved(torch.tensor(rows), device) for rows, _ in self.batches]
 
     def _budget(self) -> Budget:
         return budget_for(self.backbone.device, self.batch_tokens)
@@ -103,10 +105,12 @@ class Scorer:
         Raises:
             LabError: where the model's scores are not finite.
         """
-        result = torch.empty(len(self.rest), len(self.labels.classes))
+        device = self.backbone.device
+        # it fills where the model is, and comes back once: a device is not waited for in between
+        result = torch.empty(len(self.rest), len(self.labels.classes), device=device)
         waiting = set(range(len(self.rest)))
-        within_memory(self.backbone.device, lambda: self._fill(result, waiting, vectors, progress))
-        return _finite(result, self.backbone)
+        within_memory(device, lambda: self._fill(result, waiting, vectors, progress))
+        return _finite(result.cpu(), self.backbone)
 
     def _fill(
         self,
@@ -120,11 +124,11 @@ class Scorer:
             self._lay_out()
         with torch.inference_mode():
             prefix = self.backbone.read(self.prefix, vectors)
-            for rows, batch in self.batches:
+            for places, (rows, batch) in zip(self._places, self.batches, strict=True):
                 if waiting.isdisjoint(rows):
                     continue
                 batch = batch._replace(prefix=prefix)
-                result[rows] = _batch_scores(self.backbone, batch, vectors, self.labels).cpu()
+                result[places] = _batch_scores(self.backbone, batch, vectors, self.labels)
                 waiting.difference_update(rows)
                 if progress is not None:
                     progress(len(result) - len(waiting), len(result))
@@ -184,16 +188,16 @@ def scores_under_each(
 
     @torch.inference_mode()
     def scores() -> Tensor:
-        result = torch.empty(len(sequences), len(labels.classes))
         limit, equal = budget_for(backbone.device), not backbone.pads
         read = backbone.read(prefix, prompts)
+        order: list[int] = []
+        parts: list[Tensor] = []
         for rows in length_batches(lengths, limit, prefix=len(prefix), equal=equal):
-            which = torch.tensor([chosen[row] for row in rows]).to(prompts.device)
+            which = moved(torch.tensor([chosen[row] for row in rows]), prompts.device)
             part = [sequences[row] for row in rows]
-            result[rows] = class_scores(
-                backbone, part, prompts[which], labels, read.of(which)
-            ).cpu()
-        return result
+            parts.append(class_scores(backbone, part, prompts[which], labels, read.of(which)))
+            order += rows
+        return torch.cat(parts).cpu()[torch.tensor(order).argsort()]
 
     return _finite(within_memory(backbone.device, scores), backbone)
 
@@ -228,7 +232,7 @@ def training_scores(
         else:
             parts.append(class_scores(*arguments))
         order += rows
-    back = torch.tensor(order).argsort().to(backbone.device)
+    back = moved(torch.tensor(order).argsort(), backbone.device)
     return torch.cat(parts)[back]
 
 
@@ -240,15 +244,9 @@ def matrix_rate(weight: Tensor, seconds: float = 0.5) -> float:
     while time.perf_counter() < until:
         started = time.perf_counter()
         functional.linear(batch, weight)
-        synchronise()
+        synchronise(weight.device)
         best = min(best, time.perf_counter() - started)
     return 2 * len(batch) * weight.numel() / best
-
-
-def synchronise() -> None:
-    """Wait until a GPU, if there is one, has done what it was asked to do."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
 
 
 def length_batches(
@@ -287,7 +285,7 @@ def _batch_scores(
             f"({first_line(error)}); shorten the texts, or use another model"
         ) from error
     return torch.stack(
-        [backbone.combine(scores[:, list(words)]) for words in labels.classes], dim=-1
+        [backbone.combine(columns(scores, words)) for words in labels.classes], dim=-1
     )
 
 

@@ -14,6 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from labkit.core.devices import moved
+
 Pieces = tuple[int, ...]
 KeysValues = list[tuple[Tensor, Tensor]]
 """Keys and values of a leading part, per layer (1, heads, L, head size), or (M, …) of several."""
@@ -77,12 +79,15 @@ class Batch(NamedTuple):
     (causal); unused by the other readouts.
     ``prefix``: what stands before every row and has been read, see
     :meth:`~labkit.core.backbones.Backbone.read`.
+    ``slots``: (S,) rows and (S,) places of the virtual tokens in ``ids``; None where nobody has
+    looked, and a device would have to be waited for to know.
     """
 
     ids: Tensor
     mask: Tensor
     answer: Tensor
     prefix: Prefix = NO_PREFIX
+    slots: tuple[Tensor, Tensor] | None = None
 
 
 def shared_length(sequences: Sequence[Encoded]) -> int:
@@ -105,4 +110,6 @@ def collate(sequences: Sequence[Encoded], device: torch.device) -> Batch:
         ids[row, : len(sequence.ids)] = torch.tensor(sequence.ids)
         mask[row, : len(sequence.ids)] = 1
     answer = torch.tensor([sequence.answer for sequence in sequences])
-    return Batch(ids.to(device), mask.to(device), answer.to(device))
+    rows, places = (moved(part, device) for part in (ids < 0).nonzero(as_tuple=True))
+    ids, mask, answer = (moved(part, device) for part in (ids, mask, answer))
+    return Batch(ids, mask, answer, slots=(rows, places))

@@ -277,6 +277,26 @@ def best_on_held_out(
 ) -> HeldOut:
     """What the best of R rows gains over a baseline, on examples that it was not chosen on.
 
+    See :func:`held_out_draws`.
+
+    Args:
+        predictions: (R, N); baseline: (N,) predictions to compare with; targets: (N,).
+    """
+    chosen, reported, drawn = held_out_draws(predictions, baseline, targets, metric, seed, n_boot)
+    low, high = np.quantile(drawn, TAILS)
+    return HeldOut(chosen, Difference(reported, float(low), float(high)))
+
+
+def held_out_draws(
+    predictions: ArrayLike,
+    baseline: ArrayLike,
+    targets: ArrayLike,
+    metric: str,
+    seed: int = 0,
+    n_boot: int = 2000,
+) -> tuple[float, float, NDArray[np.float64]]:
+    """Gain of the best of R rows where it was chosen, elsewhere, and the latter redrawn: (B,).
+
     The N examples are cut into two random halves; the best row of each half is reported on the
     other one, and the two gains are averaged. Examples are drawn anew within their half for the
     interval, the choice held fixed. A best chosen and reported on the same examples gains even
@@ -284,6 +304,7 @@ def best_on_held_out(
 
     Args:
         predictions: (R, N); baseline: (N,) predictions to compare with; targets: (N,).
+        seed: of the halves and the draws: the same for the same number of examples.
     """
     predictions, targets = _matrix(predictions, targets)
     baseline, _ = _matrix(np.atleast_2d(baseline), targets)
@@ -299,10 +320,7 @@ def best_on_held_out(
         reported.append(-np.diff(scores(pair[:, there], targets[there], metric))[0])
         anew = bootstrap_scores(pair[:, there], targets[there], metric, n_boot, seed)
         drawn.append(anew[:, 0] - anew[:, 1])
-    low, high = np.quantile(np.mean(drawn, axis=0), TAILS)
-    return HeldOut(
-        float(np.mean(chosen)), Difference(float(np.mean(reported)), float(low), float(high))
-    )
+    return float(np.mean(chosen)), float(np.mean(reported)), np.mean(drawn, axis=0)
 
 
 def _weighted_scores(

@@ -34,6 +34,7 @@ from transformers.optimization import Adafactor
 
 from labkit.core import proofs, scoring
 from labkit.core.budget import is_out_of_memory, within_memory
+from labkit.core.devices import moved
 from labkit.core.errors import LabError, first_line
 from labkit.core.files import file_aside
 from labkit.core.modes import modes_kept
@@ -224,14 +225,15 @@ class _Run:
         vectors = self._in_order(self.model.vectors(self.prompt))
         backbone = self.model.backbone
         scores = scoring.training_scores(backbone, sequences, vectors, self.labels, self.prefix)
-        return F.cross_entropy(scores, targets.to(scores.device))
+        return F.cross_entropy(scores, moved(targets, scores.device))
 
     def _in_order(self, vectors: Tensor | None) -> Tensor | None:
         """The virtual tokens (P, D) as this step sees them."""
         if vectors is None or self.orders == TRAINED:
             return vectors
         random = np.random.default_rng([self.seed, self.history.steps, len(vectors)])
-        return vectors[torch.from_numpy(random.permutation(len(vectors))).to(vectors.device)]
+        order = torch.from_numpy(random.permutation(len(vectors)))
+        return vectors[moved(order, vectors.device)]
 
     def _evaluate_if_due(self) -> float | None:
         every, done = self.recipe.evaluate_every, self.history.steps

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -27,7 +28,7 @@ from labkit.experiments import (
 )
 from labkit.experiments.base.models import short
 from labkit.experiments.base.rows import paired_answers
-from labkit.experiments.order import matrix_of
+from labkit.experiments.order_reading import difference_in, matrix_of
 from labkit.experiments.template_family import Family, cost_of_a_word
 from labkit.prompt_transfer import (
     OverTargets,
@@ -41,17 +42,20 @@ from labkit.prompt_transfer import (
 )
 from labkit.shuffle_probe import Probe, pooled_effect
 
+T = TypeVar("T")
+
 
 @dataclass(frozen=True)
 class Reading:
     """One difference, and what it rests on.
 
     Attributes:
+        difference: None where no prompt passed the gate, so that there is nothing to compare.
         seeds: trained prompts or draws; n: how many ``unit`` the interval is about.
         about: the part of the result that it is of, such as a task; "" where there is one only.
     """
 
-    difference: Difference
+    difference: Difference | None
     seeds: int
     n: int
     about: str = ""
@@ -94,6 +98,11 @@ class Result:
         return [each for each in passed if each is not None]
 
     @property
+    def devices(self) -> list[str]:
+        """What rows were scored on, where they say so."""
+        return sorted({row["device"] for row in self.rows if "device" in row})
+
+    @property
     def seeds(self) -> int:
         return len({row["seed"] for row in self.rows})
 
@@ -118,15 +127,17 @@ def settings(result: Result, better: str, worse: str) -> Iterator[Reading]:
 def order_row(result: Result, setting: str, field: str) -> Iterator[Reading]:
     """A difference that rows about orders hold; the pooled one where there are several prompts."""
     pooled = [row for row in result.content.get("pooled", ()) if row["setting"] == setting]
-    if field == "mean_difference" and pooled:
+    if pooled and field in pooled[0]:
         for row in pooled:
             yield Reading(Difference(*row[field]), row["prompts"], row["n"], setting)
         return
-    rows = [row for row in result.named(setting) if row["learns"]]
+    every = result.named(setting)
+    if every and not any(row["learns"] for row in every):
+        yield Reading(None, len(every), every[0]["n"], setting)
+    rows = [row for row in every if row["learns"] and field in row]
     for row in rows:
-        ends = row[field]["difference"] if field == "no_positions" else row[field]
         about = f"{setting}, seed {row['seed']}" if len(rows) > 1 else setting
-        yield Reading(Difference(*ends), 1, row["n"], about)
+        yield Reading(difference_in(row, field), 1, row["n"], about)
 
 
 def order_kind(result: Result, kind: str) -> Iterator[Reading]:
@@ -138,28 +149,42 @@ def order_kind(result: Result, kind: str) -> Iterator[Reading]:
 
 def order_kinds(result: Result, first: str, second: str) -> Iterator[Reading]:
     """How much higher one kind of shuffling leaves the score than another."""
-    rows = [row for row in result.rows if row["learns"]]
-    if len(rows) > 1:
-        effects = [order_effect.effects_of(rows, kind) for kind in (first, second)]
-        about = f"{first} − {second}"
-        yield Reading(pooled_effect(effects[0] - effects[1]), *effects[0].shape, about)
+    learned = [row for row in result.rows if row["learns"]]
+    for rows, about in _of_one_size(learned, lambda row: row["n"], f"{first} − {second}"):
+        if len(rows) > 1:
+            effects = [order_effect.effects_of(rows, kind) for kind in (first, second)]
+            yield Reading(pooled_effect(effects[0] - effects[1]), *effects[0].shape, about)
 
 
 def order_settings(result: Result, first: str, second: str) -> Iterator[Reading]:
     """The same for two settings of a table of accuracies, from the matrices of each prompt."""
     a, b = (result.probes(setting) for setting in (first, second))
-    pairs = [(a[seed], b[seed]) for seed in a if seed in b]
-    if not pairs:
-        return
-    rights = [[(p.predictions == p.targets).mean(axis=0) for p in pair] for pair in pairs]
-    effects = np.array([right_a - right_b for right_a, right_b in rights])  # (prompts, N)
-    if len(pairs) > 1:
-        difference = pooled_effect(effects)
-    else:
-        ((one, other),) = pairs
-        targets, metric = one.targets, one.metric
-        difference = difference_of_scores(one.predictions, other.predictions, targets, metric)
-    yield Reading(difference, *effects.shape, f"{first} − {second}")
+    every = [(a[seed], b[seed]) for seed in a if seed in b and _alike(a[seed], b[seed])]
+    for pairs, about in _of_one_size(
+        every, lambda pair: len(pair[0].targets), f"{first} − {second}"
+    ):
+        effects = np.array([one.correct.mean(axis=0) - o.correct.mean(axis=0) for one, o in pairs])
+        if len(pairs) > 1:
+            difference = pooled_effect(effects)  # (prompts, N)
+        else:
+            ((one, other),) = pairs
+            targets, metric = one.targets, one.metric
+            difference = difference_of_scores(one.predictions, other.predictions, targets, metric)
+        yield Reading(difference, *effects.shape, about)
+
+
+def _alike(one: Probe, other: Probe) -> bool:
+    return np.array_equal(one.targets, other.targets)
+
+
+def _of_one_size(
+    things: Sequence[T], size: Callable[[T], int], about: str
+) -> Iterator[tuple[list[T], str]]:
+    """Those scored on as many sentences together; what they are called says so if others differ."""
+    sizes = dict.fromkeys(map(size, things))
+    for n in sizes:
+        called = about if len(sizes) == 1 else f"{about}, n = {n}"
+        yield [thing for thing in things if size(thing) == n], called
 
 
 # ---- methods over tasks, sizes and domains ----

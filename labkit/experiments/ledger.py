@@ -93,20 +93,22 @@ def _readings(pointer: Mapping, model: str, result: Result) -> Iterator[Reading]
 
 
 def _entry(claim: Mapping, model: str, result: Result, reading: Reading) -> dict:
-    judged = verdict(claim["says"], reading.difference, claim["expects"] == "above zero")
     entry = {"model": model}
     if reading.about not in ("", model):
         entry["about"] = reading.about
+    entry |= {"command": result.content["command"], "file": result.file.stem}
+    if reading.difference is None:
+        return entry | {"verdict": NOT_LEARNED}
+    judged = verdict(claim["says"], reading.difference, claim["expects"] == "above zero")
     entry |= {
-        "command": result.content["command"],
-        "file": result.file.stem,
         "difference": round(judged["difference"], DIGITS),
         "ci95": [round(end, DIGITS) for end in judged["ci95"]],
         "verdict": judged["verdict"],
     }
     if "detectable" in judged:
         entry["detectable"] = round(judged["detectable"], DIGITS)
-    return entry | {"seeds": reading.seeds, "n": reading.n, "unit": reading.unit}
+    entry |= {"seeds": reading.seeds, "n": reading.n, "unit": reading.unit}
+    return entry | ({"devices": result.devices} if len(result.devices) > 1 else {})
 
 
 def _command(pointer: Mapping, model: str) -> str:
@@ -120,10 +122,16 @@ def _command(pointer: Mapping, model: str) -> str:
 
 
 def by_model(claim: Mapping) -> dict[str, str]:
-    """Model → verdict: the one that all its results share, or how many have which."""
+    """Model → verdict: the one that all its results share, or how many have which.
+
+    Beside results of prompts that passed the gate, those of none are not counted.
+    """
     verdicts: dict[str, Counter] = {}
     for entry in claim.get("results", ()):
         verdicts.setdefault(entry["model"], Counter())[entry["verdict"]] += 1
+    for counts in verdicts.values():
+        if len(counts) > 1:
+            counts.pop(NOT_LEARNED, None)
     return {model: _shared(counts) for model, counts in verdicts.items()}
 
 
@@ -146,7 +154,8 @@ def _numbers(entry: Mapping) -> str:
     if "detectable" in entry:
         shown += f", {entry['detectable']:.3f} would have shown"
     seeds = "1 seed" if entry["seeds"] == 1 else f"{entry['seeds']} seeds"
-    return f"{shown}; {seeds}, {entry['n']:,} {entry['unit']}"
+    mixed = f", rows of {' and '.join(entry['devices'])}" if "devices" in entry else ""
+    return f"{shown}; {seeds}, {entry['n']:,} {entry['unit']}{mixed}"
 
 
 def as_lines(ledger: Mapping) -> list[str]:

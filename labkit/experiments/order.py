@@ -2,8 +2,9 @@
 
 A row is one trained prompt, scored in its own order and in many others (`labkit.shuffle_probe`). A
 prompt that beats the majority class on validation no further than its interval reaches is kept as a
-row that says so, with one seed, and is not probed: nothing can be read off the order of a prompt
-that has learned nothing. What is trained or probed once is used by every table that asks for it.
+row that says so and is not probed: nothing can be read off the order of a prompt that has learned
+nothing. As long as none has learned, one seed of a setting is enough. What is trained or probed
+once is used by every table that asks for it.
 """
 
 from __future__ import annotations
@@ -26,8 +27,7 @@ from labkit.core.tuning import TRAINED, fit
 from labkit.experiments.base.digest import digest_of
 from labkit.experiments.base.kept import kept_prompt
 from labkit.experiments.base.models import shared_backbone, short
-from labkit.experiments.base.result_file import row_stem
-from labkit.experiments.base.rows import scores_of
+from labkit.experiments.base.rows import as_digits, from_digits, scores_of
 from labkit.experiments.base.setting import Place, Setting
 from labkit.experiments.base.verdicts import verdict
 from labkit.shuffle_probe import (
@@ -35,6 +35,7 @@ from labkit.shuffle_probe import (
     Orders,
     Probe,
     Shuffle,
+    best_effect,
     mean_effect,
     probe_order,
     spread_by_factor,
@@ -185,11 +186,6 @@ def _probed(
     return probe
 
 
-def matrix_of(row: Mapping, table: str) -> str:
-    """A row's matrix, relative to the folder of results; older rows don't name it."""
-    return row.get("matrix", f"{table}/{row_stem(row['setting'], row['seed'])}.npz")
-
-
 def _drawn(setting: OrderSetting, seed: int) -> Orders:
     length = setting.recipe.length
     if setting.named is not None:
@@ -219,8 +215,9 @@ def against(plain: Evaluation, other: Evaluation) -> dict:
     difference = difference_of_scores(*pair, plain.targets, plain.metric)
     scores = {"value": other.value, "ci95": list(other.ci95), "difference": list(difference)}
     if plain.metric == "accuracy":
-        scores["flip_rate"] = flip_rate(other.predictions, plain.predictions)
-    return scores
+        flipped = flip_rate(other.predictions, plain.predictions)
+        return scores | {"flip_rate": flipped, "correct": as_digits(other.correct)}
+    return scores | {"predictions": [round(float(value), 4) for value in other.predictions]}
 
 
 def _noise_floor(
@@ -237,34 +234,76 @@ def _noise_floor(
 
 
 def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
-    """For each setting with two prompts or more: the mean order effect over all of them.
+    """For each setting with two prompts or more: its differences over all of them.
 
-    Only seeds whose matrix is there count. ``half_widths`` says how much of the interval prompts,
-    orders and sentences alone would make.
+    Only prompts that passed the gate count, and whose matrix is there; those of different sentences
+    are left apart. ``half_widths`` says how much of the mean effect's interval prompts, orders and
+    sentences alone would make.
     """
     pooled = []
     for setting in dict.fromkeys(row["setting"] for row in rows):
-        of_setting = [row for row in rows if row["setting"] == setting and row.get("learns")]
-        files = [out / row["matrix"] for row in of_setting if "matrix" in row]
-        probes = [Probe.load(file) for file in files if file.is_file()]
-        if len(probes) < 2 or len({probe.targets.tobytes() for probe in probes}) > 1:
-            continue
-        effect = mean_effect(probes)
-        upwards = _paper_direction(of_setting[0]) > 0
-        claim = f"random orders score {'above' if upwards else 'below'} the trained one"
-        pooled.append(
-            {
-                "setting": setting,
-                "prompts": len(probes),
-                "orders": min(len(probe.orders) for probe in probes),
-                "n": len(probes[0].targets),
-                "baseline": float(np.mean([probe.baseline for probe in probes])),
-                "mean_difference": list(effect),
-                "half_widths": spread_by_factor(probes),
-                "verdict": verdict(f"{claim}, over {len(probes)} prompts", effect, upwards),
-            }
-        )
+        of_setting = [row for row in rows if row["setting"] == setting]
+        probed = [
+            (row, Probe.load(out / row["matrix"]))
+            for row in of_setting
+            if row.get("learns") and "matrix" in row and (out / row["matrix"]).is_file()
+        ]
+        if len(probed) > 1 and _same_sentences([probe for _, probe in probed]):
+            pooled.append({"setting": setting, "rows": len(of_setting), **_over_prompts(probed)})
     return pooled
+
+
+def _same_sentences(probes: Sequence[Probe]) -> bool:
+    return all(np.array_equal(probe.targets, probes[0].targets) for probe in probes)
+
+
+def _over_prompts(probed: Sequence[tuple[Mapping, Probe]]) -> dict:
+    """What rows of one setting say together: as in a row, differences and the claims about them."""
+    rows, probes = [row for row, _ in probed], [probe for _, probe in probed]
+    effect, best = mean_effect(probes), best_effect(probes)
+    upwards = _paper_direction(rows[0]) > 0
+    way = "above" if upwards else "below"
+    over = f"over {len(probes)} prompts"
+    line = {
+        "prompts": len(probes),
+        "orders": min(len(probe.orders) for probe in probes),
+        "n": len(probes[0].targets),
+        "scored_on": scored_on(rows),
+        "baseline": float(np.mean([probe.baseline for probe in probes])),
+        "mean_difference": list(effect),
+        "half_widths": spread_by_factor(probes),
+        "verdict": verdict(f"random orders score {way} the trained one, {over}", effect, upwards),
+        "best_held_out": list(best),
+        "other_verdicts": [verdict(f"the best order scores above the trained one, {over}", best)],
+    }
+    bare = [_without_positions(row, probe) for row, probe in probed]
+    if None not in bare:
+        fall = mean_effect(bare, factors=("prompts", "sentences"))
+        claim = f"without positions the prompt scores lower, {over}"
+        line["no_positions"] = list(fall)
+        line["other_verdicts"].append(verdict(claim, fall, upwards=False))
+    return line
+
+
+def _without_positions(row: Mapping, probe: Probe) -> Probe | None:
+    """The trained order read without positions, as a probe of that one "order"; None where the row
+    does not say what was answered."""
+    kept = row.get("no_positions", {})
+    if "correct" in kept:
+        right, trained = from_digits(kept["correct"]), probe.trained == probe.targets
+        every = np.ones_like(probe.targets)
+        answers = right[None].astype(int), trained.astype(int)
+        return Probe(probe.orders[:1], *answers, every, "accuracy")
+    if "predictions" in kept:
+        bare = np.array(kept["predictions"])[None]
+        return Probe(probe.orders[:1], bare, probe.trained, probe.targets, probe.metric)
+    return None
+
+
+def scored_on(rows: Sequence[Mapping]) -> list[str]:
+    """Devices and precisions that rows were scored with: another one rounds otherwise."""
+    parts = [[row[key] for key in ("device", "dtype") if key in row] for row in rows]
+    return list(dict.fromkeys(" ".join(part) for part in parts if part))
 
 
 # ---- what a row says ----

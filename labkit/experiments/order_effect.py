@@ -22,7 +22,7 @@ from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone, short
 from labkit.experiments.base.recipe import recipe_for
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
-from labkit.experiments.base.rows import answer_changes, as_digits, from_digits
+from labkit.experiments.base.rows import answer_changes, from_digits
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import over_prompts, signed
 from labkit.experiments.order import (
@@ -78,7 +78,7 @@ def effect_row(setting: EffectSetting, task: Task, seed: int, place: Place) -> d
     without, _ = model.without_positions()
     if without is not None:
         bare = evaluate(without, prompt, task, "test", limit=limit)
-        row["no_positions"] = against(plain, bare) | {"correct": as_digits(bare.correct)}
+        row["no_positions"] = against(plain, bare)
     shuffles = kinds(setting.recipe.length)
     row["effects"] = effects_in_orders(shuffles, model, prompt, task, seed, plain.n, place)
     return row

@@ -33,20 +33,63 @@ def as_markdown(result: Mapping) -> str:
 
 def _pooled_lines(result: Mapping) -> list[str]:
     """The mean effect over prompts, and what its interval is made of."""
-    pooled = result.get("pooled")
-    if not pooled:
+    pooled, apart = result.get("pooled", ()), _left_apart(result)
+    if not pooled and not apart:
         return []
-    heads = [
-        "setting", "prompts × orders × sentences", "trained order", "random order − trained [95 %]",
-        "half-width from prompts alone", "from orders", "from sentences",
-    ]  # fmt: skip
-    lines = ["", "## Over prompts", "", *table_head(heads)]
+    lines = ["", "## Over prompts"]
+    if pooled:
+        lines += ["", *table_head(POOLED), *map(_pooled_line, pooled), ""]
     for row in pooled:
-        widths = [f"{row['half_widths'][factor]:.3f}" for factor in FACTORS]
-        size = f"{row['prompts']} × {row['orders']} × {row['n']}"
-        effect = signed(row["mean_difference"])
-        lines.append(cells([row["setting"], size, f"{row['baseline']:.3f}", effect, *widths]))
-    lines += ["", *(f"- {row['setting']}: {verdict_line(row['verdict'])}" for row in pooled)]
+        for judged in (row["verdict"], *row["other_verdicts"]):
+            lines.append(f"- {row['setting']}: {verdict_line(judged)}")
+    return [*lines, *([""] if apart else []), *apart]
+
+
+POOLED = (
+    "setting", "prompts × orders × sentences", "scored on", "trained order",
+    "random order − trained [95 %]", "half-width from prompts alone", "from orders",
+    "from sentences", "best, held out [95 %]", "without positions [95 %]",
+)  # fmt: skip
+
+
+def _pooled_line(row: Mapping) -> str:
+    bare = row.get("no_positions")
+    return cells(
+        [
+            row["setting"],
+            f"{row['prompts']} × {row['orders']} × {row['n']}",
+            " and ".join(row["scored_on"]),
+            f"{row['baseline']:.3f}",
+            signed(row["mean_difference"]),
+            *(f"{row['half_widths'][factor]:.3f}" for factor in FACTORS),
+            signed(row["best_held_out"]),
+            "–" if bare is None else signed(bare),
+        ]
+    )
+
+
+def _left_apart(result: Mapping) -> list[str]:
+    """Settings of several prompts of which one or more did not go into the mean, and why."""
+    pooled = {line["setting"]: line["prompts"] for line in result.get("pooled", ())}
+    lines = []
+    for setting in dict.fromkeys(row["setting"] for row in result["rows"]):
+        rows = [row for row in result["rows"] if row["setting"] == setting]
+        learned = [row for row in rows if row["learns"]]
+        stuck = [str(row["seed"]) for row in rows if not row["learns"]]
+        whys = []
+        if stuck and learned:
+            whys.append(f"seed {', '.join(stuck)} did not pass the gate and counts nowhere")
+        if len({row["n"] for row in learned}) > 1:
+            sizes = (f"seed {row['seed']}: n = {row['n']}" for row in learned)
+            whys.append(
+                f"prompts scored on different sentences are left apart ({'; '.join(sizes)})"
+            )
+        elif len(learned) > 1 and pooled.get(setting, 0) < len(learned):
+            whys.append(
+                f"matrices of {len(learned) - pooled.get(setting, 0)} of {len(learned)} prompts "
+                "are not here, or of other sentences"
+            )
+        lines += [f"- {setting}: {why}" for why in whys]
     return lines
 
 

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
+
 from labkit.core import scoring
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel
@@ -21,7 +23,8 @@ from labkit.experiments.base.report import cells, table_head
 from labkit.experiments.base.result_file import result_files
 from labkit.experiments.base.runner import chosen
 from labkit.experiments.base.setting import Experiment
-from labkit.experiments.order import OrderSetting, available_orders, matrix_of
+from labkit.experiments.order import OrderSetting, available_orders
+from labkit.experiments.order_reading import matrix_of
 from labkit.shuffle_probe import Components, Costs, Plan, Probe, cheapest, components
 from labkit.soft_prompt import initialise
 
@@ -78,18 +81,26 @@ def plan_table(
 
 
 def stored_probes(name: str, setting: OrderSetting, task: str, stored: Path) -> list[Probe]:
-    """The matrices of a setting's rows, one per prompt, all on the same sentences."""
-    files = {
-        stored / matrix_of(row, result["file"])
-        for result in result_files(stored)
-        for row in result["rows"]
-        if result["name"] == name
-        and row["setting"] == setting.name
-        and row.get("backbone") in (setting.backbone, short(setting.backbone))
-        and row.get("task", task) == task
-    }
-    probes = [Probe.load(file) for file in sorted(files) if file.is_file()]
-    return [probe for probe in probes if probe.targets.tobytes() == probes[0].targets.tobytes()]
+    """The matrices of a setting's rows, one per prompt, all on the same sentences.
+
+    A model may stand in two files of a table, alone and beside another, trained otherwise there:
+    those of the file with the most prompts are taken, and never a mixture.
+    """
+    best: list[Probe] = []
+    for result in result_files(stored):
+        files = {
+            stored / matrix_of(row, result["file"])
+            for row in result["rows"]
+            if result["name"] == name
+            and row["setting"] == setting.name
+            and row.get("backbone") in (setting.backbone, short(setting.backbone))
+            and row.get("task", task) == task
+        }
+        probes = [Probe.load(file) for file in sorted(files) if file.is_file()]
+        for first in probes:
+            alike = [p for p in probes if np.array_equal(p.targets, first.targets)]
+            best = alike if len(alike) > len(best) else best
+    return best
 
 
 def _row(

@@ -5,6 +5,8 @@ What it finds is held against the order the prompt was trained in and against th
 Two rows start from the trained order instead: they ask whether it can be improved, and not only
 found again. Orders are chosen on training sentences and scored on test.
 
+``order-search-prompts``: the same searches, every seed another prompt and another shuffle of it.
+
 ``swap-prediction``: how far the gradient that guides the swaps can be trusted, over all pairs.
 """
 
@@ -84,8 +86,19 @@ class TunedSearchSetting(SearchSetting):
 
 def search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> dict:
     """Search from the given order; ``order`` in the row counts rows of the trained prompt."""
-    model, prompt = course_prompt(setting, task, place)
-    start = _start_order(setting, len(prompt))
+    return _searched(setting, task, seed, place, prompt_seed=0)
+
+
+def prompt_search_row(setting: SearchSetting, task: Task, seed: int, place: Place) -> dict:
+    """As :func:`search_row`, with the prompt, the shuffle and the search of this seed."""
+    return _searched(setting, task, seed, place, prompt_seed=seed)
+
+
+def _searched(
+    setting: SearchSetting, task: Task, seed: int, place: Place, prompt_seed: int
+) -> dict:
+    model, prompt = course_prompt(setting, task, place, prompt_seed)
+    start = _start_order(setting, len(prompt), prompt_seed)
     vectors = model.fixed_vectors(prompt)
     given = SoftPrompt(vectors[start])
     row = {
@@ -183,8 +196,8 @@ def _guards(setting: SearchSetting) -> dict:
     return {"keep_given": setting.keep_given, "choose_by": setting.choose_by}
 
 
-def _start_order(setting: SearchSetting, length: int) -> list[int]:
-    (shuffled,) = Shuffle().draw(length, 1, seed=0)  # the same one for all seeds
+def _start_order(setting: SearchSetting, length: int, seed: int = 0) -> list[int]:
+    (shuffled,) = Shuffle().draw(length, 1, seed=seed)
     return list(range(length)) if setting.start == TRAINED else shuffled.tolist()
 
 
@@ -255,35 +268,44 @@ def _higher(better: str, worse: str) -> Claim:
     return Claim(f"{better} − {worse}", better, worse)
 
 
+CLAIMS = (
+    *(
+        _higher(method, TRAINED)
+        for method in (
+            "lstm",
+            "lstm + positions",
+            "lstm taught the trained order",
+            "swap",
+            "swap from the trained order",
+            LSTM_GUARDED,
+            LSTM_TUNED,
+        )
+    ),
+    *(_higher(method, "random") for method in ("plackett-luce", "assignment", "softsort")),
+    _higher("lstm", "random"),
+    _higher("lstm", "swap"),
+    _higher("lstm", LSTM_UNTRAINED),
+    _higher(LSTM_TUNED, LSTM_UNTRAINED),
+    _higher("lstm + positions", "lstm"),
+    _higher("lstm-printed", "lstm"),
+    _higher("lstm", SHUFFLED),
+    _higher("swap", SHUFFLED),
+)
+
 EXPERIMENTS = (
     Experiment(
         "order-search",
         "the sorter against plain searches at equal budget, ours",
         _settings,
         search_row,
-        (
-            *(
-                _higher(method, TRAINED)
-                for method in (
-                    "lstm",
-                    "lstm + positions",
-                    "lstm taught the trained order",
-                    "swap",
-                    "swap from the trained order",
-                    LSTM_GUARDED,
-                    LSTM_TUNED,
-                )
-            ),
-            *(_higher(method, "random") for method in ("plackett-luce", "assignment", "softsort")),
-            _higher("lstm", "random"),
-            _higher("lstm", "swap"),
-            _higher("lstm", LSTM_UNTRAINED),
-            _higher(LSTM_TUNED, LSTM_UNTRAINED),
-            _higher("lstm + positions", "lstm"),
-            _higher("lstm-printed", "lstm"),
-            _higher("lstm", SHUFFLED),
-            _higher("swap", SHUFFLED),
-        ),
+        CLAIMS,
+    ),
+    Experiment(
+        "order-search-prompts",
+        "the same over prompts: one prompt, one shuffle and one search a seed, ours",
+        _settings,
+        prompt_search_row,
+        CLAIMS,
     ),
     Experiment(
         "swap-prediction",

@@ -15,6 +15,7 @@ from __future__ import annotations
 from labkit.shuffle_probe.designs import TokenPlaceEffects, discordant_share, mallows
 from labkit.shuffle_probe.effect import (
     Components,
+    best_effect,
     components,
     mean_effect,
     pooled_effect,
@@ -42,6 +43,7 @@ __all__ = [
     "Probe",
     "Shuffle",
     "TokenPlaceEffects",
+    "best_effect",
     "cheapest",
     "components",
     "discordant_share",

@@ -52,9 +52,39 @@ def mean_effect(
     rng = np.random.default_rng(seed)
     drawn = np.stack([_drawn(probe, n_boot, rng, seed, factors) for probe in probes])  # (P, B)
     values = np.array([probe.scores.mean() - probe.baseline for probe in probes])  # (P,)
+    return _over_prompts(values, drawn, rng, redrawn="prompts" in factors)
+
+
+def best_effect(probes: Sequence[Probe], n_boot: int = 2000, seed: int = 0) -> Difference:
+    """Mean over prompts of what the best of each one's orders gains where it was not chosen.
+
+    Prompts and sentences are redrawn as in :func:`mean_effect`; each prompt's choice is held fixed,
+    see :func:`labkit.core.statistics.held_out_draws`.
+
+    Raises:
+        LabError: for probes of different sentences, or none.
+    """
+    _check(probes)
+    held_out = [
+        statistics.held_out_draws(p.predictions, p.trained, p.targets, p.metric, seed, n_boot)
+        for p in probes
+    ]
+    values = np.array([reported for _, reported, _ in held_out])  # (P,)
+    drawn = np.stack([anew for _, _, anew in held_out])  # (P, B)
+    return _over_prompts(values, drawn, np.random.default_rng(seed), redrawn=True)
+
+
+def _over_prompts(
+    values: NDArray[np.float64],
+    drawn: NDArray[np.float64],
+    rng: np.random.Generator,
+    *,
+    redrawn: bool,
+) -> Difference:
+    """Mean of P prompts' values (P,), with the interval of B draws of each (P, B)."""
+    count, n_boot = drawn.shape
     means = drawn.mean(axis=0)  # (B,)
-    count = len(probes)
-    if count > 1 and "prompts" in factors:
+    if count > 1 and redrawn:
         rows = rng.integers(count, size=(n_boot, count))
         means = drawn[rows, np.arange(n_boot)[:, None]].mean(axis=1)
         beyond = np.sqrt(count / (count - 1)) * stats.t.ppf(statistics.TAILS[1], count - 1)

@@ -235,13 +235,12 @@ class _Run:
         return result
 
     def _is_settled(self, setting: Setting, seed: int) -> bool:
-        """Whether the row is there, or not wanted beside one of another seed that did not learn."""
+        """Whether the row is there, or not wanted as long as no prompt of its setting learned."""
         of_setting = [row for row in self.result["rows"] if row["setting"] == setting.name]
-        one_is_enough = self.table.experiment.one_seed_if_stuck
-        return any(
-            row["seed"] == seed or (one_is_enough and not row.get("learns", True))
-            for row in of_setting
-        )
+        if any(row["seed"] == seed for row in of_setting):
+            return True
+        none_learned = of_setting and not any(row.get("learns", True) for row in of_setting)
+        return bool(self.table.experiment.one_seed_if_stuck and none_learned)
 
     def _take(self, settings: Sequence[Setting], seed: int, rank: Mapping) -> list[Setting]:
         """Take the rows that other tables in the folder have; what is still missing."""

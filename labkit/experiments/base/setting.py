@@ -83,8 +83,9 @@ class Experiment:
         judge_row: a row with its own verdicts made anew from its numbers.
         inputs: files that a row reads beside model and data, from (setting, seed, place).
         pool: what all rows say together, from (rows, folder of results).
-        one_seed_if_stuck: a row that says ``learns: False`` stands for all seeds of its setting.
-            Not where prompts of several seeds are counted or averaged: there each is a row.
+        one_seed_if_stuck: a row that says ``learns: False`` stands for all seeds of its setting,
+            as long as none has learned: beside one that has, each seed is a row of its own. Not
+            where prompts that did not learn are averaged too: there each is a row.
     """
 
     name: str

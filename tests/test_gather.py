@@ -1,0 +1,91 @@
+"""Rows of one table from several folders: each once, with its files; two makings never mix."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import pytest
+
+from labkit import experiments
+from labkit.core.engines import LocalEngine
+from labkit.core.errors import LabError
+from labkit.experiments import order
+from labkit.experiments.base import runner
+from labkit.experiments.base.recipe import Recipe
+from labkit.experiments.gather import gather
+from labkit.experiments.order import OrderSetting
+
+RECIPE = Recipe(length=5, steps=2, batch_size=4)
+
+
+@pytest.fixture
+def run(monkeypatch, tiny_task, tiny_folder):
+    """Runs some seeds of a small table of orders into a folder."""
+    monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
+    monkeypatch.setattr(order, "learns", lambda gate: True)
+    order.shared_backbone.cache_clear()
+
+    def start(out, *seeds, recipe=RECIPE, names=("single", "again")):
+        lines = [
+            OrderSetting(name, str(tiny_folder("llama")), recipe, permutations=3 + len(name))
+            for name in names
+        ]
+        table = replace(experiments.EXPERIMENTS["table2"], settings=lambda *_: lines)
+        asked = {"profile": "small", "backbone": None, "task": None, "limit": None}
+        asked |= {"resume": True, "on_progress": None, "engine": LocalEngine(workers=1)}
+        return runner.run_grid(table, seeds=seeds, out=out, **asked)
+
+    return start
+
+
+def without_seconds(result):
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in result["rows"]]
+
+
+def test_what_machines_ran_apart_is_what_one_would_have_run(run, tmp_path):
+    whole = run(tmp_path / "whole", 0, 1, 2)
+    for seed in (0, 1, 2):
+        run(tmp_path / str(seed), seed)
+    (file,) = gather([tmp_path / str(seed) for seed in (1, 0, 2)], tmp_path / "all")
+    together = json.loads(file.read_text(encoding="utf-8"))
+    assert without_seconds(together) == without_seconds(whole)
+    for part in ("pooled", "summary", "settings", "command", "file"):
+        assert together[part] == whole[part]
+    report = file.with_suffix(".md").read_text(encoding="utf-8")
+    assert report == (tmp_path / "whole" / f"{file.stem}.md").read_text(encoding="utf-8")
+    run(tmp_path / "all", 0, 1, 2)  # nothing is left to run: it would train, and write prompts
+    assert not (tmp_path / "all" / "prompts").exists()
+
+
+def test_rows_of_before_stay_only_where_they_were_made_alike(run, tmp_path):
+    run(tmp_path / "all", 0, recipe=replace(RECIPE, lr=0.5))
+    run(tmp_path / "new", 1)
+    lines = []
+    (file,) = gather([tmp_path / "new"], tmp_path / "all", note=lines.append)
+    assert [row["seed"] for row in json.loads(file.read_text())["rows"]] == [1, 1]
+    assert f"{file.stem}: 2 rows of before are set aside, made otherwise" in lines
+    run(tmp_path / "more", 0)
+    gather([tmp_path / "more"], tmp_path / "all")
+    rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
+    assert [(row["seed"], row["setting"]) for row in rows] == [
+        (seed, name) for seed in (0, 1) for name in ("single", "again")
+    ]
+
+
+def test_what_can_not_be_brought_together_is_refused(run, tmp_path):
+    run(tmp_path / "a", 0)
+    run(tmp_path / "b", 0, recipe=replace(RECIPE, lr=0.5))
+    with pytest.raises(LabError, match="single, seed 0 was made otherwise in another folder"):
+        gather([tmp_path / "a", tmp_path / "b"], tmp_path / "all")
+    (tmp_path / "none").mkdir()
+    with pytest.raises(LabError, match="none holds no result"):
+        gather([tmp_path / "none"], tmp_path / "all")
+    next((tmp_path / "a").glob("table2-*/single-seed0.npz")).unlink()
+    with pytest.raises(LabError, match=r"single-seed0\.npz is named by .* and is not there"):
+        gather([tmp_path / "a"], tmp_path / "all")
+    command = [sys.executable, "-m", "labkit.experiments.gather", str(tmp_path / "none")]
+    ended = subprocess.run([*command, "--out", str(tmp_path)], capture_output=True, text=True)
+    assert ended.returncode == 1 and ended.stderr.startswith("error: ")
