@@ -75,6 +75,30 @@ def test_rows_of_before_stay_only_where_they_were_made_alike(run, tmp_path):
     ]
 
 
+def test_a_matrix_that_another_table_reads_is_not_changed_under_it(run, tmp_path):
+    first = run(tmp_path / "all", 0)
+    second = run(tmp_path / "new", 0, recipe=replace(RECIPE, lr=0.5))
+    stem, other = first["file"], "table3-tiny"
+    for row in second["rows"]:  # as a row that table 3 took from table 2
+        assert row["matrix"].startswith(f"{stem}/")
+    (tmp_path / "new" / f"{stem}.json").rename(tmp_path / "new" / f"{other}.json")
+    before = (tmp_path / "all" / first["rows"][0]["matrix"]).read_bytes()
+    with pytest.raises(LabError, match=f"shares .* with {stem}, .* gather {stem} too"):
+        gather([tmp_path / "new"], tmp_path / "all")
+    assert (tmp_path / "all" / first["rows"][0]["matrix"]).read_bytes() == before
+
+
+def test_a_setting_that_some_machines_did_not_reach_is_named(run, tmp_path):
+    run(tmp_path / "0", 0)
+    run(tmp_path / "1", 1, names=("single",))
+    lines = []
+    (file,) = gather([tmp_path / "0", tmp_path / "1"], tmp_path / "all", note=lines.append)
+    assert lines == [
+        f"{file.stem}: 3 rows, seeds 0, 1",
+        f"{file.stem}: again: seeds 0",
+    ]
+
+
 def test_what_can_not_be_brought_together_is_refused(run, tmp_path):
     run(tmp_path / "a", 0)
     run(tmp_path / "b", 0, recipe=replace(RECIPE, lr=0.5))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -98,3 +99,24 @@ def test_what_is_not_stored_cannot_be_planned_from(table, tmp_path):
 def test_the_courses_own_matrices_are_found(model):
     for setting in order_tables.EXPERIMENTS[0].settings(model, "small"):
         assert planning.stored_probes("table1", setting, "rt-polarity", experiments.REFERENCE)
+
+
+def test_a_task_scored_by_a_correlation_is_named_and_the_others_are_planned(
+    table, tmp_path, monkeypatch
+):
+    (setting,) = table.settings(None, "small")
+    pair = [setting, replace(setting, name="ratings")]
+    both = replace(table, settings=lambda backbone, profile: pair)
+    right = stored("smollm2")
+    ratings = replace(right, metric="pearson")
+    monkeypatch.setattr(
+        planning,
+        "stored_probes",
+        lambda name, setting, *_: [ratings if setting.name == "ratings" else right],
+    )
+    plan = planning.plan_table(both, stored=tmp_path, half_width=0.3)
+    assert [row["setting"] for row in plan["rows"]] == ["minilm"]
+    assert plan["correlations"] == ["ratings"] and "correlation" in planning.as_markdown(plan)
+    alone = replace(table, settings=lambda backbone, profile: pair[1:])
+    with pytest.raises(LabError, match="accuracy"):
+        planning.plan_table(alone, stored=tmp_path)

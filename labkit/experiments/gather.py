@@ -53,7 +53,29 @@ def gather(
         for file, result in results.items():
             if not only or file.stem in only:
                 found.setdefault(file.stem, []).append((folder, result))
+    for stem, parts in found.items():
+        _refuse_others_files(stem, parts, out, set(found))
     return [_one(stem, parts, out, note) for stem, parts in found.items()]
+
+
+def _refuse_others_files(
+    stem: str, parts: Sequence[tuple[Path, dict]], out: Path, gathered: set[str]
+) -> None:
+    """A row may share its matrix with a row of another table, whose rows in ``out`` must not get
+    another prompt's.
+
+    Raises:
+        LabError: where a file would change under a table that is not gathered too.
+    """
+    for folder, result in parts:
+        for name in (row["matrix"] for row in result["rows"] if "matrix" in row):
+            owner, (new, old) = Path(name).parent.name, (folder / name, out / name)
+            changed = new.is_file() and old.is_file() and new.read_bytes() != old.read_bytes()
+            if changed and owner not in gathered:
+                raise LabError(
+                    f"{stem} shares {name} with {owner}, whose rows in {out} are of another "
+                    f"prompt; gather {owner} too"
+                )
 
 
 def _one(stem: str, parts: Sequence[tuple[Path, dict]], out: Path, note: Note) -> Path:
@@ -88,6 +110,10 @@ def _one(stem: str, parts: Sequence[tuple[Path, dict]], out: Path, note: Note) -
         result_file.write(file, result, markdown)
     seeds = sorted({seed for _, seed in rows})
     note(f"{stem}: {len(rows)} rows, seeds {', '.join(map(str, seeds))}")
+    for setting in result["settings"]:
+        there = sorted(seed for name, seed in rows if name == setting)
+        if there != seeds:
+            note(f"{stem}: {setting}: seeds {', '.join(map(str, there)) or 'none'}")
     if aside:
         note(f"{stem}: {len(aside)} rows of before are set aside, made otherwise")
     return file

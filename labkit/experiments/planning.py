@@ -59,24 +59,30 @@ def plan_table(
     settings = chosen(experiment.settings(backbone, profile), only)
     if not all(isinstance(setting, OrderSetting) for setting in settings):
         raise LabError(f"{experiment.name} is not about orders; plan one of table1 to table6")
-    rows, missing = [], []
+    rows, missing, correlations = [], [], []
     for setting in settings:
         data = load_task(setting.task or task or experiment.tasks[profile])
         probes = stored_probes(experiment.name, setting, data.name, stored)
         if not probes:
             missing.append(setting.name)
             continue
+        if probes[0].metric != "accuracy" and len(settings) > 1:
+            correlations.append(setting.name)  # its variance has no such parts: no reason to stop
+            continue
         rows.append(_row(setting, data, probes, half_width, at_least_prompts))
     if not rows:
+        names = ", ".join([*missing, *correlations])
         raise LabError(
-            f"no matrix of {', '.join(missing)} is stored in {stored}; make a pilot with `labkit "
-            f"run {experiment.name} --prompts 2 --limit 128 --out FOLDER` and give it with --stored"
+            f"no matrix of right and wrong answers of {names} is stored in {stored}; make a pilot "
+            f"with `labkit run {experiment.name} --prompts 2 --limit 128 --out FOLDER` and give it "
+            "with --stored"
         )
     return {
         "name": experiment.name,
         "half_width": half_width,
         "rows": rows,
         "without_matrix": missing,
+        "correlations": correlations,
     }
 
 
@@ -240,6 +246,9 @@ def as_markdown(result: Mapping) -> str:
         )
     if result["without_matrix"]:
         lines += ["", f"no stored matrix: {', '.join(result['without_matrix'])}"]
+    if result["correlations"]:
+        names = ", ".join(result["correlations"])
+        lines += ["", f"scored by a correlation, which has no such variances: {names}"]
     return "\n".join(lines) + "\n"
 
 
