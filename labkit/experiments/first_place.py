@@ -79,16 +79,21 @@ def patching_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> 
         "layers": reader.layers,
         "value": float(means[0].mean()),
         "losses": {
-            "trained": reader.losses(trained).tolist(),
-            "shuffled": means[0].tolist(),
-            "first kept": means[1].tolist(),
+            "trained": _rounded(reader.losses(trained)),
+            "shuffled": _rounded(means[0]),
+            "first kept": _rounded(means[1]),
         },
         "patches": [
-            {"layers": list(layers), "place": at, "losses": losses.tolist()}
+            {"layers": list(layers), "place": at, "losses": _rounded(losses)}
             for (layers, at), losses in zip(patches, means[2:], strict=True)
         ],
         **model.backbone.where(),
     }
+
+
+def _rounded(losses: NDArray[np.float64]) -> list[float]:
+    """To 1e-5 nats: a file has tens of thousands of them."""
+    return losses.round(5).tolist()
 
 
 def _patches(length: int, layers: int) -> Iterator[tuple[tuple[int, int], int | None]]:
