@@ -65,14 +65,21 @@ def test_rows_of_before_stay_only_where_they_were_made_alike(run, tmp_path):
     run(tmp_path / "new", 1)
     lines = []
     (file,) = gather([tmp_path / "new"], tmp_path / "all", note=lines.append)
-    assert [row["seed"] for row in json.loads(file.read_text())["rows"]] == [1, 1]
-    assert f"{file.stem}: 2 rows of before are set aside, made otherwise" in lines
+    result = json.loads(file.read_text(encoding="utf-8"))
+    assert [row["seed"] for row in result["rows"]] == [1, 1]
+    assert [(row["seed"], row["setting"]) for row in result["stale"]] == [
+        (0, "single"),
+        (0, "again"),
+    ]
+    said = "of rows made otherwise before, 0 are replaced and 2 wait to be made again"
+    assert f"{file.stem}: {said}" in lines
     run(tmp_path / "more", 0)
     gather([tmp_path / "more"], tmp_path / "all")
-    rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
-    assert [(row["seed"], row["setting"]) for row in rows] == [
+    result = json.loads(file.read_text(encoding="utf-8"))
+    assert [(row["seed"], row["setting"]) for row in result["rows"]] == [
         (seed, name) for seed in (0, 1) for name in ("single", "again")
     ]
+    assert "stale" not in result
 
 
 def test_a_matrix_that_another_table_reads_is_not_changed_under_it(run, tmp_path):

@@ -3,7 +3,8 @@
 Where machines share no folder, each runs some seeds with ``--out`` a folder of its own. Here their
 files of one name become one: every row once, with the files that belong to it, and what follows
 from all rows made anew. Rows that the folder has already stay where they were made as the new ones
-were, by recipe, model, data and limit; others are set aside, so that no table mixes them.
+were, by recipe, model, data and limit, so that no table mixes them; those that no new row replaces
+wait under ``stale``, as they do where a table is resumed.
 
 Usage::
 
@@ -100,12 +101,16 @@ def _one(stem: str, parts: Sequence[tuple[Path, dict]], out: Path, note: Note) -
             if pair not in rows and _fits(row, list(rows.values()))
         }
         rows |= kept
-        aside = [
-            pair
+        waiting = [*before.get("stale", ()), *earlier.values()]
+        stale = [row for row in waiting if (row["setting"], row["seed"]) not in rows]
+        replaced = sum(
+            rows[pair].get("digest") != row.get("digest")
             for pair, row in earlier.items()
-            if pair not in rows or rows[pair].get("digest") != row.get("digest")
-        ]
+            if pair in rows
+        )
         result = _together(parts[0][1], [result for _, result in parts], rows)
+        if stale:
+            result["stale"] = stale
         runner.conclude(EXPERIMENTS[result["name"]], result, out)
         result_file.write(file, result, markdown)
     seeds = sorted({seed for _, seed in rows})
@@ -114,8 +119,11 @@ def _one(stem: str, parts: Sequence[tuple[Path, dict]], out: Path, note: Note) -
         there = sorted(seed for name, seed in rows if name == setting)
         if there != seeds:
             note(f"{stem}: {setting}: seeds {', '.join(map(str, there)) or 'none'}")
-    if aside:
-        note(f"{stem}: {len(aside)} rows of before are set aside, made otherwise")
+    if stale or replaced:
+        note(
+            f"{stem}: of rows made otherwise before, {replaced} are replaced and {len(stale)} wait "
+            "to be made again"
+        )
     return file
 
 
