@@ -34,6 +34,7 @@ import torch
 
 from labkit.core import budget, cluster
 from labkit.core.errors import LabError
+from labkit.core.threads import started_with
 
 MEMORY_PER_JOB = 4 * 2**30
 """Bytes that a worker may need: a default model twice, its activations and the libraries."""
@@ -290,24 +291,10 @@ def _start(jobs: Sequence[Job], index: int, threads: int, slot: int) -> _Worker:
     context = multiprocessing.get_context("spawn")
     receiver, sender = context.Pipe(duplex=False)
     process = context.Process(target=_work, args=(jobs[index], threads, slot, sender), daemon=True)
-    with _environment(OMP_NUM_THREADS=str(threads)):  # numpy's products take every core otherwise
+    with started_with(threads):  # numpy's products take every core otherwise
         process.start()
     sender.close()  # the child holds the only other end: its death closes the pipe
     return _Worker(index, process, receiver, slot)
-
-
-@contextlib.contextmanager
-def _environment(**variables: str) -> Iterator[None]:
-    """Within the block a process that is started has these variables."""
-    before = os.environ.copy()
-    os.environ |= variables
-    try:
-        yield
-    finally:
-        for name in variables:
-            del os.environ[name]
-            if name in before:
-                os.environ[name] = before[name]
 
 
 def _work(job: Job, threads: int, slot: int, sender: Connection) -> None:

@@ -9,7 +9,9 @@ neither. ``docs/speed.md`` has what was measured.
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Iterator
 
 SPINS = 3000
 """Turns of the waiting loop before a thread sleeps; ``docs/speed.md`` has others."""
@@ -20,3 +22,17 @@ def wait_briefly() -> None:
     """Have waiting threads sleep soon, unless the user has set one of OpenMP's own settings."""
     if not any(name in os.environ for name in _SETTINGS):
         os.environ["GOMP_SPINCOUNT"] = str(SPINS)
+
+
+@contextlib.contextmanager
+def started_with(threads: int) -> Iterator[None]:
+    """A process that is started within the block has so many threads, in every library."""
+    name = "OMP_NUM_THREADS"
+    before = os.environ.get(name)
+    os.environ[name] = str(threads)
+    try:
+        yield
+    finally:
+        del os.environ[name]
+        if before is not None:
+            os.environ[name] = before

@@ -7,7 +7,7 @@ times are measured here. What is asked for is the half-width of the mean order e
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -90,13 +90,14 @@ def stored_probes(name: str, setting: OrderSetting, task: str, stored: Path) -> 
     """The matrices of a setting's rows, one per prompt, all on the same sentences.
 
     A model may stand in two files of a table, alone and beside another, trained otherwise there:
-    those of the file with the most prompts are taken, and never a mixture.
+    those of the file with the most prompts are taken, and never a mixture. Rows that wait to be
+    made again are a pilot too, where there are no others.
     """
     best: list[Probe] = []
-    for result in result_files(stored):
+    for result, rows in _parts(result_files(stored)):
         files = {
             stored / matrix_of(row, result["file"])
-            for row in result["rows"]
+            for row in rows
             if result["name"] == name
             and row["setting"] == setting.name
             and row.get("backbone") in (setting.backbone, short(setting.backbone))
@@ -107,6 +108,13 @@ def stored_probes(name: str, setting: OrderSetting, task: str, stored: Path) -> 
             alike = [p for p in probes if np.array_equal(p.targets, first.targets)]
             best = alike if len(alike) > len(best) else best
     return best
+
+
+def _parts(results: Iterable[Mapping]) -> Iterator[tuple[Mapping, Sequence[Mapping]]]:
+    """Rows that were made alike, and the result that they belong to."""
+    for result in results:
+        yield result, result["rows"]
+        yield result, result.get("stale", ())
 
 
 def _row(
