@@ -120,7 +120,7 @@ def main() -> None:
     parser.add_argument("what", choices=("measure", "write"))
     parser.add_argument("--store", action="store_true")
     parser.add_argument("notebooks", nargs="*", type=Path)
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     root = translation.ROOT
     if options.what == "write":
         write(root)
