@@ -11,6 +11,8 @@
 ## make run     run every notebook without a window; pages land in build/
 ## make ledger  the papers' claims against data/reference: data/claims.json, docs/claims.md and the
 ##              table in README.md, after new results
+## make speed   labkit against PEFT on this machine's CPU, which should be quiet, in bf16 and in fp32:
+##              docs/speed/ and the tables in docs/speed.md and docs/gpu.md
 ## make lint    style, layers and types only
 ## make lock    take the newest allowed releases and write requirements.lock anew
 ## make clean   remove .venv, build/ and caches (fetched models and data stay)
@@ -25,7 +27,7 @@ STAMP := $(VENV)/installed-in
 BOOKS := $(firstword $(wildcard notebooks assignments) notebooks)
 INSTALL := $(PY) -m pip install --disable-pip-version-check -c requirements.lock
 
-.PHONY: help lab zh test test-browser test-versions site run masters ledger lint lock clean assets
+.PHONY: help lab zh test test-browser test-versions site run masters ledger speed lint lock clean assets
 .NOTPARALLEL:
 
 help:
@@ -154,6 +156,15 @@ masters: assets
 
 ledger: $(STAMP)
 	@$(PY) -m labkit.experiments.ledger
+
+# What is in the folders is not measured again.
+speed: assets
+	@failed=; \
+	for precision in bfloat16 float32; do \
+		LABKIT_DTYPE=$$precision $(PY) -m labkit bench all --device cpu --out docs/speed/$$precision \
+			|| failed=1; \
+	done; \
+	$(PY) -m labkit.benchmarks.document && [ -z "$$failed" ]
 
 # torch stays: which build a machine can have is decided by hand, and a newer one may pull in CUDA.
 lock:

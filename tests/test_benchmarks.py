@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
+from conftest import ROOT
 from labkit import benchmarks
-from labkit.benchmarks import session
+from labkit.benchmarks import document, session
 from labkit.core import devices
 from labkit.core.errors import LabError
+from labkit.core.files import with_region, write_text
 
 
 @pytest.fixture(autouse=True)
@@ -59,6 +63,16 @@ def test_a_readout_that_peft_lacks_is_refused(tiny_folder):
         benchmarks.bench_evaluate(str(tiny_folder("bert")), length=3, limit=4)
 
 
+def test_peft_scores_the_same_in_larger_batches(tiny_folder, tiny_task):
+    """As on a GPU."""
+    examples = tiny_task.take("test", 12)
+    arena = benchmarks._Arena(str(tiny_folder("llama")), 3, examples, "cpu")
+    small = arena.peft_tuned.scores()
+    arena.peft_tuned.scoring_batch = 5
+    assert torch.allclose(arena.peft_tuned.scores(), small, atol=1e-5)
+    assert arena.about()["peft_tuned_scoring_batch"] == 5
+
+
 # ---- everything once ----
 
 
@@ -66,8 +80,8 @@ def test_what_is_in_the_folder_is_not_measured_again(monkeypatch, tmp_path):
     asked = []
 
     def bench(verb):
-        def measure(length, device):
-            asked.append((verb, length, device))
+        def measure(length, device, **more):
+            asked.append((verb, length, device, *more.values()))
             if (verb, length) == ("tune", 20) and len(asked) < 9:
                 raise KeyboardInterrupt
             return {"ratio": length / 10}
@@ -89,10 +103,11 @@ def test_what_is_in_the_folder_is_not_measured_again(monkeypatch, tmp_path):
     assert again[0] == ("tune", 20, "cpu") and not set(again[1:]) & set(before)
     assert results["probe-100"] == {"ratio": 10.0}
     assert {results[f"agreement-{name}"]["of"] for name in session.MODELS} == set(session.MODELS)
+    assert ("evaluate", 100, "cpu", "minilm") in asked
 
 
 def test_a_part_that_fails_keeps_no_other_from_being_measured(monkeypatch, tmp_path):
-    def measure(length, device):
+    def measure(length, device, **more):
         if length == 20:
             raise AssertionError("labkit and PEFT disagree in fp32: one of them is wrong")
         return {"ratio": 2.0}
@@ -106,9 +121,47 @@ def test_a_part_that_fails_keeps_no_other_from_being_measured(monkeypatch, tmp_p
     assert not (tmp_path / "evaluate-20.json").exists()
     assert "Traceback" in (tmp_path / session.ERRORS).read_text(encoding="utf-8")
     for verb in ("evaluate", "probe", "tune"):
-        monkeypatch.setattr(benchmarks, f"bench_{verb}", lambda length, device: {"ratio": 3.0})
+        monkeypatch.setattr(benchmarks, f"bench_{verb}", lambda **asked: {"ratio": 3.0})
     second = session.bench_all(tmp_path, "cpu")
     assert second["evaluate-20"] == {"ratio": 3.0} and second["tune-100"] == {"ratio": 2.0}
+
+
+PART = {
+    "backbone": "smollm2", "length": 20, "batch_size": 16, "device": "cuda:0 (Fast 1)",
+    "dtype": "bfloat16", "sentences": 1024, "labkit_s": 0.2354, "ratio": 8.696,
+    "ratio_tuned": 1.4962, "gemm_fraction": 0.0436, "gemm_rate_gflops": 576935.9,
+}  # fmt: skip
+
+
+def test_a_table_has_a_line_for_what_was_measured_and_for_nothing_else(tmp_path):
+    tune = {key: value for key, value in PART.items() if not key.startswith("gemm")}
+    off = {"backbone": "minilm", "device": "cuda:0 (Fast 1)", "sentences": 64}
+    off |= {"largest_difference": 5.722e-6, "same_predictions": 1.0}
+    for file, part in {
+        "gpu/evaluate-20": PART,
+        "float32/tune-100": tune | {"device": "cpu", "dtype": "float32", "steps": 8},
+        "gpu/agreement-minilm": off,
+        "float32/agreement-minilm": off | {"device": "cpu"},
+        "elsewhere/evaluate-20": PART,
+    }.items():
+        write_text(tmp_path / f"{file}.json", json.dumps(part))
+    assert document.races(tmp_path)[2:] == [
+        "| CPU, fp32 | smollm2 | 20 | 8 training steps of 16 | 0.235 | 8.7 × | 1.5 × | – |",
+        "| Fast 1, bf16 | smollm2 | 20 | score 1,024 sentences | 0.235 | 8.7 × | 1.5 × | "
+        "4.4 % of 577 TFLOP/s |",
+    ]
+    assert document.agreements(tmp_path)[2:] == ["| Fast 1 | minilm | 5.7e-06 | 100 % of 64 |"]
+
+
+@pytest.mark.parametrize("name", document.PAGES)
+def test_the_pages_show_what_was_measured(name):
+    text = (ROOT / name).read_text(encoding="utf-8")
+    assert document.page(ROOT, name) == text, "run `python -m labkit.benchmarks.document`"
+
+
+def test_a_page_without_its_marks_is_not_written_over():
+    with pytest.raises(LabError, match="lost its marks <!-- a --> and <!-- b -->"):
+        with_region("text <!-- b -->", "<!-- a -->", "<!-- b -->", ["line"])
 
 
 def test_a_device_that_is_not_here_is_refused_before_anything_is_measured(tmp_path):

@@ -7,10 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
+import tiny
 from labkit import experiments
 from labkit.audit.tables import printed
 from labkit.core.engines import LocalEngine
+from labkit.core.errors import LabError
 from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.experiments import order, order_reading, order_report, order_tables
@@ -320,6 +323,35 @@ def test_the_full_profile_is_the_papers_protocol():
     assert {s.shuffle.fixed for s in settings["table3"]} == set(order_tables.FIXED)
     assert {s.recipe.length for s in settings["table5"]} == {5, 10, 20, 50, 100}
     assert [s.task for s in settings["table4"]] == ["stsb", "rte", "mrpc"]
+
+
+@pytest.mark.parametrize("family", tiny.FAMILIES)
+def test_table_1_has_the_lines_that_a_model_can_have(family, tiny_folder, tiny_backbone, tiny_task):
+    """None that stops the table, none missing that could be laid out."""
+    model, prompt = PromptedModel.for_task(tiny_backbone(family), tiny_task), torch.zeros(2, 32)
+    lines = order_tables._models(str(tiny_folder(family)), "small")
+    for line in lines:
+        model.with_changes(bos=line.bos).encode(tiny_task.take("test", 1), prompt)
+    assert [line.bos for line in lines] == ["text"] * 3 + ["first"] * (family != "t5")
+    if family == "t5":
+        with pytest.raises(LabError, match="no BOS token"):
+            model.with_changes(bos="first").encode(tiny_task.take("test", 1), prompt)
+
+
+@pytest.mark.parametrize("family", ["llama", "t5"])
+def test_table_1_runs_to_its_end_and_says_which_line_is_missing(
+    family, tiny_folder, monkeypatch, tmp_path
+):
+    def shorter(label, name, profile, length, **more):
+        return OrderSetting(label, name, RECIPE, **more | {"permutations": 2})
+
+    monkeypatch.setattr(order_tables, "_setting", shorter)
+    folder = tiny_folder(family)
+    result = experiments.run("table1", backbone=str(folder), seeds=(0,), out=tmp_path)
+    assert [row["bos"] for row in result["rows"]] == ["text"] * 3 + ["first"] * (family != "t5")
+    report = next(tmp_path.glob("table1-*.md")).read_text(encoding="utf-8")
+    remark = f"- {folder.name} has no line with a BOS in front: its tokenizer has none"
+    assert (remark in report.splitlines()) == (family == "t5")
 
 
 def test_an_estimate_comes_without_loading_a_model(no_network):

@@ -1,7 +1,8 @@
 """Everything that a short loan of a device should answer, part by part, so that it can be resumed.
 
-Each part is a file in the folder: the three benchmarks at each length, and for each default model
-how far the device's scores are from the CPU's. What is there already is not measured again.
+Each part is a file in the folder: the three benchmarks at each length, scoring with a text encoder
+too, and for each default model how far the device's scores are from the CPU's. What is there
+already is not measured again.
 
 Usage::
 
@@ -15,6 +16,7 @@ import traceback
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -37,6 +39,18 @@ GPU_SIZES = {"evaluate": {"limit": 1024}, "probe": {"limit": 1024}, "tune": {"st
 ERRORS = "errors.txt"
 
 MODELS = tuple(name for name in NAMED if name not in OPTIONAL)
+
+ENCODER = "minilm"
+
+RACES: dict[str, tuple[str, dict[str, Any]]] = {
+    f"{verb}-{length}": (verb, {"length": length})
+    for length in LENGTHS
+    for verb in ("evaluate", "probe", "tune")
+} | {
+    f"evaluate-{ENCODER}-{length}": ("evaluate", {"backbone": ENCODER, "length": length})
+    for length in LENGTHS
+}
+"""The benchmarks: name of a part → its verb and what is asked of it."""
 
 
 def bench_all(
@@ -91,11 +105,10 @@ def _parts(device: str | None) -> Iterator[tuple[str, Callable[[], dict]]]:
     on_cpu = require_device(device).type == "cpu"
     for name in MODELS:
         yield f"agreement-{name}", partial(agreement, name, device)
-    for length in LENGTHS:
-        for verb in ("evaluate", "probe", "tune"):
-            bench = getattr(benchmarks, f"bench_{verb}")
-            sizes = {} if on_cpu else GPU_SIZES[verb]
-            yield f"{verb}-{length}", partial(bench, length=length, device=device, **sizes)
+    for name, (verb, asked) in RACES.items():
+        bench = getattr(benchmarks, f"bench_{verb}")
+        sizes = {} if on_cpu else GPU_SIZES[verb]
+        yield name, partial(bench, device=device, **asked, **sizes)
 
 
 def agreement(

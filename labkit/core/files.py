@@ -19,8 +19,10 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+from labkit.core.errors import LabError
 
 
 @contextlib.contextmanager
@@ -44,6 +46,19 @@ def write_text(file: Path, text: str) -> None:
     """Write a text file in one operation."""
     with file_aside(file) as aside:
         aside.write_text(text, encoding="utf-8")
+
+
+def with_region(text: str, begin: str, end: str, lines: Sequence[str]) -> str:
+    """A page with what stands between two marks replaced by ``lines``.
+
+    Raises:
+        LabError: for a page without the marks.
+    """
+    before, first, rest = text.partition(begin)
+    _, last, after = rest.partition(end)
+    if not (first and last):
+        raise LabError(f"a page has lost its marks {begin} and {end}; put them where the lines go")
+    return "\n".join([before + begin, "", *lines, "", end + after])
 
 
 @contextlib.contextmanager

@@ -160,6 +160,20 @@ def readout_of(name: str, revision: str | None = None) -> str:
     return _readout(name, config_of(name, revision))
 
 
+def has_bos(name: str, revision: str | None = None) -> bool:
+    """Whether a text of this model can begin with a special token: one that its tokenizer puts
+    there, or one that it knows as BOS. No weights are read.
+
+    Raises:
+        LabError: if there is no such model, or it comes without a tokenizer.
+    """
+    tokenizer = _tokenizer(name, _with_tokenizer(_folder(name)), revision)
+    if tokenizer.bos_token_id is not None:
+        return True
+    bare = tokenizer("a", add_special_tokens=False)["input_ids"]
+    return tokenizer("a")["input_ids"][: len(bare)] != bare
+
+
 def fast_dtype(device: torch.device) -> torch.dtype:
     """The precision of frozen models where none is asked for: ``LABKIT_DTYPE``, else bf16 where the
     device has it, else fp32.

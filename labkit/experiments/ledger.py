@@ -22,7 +22,7 @@ from pathlib import Path
 
 from labkit.core.bundled import bundled
 from labkit.core.errors import LabError
-from labkit.core.files import write_text
+from labkit.core.files import with_region, write_text
 from labkit.experiments import conclude_again
 from labkit.experiments.base.report import cells, table_head
 from labkit.experiments.base.runner import REFERENCE
@@ -282,9 +282,7 @@ BEGIN, END = "<!-- the ledger's summary: make ledger -->", "<!-- end of the summ
 
 def with_summary(text: str, lines: Sequence[str]) -> str:
     """A page with its summary between the two marks replaced."""
-    before, _, rest = text.partition(BEGIN)
-    after = rest.partition(END)[2]
-    return "\n".join([before + BEGIN, "", *lines, "", END + after])
+    return with_region(text, BEGIN, END, lines)
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from labkit.audit.tables import printed as printed_table
 from labkit.experiments.base.report import cells, report_head, table_head
@@ -18,10 +18,15 @@ HEADINGS = (
 COLUMNS = ("baseline", "no_positions", "worst", "best", "worse", "better", "equal")
 
 
-def as_markdown(result: Mapping) -> str:
-    """The table in the paper's shape, its own rows below, and the verdicts."""
+def as_markdown(result: Mapping, remarks: Sequence[str] = ()) -> str:
+    """The table in the paper's shape, its own rows below, and the verdicts.
+
+    Args:
+        remarks: lines to say right below our rows.
+    """
     lines = report_head(result, HEADINGS)
     lines += [_line(row) for row in result["rows"]]
+    lines += ["", *remarks] if remarks else []
     lines += _pooled_lines(result)
     lines += _paper_lines(result)
     lines += ["", "## Verdicts", ""]
