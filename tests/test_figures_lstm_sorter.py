@@ -33,6 +33,36 @@ def test_search_curves_hold_the_best_loss_to_the_end_of_the_budget():
     assert runs[0].get_color() == runs[1].get_color() != runs[2].get_color()
 
 
+def compared(better: str, worse: str, by_prompt: list[float]) -> dict:
+    mean = sum(by_prompt) / len(by_prompt)
+    ends = [mean, mean - 0.1, mean + 0.1]
+    named = {"better": better, "worse": worse, "prompts": len(by_prompt)}
+    return named | {"mean_difference": ends, "by_prompt": by_prompt}
+
+
+def test_searches_stand_in_their_panels_with_every_prompt_and_their_count():
+    lines = [
+        compared("swap", "trained order", [-0.1, -0.2]),
+        compared("assignment", "trained order", [-0.3]),
+        compared("swap", "random", [0.1, 0.3]),
+        compared("random", "lstm", [0.5]),
+    ]
+    against = ("random", "trained order")
+    figure = lstm_sorter.winners_and_losers(lines, against, "t", xlabel="difference")
+    right, trained = figure.axes
+    names = [label.get_text() for label in right.get_yticklabels()]
+    assert names == ["swap (2)", "assignment (1)"]
+    assert [ax.get_title(loc="left") for ax in figure.axes] == [f"minus {name}" for name in against]
+    _, prompts, interval, mean = right.lines
+    assert prompts.get_xdata().tolist() == [0.1, 0.3] and mean.get_xdata().tolist() == [0.2]
+    assert interval.get_xdata().tolist() == pytest.approx([0.1, 0.3])
+    assert {y for line in right.lines[1:] for y in line.get_ydata()} == {0}
+    dots = [x for line in trained.lines[1:] if line.get_markersize() == 4 for x in line.get_xdata()]
+    assert dots == [-0.1, -0.2, -0.3]
+    colours = [line.get_color() for line in trained.lines if line.get_markersize() == 7]
+    assert colours[0] == BLUE != colours[1]
+
+
 CHANGES = PairChanges([(0, 1), (0, 2), (1, 2)], [-0.1, 0.2, 0.05], [-0.2, 0.1, 0.3])
 
 

@@ -109,10 +109,24 @@ def test_a_difference_is_that_of_the_mean_scores(name, names):
         assert entry["seeds"] == max(len(better), len(worse))
 
 
+def outdone() -> set[str]:
+    """Files of pointers before which another one has rows of the same model."""
+    weaker = set()
+    for claim in LEDGER["claims"]:
+        used = {(entry["model"], entry.get("file")) for entry in claim["results"]}
+        for i, pointer in enumerate(claim.get("evidence", ())):
+            for model in pointer["models"]:
+                before = {p["file"].format(model=model) for p in claim["evidence"][:i]}
+                if any((model, file) in used for file in before):
+                    weaker.add(pointer["file"].format(model=model))
+    return weaker
+
+
 def test_no_result_is_left_aside():
     """Stored rows of an experiment that pointers name stand in the ledger, or stronger ones do."""
     pointers = [p["file"] for claim in LEDGER["claims"] for p in claim.get("evidence", ())]
     used = {e["file"] for claim in LEDGER["claims"] for e in claim["results"] if "file" in e}
+    used |= outdone()
     for file in (ROOT / "data/reference").glob("*.json"):
         name = json.loads(file.read_text(encoding="utf-8"))["name"]
         is_pointed_at = any(pointer.startswith(f"{name}-") for pointer in pointers)

@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from labkit import experiments
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.statistics import mean_interval
 from labkit.experiments import searches, sorter_memory
 from labkit.experiments.base import runner
 from labkit.experiments.base.recipe import Recipe
@@ -91,8 +92,17 @@ def test_over_prompts_a_seed_is_another_prompt_and_another_shuffle(kept, tiny_ta
         assert row["value"] == plain.value, (name, seed)
     assert rows["shuffled", 0]["order"] != rows["shuffled", 1]["order"]
     assert rows["swap", 1]["before"] == rows["shuffled", 1]["value"]
-    claims = {v["claim"]: v["seeds"] for v in result["verdict"]}
-    assert claims["swap − trained order"] == 2
+    pooled = {line["setting"]: line for line in result["pooled"]}
+    assert pooled["swap − trained order"]["prompts"] == 2
+    for name in ("swap − trained order", "swap − shuffled", "shuffled − trained order"):
+        better, worse = name.split(" − ")
+        gaps = [rows[better, seed]["value"] - rows[worse, seed]["value"] for seed in (0, 1)]
+        assert pooled[name]["by_prompt"] == pytest.approx(gaps)
+        low, high = mean_interval(gaps)  # of the prompts alone: the one of both is no narrower
+        _, its_low, its_high = pooled[name]["mean_difference"]
+        assert its_low <= low + 1e-12 and its_high >= high - 1e-12
+    report = (tmp_path / f"{result['file']}.md").read_text(encoding="utf-8")
+    assert all(f"| {name} | 2 |" in report for name in pooled)
 
 
 @pytest.mark.parametrize("table", ["order-search", "sorter-memory"])

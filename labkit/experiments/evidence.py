@@ -121,6 +121,13 @@ def settings(result: Result, better: str, worse: str) -> Iterator[Reading]:
         yield Reading(paired_difference(*pairs), *pairs[0].shape)
 
 
+def settings_over_prompts(result: Result, better: str, worse: str) -> Iterator[Reading]:
+    """Two settings of a table each seed of which is another prompt, over prompts and sentences."""
+    pairs = paired_answers(result.rows, better, worse)
+    if pairs is not None and len(pairs[0]) > 1:
+        yield Reading(pooled_effect(np.subtract(*pairs, dtype=float)), *pairs[0].shape)
+
+
 # ---- the order of virtual tokens ----
 
 
@@ -311,6 +318,7 @@ READERS: dict[str, Reader] = {
     reader.__name__.replace("_", " "): reader
     for reader in (
         settings,
+        settings_over_prompts,
         order_row,
         order_kind,
         order_kinds,

@@ -5,7 +5,8 @@ What it finds is held against the order the prompt was trained in and against th
 Two rows start from the trained order instead: they ask whether it can be improved, and not only
 found again. Orders are chosen on training sentences and scored on test.
 
-``order-search-prompts``: the same searches, every seed another prompt and another shuffle of it.
+``order-search-prompts``: the same searches, every seed another prompt and another shuffle of it;
+their differences are about other prompts and other sentences.
 
 ``swap-prediction``: how far the gradient that guides the swaps can be trusted, over all pairs.
 """
@@ -14,9 +15,11 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+import numpy as np
 from scipy.stats import spearmanr
 from torch import Tensor
 
@@ -27,9 +30,10 @@ from labkit.experiments import order
 from labkit.experiments.base.kept import course_folder
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.recipe import recipe_for
-from labkit.experiments.base.rows import scores_of
+from labkit.experiments.base.report import as_markdown, cells, table_head, verdict_section
+from labkit.experiments.base.rows import paired_answers, scores_of
 from labkit.experiments.base.setting import Experiment, Place
-from labkit.experiments.base.verdicts import Claim
+from labkit.experiments.base.verdicts import Claim, over_prompts, signed
 from labkit.lstm_sorter import BUDGET, PromptLoss, pair_changes, search
 from labkit.lstm_sorter.searches import SearchResult
 from labkit.shuffle_probe import Shuffle
@@ -264,6 +268,47 @@ def _swap_settings(backbone: str | None, profile: str) -> list[SearchSetting]:
     return [line for line in lines if line.method is None]
 
 
+AGAINST = (TRAINED, SHUFFLED, "random", "lstm")
+"""What every search is held against over prompts."""
+
+
+def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
+    """Each search against each of :data:`AGAINST`, over the prompts that have both: ``better``,
+    ``worse`` and what :func:`over_prompts` says."""
+    started = {row["setting"]: row["start"] for row in rows if row["method"]}
+    pairs = [(SHUFFLED, TRAINED)]
+    for worse in AGAINST:
+        pairs += [
+            (better, worse)
+            for better, start in started.items()
+            if better != worse
+            and (worse, better) not in pairs
+            # from the trained order nothing is found again
+            and (worse == TRAINED or start == SHUFFLED)
+        ]
+    pooled = []
+    for better, worse in pairs:
+        answers = paired_answers(rows, better, worse)
+        if answers is not None and len(answers[0]) > 1:
+            name = f"{better} − {worse}"
+            effects = np.subtract(*answers, dtype=float)  # (prompts, N)
+            line = {"setting": name, "better": better, "worse": worse}
+            pooled.append({**line, **over_prompts(name, effects)})
+    return pooled
+
+
+def prompts_report(result: Mapping) -> str:
+    """The levels, and the differences over all prompts."""
+    pooled = result.get("pooled", ())
+    heads = ("what is compared", "prompts", "difference [95 %]", "by prompt")
+    lines = ["", *table_head(heads)]
+    for line in pooled:
+        effects = ", ".join(f"{value:+.3f}" for value in line["by_prompt"])
+        change = signed(line["mean_difference"])
+        lines.append(cells([line["setting"], line["prompts"], change, effects]))
+    return as_markdown(result) + "\n".join([*lines, *verdict_section(pooled)]) + "\n"
+
+
 def _higher(better: str, worse: str) -> Claim:
     return Claim(f"{better} − {worse}", better, worse)
 
@@ -305,7 +350,8 @@ EXPERIMENTS = (
         "the same over prompts: one prompt, one shuffle and one search a seed, ours",
         _settings,
         prompt_search_row,
-        CLAIMS,
+        report=prompts_report,
+        pool=pool,
     ),
     Experiment(
         "swap-prediction",

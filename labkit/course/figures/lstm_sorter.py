@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
+from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
@@ -18,7 +19,7 @@ from labkit.course.figures.drawings import (
     drawing,
     text,
 )
-from labkit.course.figures.shared import level, thousands
+from labkit.course.figures.shared import interval_mark, level, name_rows, thousands
 from labkit.course.figures.style import (
     BELOW,
     BLUE,
@@ -87,6 +88,46 @@ def search_curves(
     thousands(ax.xaxis)
     ax.grid(alpha=0.4)
     fig.legend(loc=BELOW, ncols=min(4, len(histories) + (given is not None)))
+    return fig
+
+
+@styled
+def winners_and_losers(
+    lines: Sequence[Mapping], against: Sequence[str], title: str, *, xlabel: str
+) -> CourseFigure:
+    """Searches at one budget: a panel for each setting they are held against, a row per search.
+
+    Args:
+        lines: as `labkit.experiments.searches.pool` makes them: ``better``, ``worse``, ``prompts``,
+            ``mean_difference`` with its interval, ``by_prompt``. Rows are in the order of the
+            first ones.
+        against: those ``worse`` that get a panel, from left to right.
+    """
+    searches = dict.fromkeys(line["better"] for line in lines if line["worse"] in against)
+    counts = {line["better"]: line["prompts"] for line in lines}
+    rows = list(searches)
+    fig = CourseFigure(2.0 + 0.34 * len(rows), title)
+    panels = np.atleast_1d(fig.subplots(1, len(against), sharey=True))
+    for ax, worse in zip(panels, against, strict=True):
+        ax.axvline(0, color=VERMILLION, linestyle="--", linewidth=1.3, zorder=0)
+        for line in lines:
+            if line["worse"] == worse:
+                y, effects = rows.index(line["better"]), line["by_prompt"]
+                ax.plot(effects, [y] * len(effects), "o", color=GREY, alpha=0.55, markersize=4)
+                colour = BLUE if line["prompts"] > 1 else GREY
+                interval_mark(ax, y, line["mean_difference"], colour)
+        ax.set_title(f"minus {worse}", loc="left")
+        ax.grid(axis="x", alpha=0.5)
+        ax.tick_params(axis="y", length=0)
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=4))
+    panels[len(panels) // 2].set_xlabel(xlabel)
+    name_rows(panels[0], [f"{name} ({counts[name]})" for name in rows])
+    handles = [
+        Line2D([], [], color=BLUE, marker="o", label="mean over prompts, 95 % interval"),
+        Line2D([], [], color=GREY, marker="o", label="one prompt, interval over sentences"),
+        Line2D([], [], color=GREY, marker="o", ls="", ms=4, label="one prompt"),
+    ]
+    fig.legend(handles=handles, loc=BELOW, ncols=3)
     return fig
 
 
