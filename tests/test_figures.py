@@ -21,6 +21,7 @@ from drawn import CHANGES, CURSE, ORDER_ROWS, ORDER_SCORES, RUN, SCORES, VECTORS
 from labkit.course.figures import (
     hard_prompt,
     order_worth,
+    prompt_transfer,
     shared,
     shuffle_probe,
     soft_prompt,
@@ -29,6 +30,7 @@ from labkit.course.figures.data_flow import data_flow
 from labkit.course.figures.style import FILE_DPI, WIDTH, CourseFigure, use_style
 from test_figures_order_worth import DOSES, SHARES
 from test_figures_order_worth import ROWS as WAYS
+from test_figures_prompt_transfer import LINES
 
 FIGURES: dict[str, Callable[[], CourseFigure]] = {
     "score_grid": lambda: score_grid([[0.49, 0.74], [0.6, 0.52]]),
@@ -63,6 +65,9 @@ FIGURES: dict[str, Callable[[], CourseFigure]] = {
     "ways_to_train": lambda: order_worth.ways_to_train(WAYS, "Order is worth little"),
     "restored_map": lambda: order_worth.restored_map(SHARES, "The first place is half of it"),
     "dose_response": lambda: order_worth.dose_response(DOSES, "The further the dearer"),
+    "lines_between": lambda: prompt_transfer.lines_between(
+        {"a": LINES["as trained"], "b": LINES["matched"]}, [0, 0.5, 1], "Matching takes it away"
+    ),
     "data_flow": lambda: data_flow(
         "a fine film", WORDS, VECTORS, {"negative": 0.3, "positive": 0.7}, "It is positive"
     ),
@@ -108,6 +113,11 @@ LABELS = {
         "pairs the other way round, %",
         "cost, nats a sentence",
         "predictions flipped",
+    },
+    "lines_between": {
+        "share of the second prompt",
+        "loss, nats (mean over pairs)",
+        "loss above the line of its ends,\nnats (bars: 95 % interval)",
     },
     "data_flow": {"value of a dimension (first 24 of 64 drawn)"},
 }

@@ -45,6 +45,24 @@ def test_every_fair_pair_is_a_dot():
     np.testing.assert_allclose(other, [[3, -15], [5, -5], [7, -5]])
 
 
+LINES = {"as trained": [[0.5, 0.7, 0.5], [0.4, 0.8, 0.6]], "matched": [[0.5, 0.6, 0.7]] * 2}
+
+
+def test_a_line_between_prompts_is_drawn_as_it_is_and_above_its_ends():
+    figure = prompt_transfer.lines_between(LINES, [0, 0.5, 1], "Title")
+    left, right = figure.axes
+    drawn = {line.get_label(): line.get_ydata() for line in left.lines}
+    assert list(drawn) == list(LINES)
+    np.testing.assert_allclose(drawn["as trained"], [0.45, 0.75, 0.55])
+    np.testing.assert_allclose(drawn["matched"], LINES["matched"][0])
+    trained, matched = (line.get_ydata() for line in right.lines[:2])
+    np.testing.assert_allclose(trained, [0, 0.25, 0], atol=1e-12)  # the mean of 0.2 and 0.3
+    np.testing.assert_allclose(matched, 0, atol=1e-12)
+    heights = right.collections[0].get_segments()[1][:, 1]  # the bar half-way
+    half_width = 12.7062 * 0.05  # Student's t of one degree of freedom, the standard error
+    np.testing.assert_allclose(heights, [0.25 - half_width, 0.25 + half_width], atol=1e-4)
+
+
 def test_starts_and_votes():
     figure = prompt_transfer.start_curves(
         {"plain": [(0, 0.5), (10, 0.7)]}, "Title", goal=0.7, goal_name="goal", ylabel="accuracy"

@@ -1,4 +1,4 @@
-"""Figures of notebook 08: the table of transfer, likeness, starts, and maps between models."""
+"""Figures of notebook 08: the table of transfer, likeness, lines between prompts, starts, maps."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from matplotlib.patches import Patch, Rectangle
 from numpy.typing import ArrayLike
 
 from labkit.core.errors import LabError
+from labkit.core.statistics import mean_with_interval
 from labkit.course.figures.shared import level, name_rows
 from labkit.course.figures.style import (
     BELOW,
@@ -141,6 +142,37 @@ def likeness_dots(
         ax.set(title=name, xlabel="similarity of the two prompts")
         ax.grid(alpha=0.3)
     axes[0].set_ylabel(f"points above the {control}")
+    fig.legend(loc=BELOW, ncols=2)
+    return fig
+
+
+@styled
+def lines_between(
+    lines: Mapping[str, ArrayLike], points: Sequence[float], title: str
+) -> CourseFigure:
+    """The loss on the way from one prompt to another, and how far it lies above its two ends.
+
+    Args:
+        lines: name → mean losses (R, K) in nats: R pairs of prompts, two or more; K
+            points, the ends included.
+        points: K shares of the second prompt, from 0 to 1.
+    """
+    fig = CourseFigure(3.9, title)
+    left, right = fig.subplots(1, 2, sharex=True)
+    apart = np.linspace(-0.015, 0.015, len(lines))  # so that bars at one point don't hide another
+    for (name, losses), colour, shift in zip(lines.items(), PALETTE, apart, strict=False):
+        by_pair = np.asarray(losses, dtype=float)  # (R, K)
+        ends = np.outer(by_pair[:, 0], np.subtract(1, points)) + np.outer(by_pair[:, -1], points)
+        left.plot(points, by_pair.mean(0), "o-", color=colour, ms=5, label=name)
+        means, lows, highs = np.array([mean_with_interval(at) for at in (by_pair - ends).T]).T
+        right.plot(np.add(points, shift), means, "o-", color=colour, ms=5)
+        right.vlines(np.add(points, shift), lows, highs, color=colour, linewidth=2)
+    right.axhline(0, color=GREY, linewidth=1, zorder=0)
+    left.set(ylabel="loss, nats (mean over pairs)")
+    right.set(ylabel="loss above the line of its ends,\nnats (bars: 95 % interval)")
+    for ax in (left, right):
+        ax.set(xlabel="share of the second prompt", xticks=points)
+        ax.grid(alpha=0.4)
     fig.legend(loc=BELOW, ncols=2)
     return fig
 
