@@ -92,8 +92,8 @@ def patching_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> 
 
 
 def _rounded(losses: NDArray[np.float64]) -> list[float]:
-    """To 1e-5 nats: a file has tens of thousands of them."""
-    return losses.round(5).tolist()
+    """To 1e-6 nats: a file has tens of thousands of them."""
+    return losses.round(6).tolist()
 
 
 def _patches(length: int, layers: int) -> Iterator[tuple[tuple[int, int], int | None]]:
