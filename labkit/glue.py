@@ -277,7 +277,7 @@ def read_numbers(
         for start in range(0, len(sequences), batch_size):
             batch = collate(sequences[start : start + batch_size], backbone.device)
             written = writer.generate(
-                inputs_embeds=backbone.embed_batch(batch.ids, vectors),
+                inputs_embeds=backbone.embed_batch(batch.ids, vectors, batch.slots),
                 attention_mask=batch.mask,
                 max_new_tokens=8,
                 do_sample=False,

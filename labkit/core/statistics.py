@@ -59,11 +59,13 @@ class HeldOut(NamedTuple):
     """The best of many, chosen on one half of the examples and reported on the other.
 
     chosen: its mean gain over the baseline on the halves that it was chosen on; reported: the gain
-    on the halves that it was not chosen on, with its 95 % interval.
+    on the halves that it was not chosen on, with its 95 % interval; drawn: (B,) that gain with
+    examples drawn anew, the choice held fixed.
     """
 
     chosen: float
     reported: Difference
+    drawn: NDArray[np.float64]
 
 
 def accuracy_interval(correct: ArrayLike | tuple[int, int]) -> Interval:
@@ -277,26 +279,6 @@ def best_on_held_out(
 ) -> HeldOut:
     """What the best of R rows gains over a baseline, on examples that it was not chosen on.
 
-    See :func:`held_out_draws`.
-
-    Args:
-        predictions: (R, N); baseline: (N,) predictions to compare with; targets: (N,).
-    """
-    chosen, reported, drawn = held_out_draws(predictions, baseline, targets, metric, seed, n_boot)
-    low, high = np.quantile(drawn, TAILS)
-    return HeldOut(chosen, Difference(reported, float(low), float(high)))
-
-
-def held_out_draws(
-    predictions: ArrayLike,
-    baseline: ArrayLike,
-    targets: ArrayLike,
-    metric: str,
-    seed: int = 0,
-    n_boot: int = 2000,
-) -> tuple[float, float, NDArray[np.float64]]:
-    """Gain of the best of R rows where it was chosen, elsewhere, and the latter redrawn: (B,).
-
     The N examples are cut into two random halves; the best row of each half is reported on the
     other one, and the two gains are averaged. Examples are drawn anew within their half for the
     interval, the choice held fixed. A best chosen and reported on the same examples gains even
@@ -320,7 +302,10 @@ def held_out_draws(
         reported.append(-np.diff(scores(pair[:, there], targets[there], metric))[0])
         anew = bootstrap_scores(pair[:, there], targets[there], metric, n_boot, seed)
         drawn.append(anew[:, 0] - anew[:, 1])
-    return float(np.mean(chosen)), float(np.mean(reported)), np.mean(drawn, axis=0)
+    redrawn = np.mean(drawn, axis=0)  # (B,)
+    low, high = np.quantile(redrawn, TAILS)
+    gain = Difference(float(np.mean(reported)), float(low), float(high))
+    return HeldOut(float(np.mean(chosen)), gain, redrawn)
 
 
 def _weighted_scores(

@@ -28,6 +28,7 @@ from labkit.experiments import (
 )
 from labkit.experiments.base.models import short
 from labkit.experiments.base.rows import paired_answers
+from labkit.experiments.order import same_sentences
 from labkit.experiments.order_reading import difference_in, matrix_of
 from labkit.experiments.template_family import Family, cost_of_a_word
 from labkit.prompt_transfer import (
@@ -166,7 +167,7 @@ def order_kinds(result: Result, first: str, second: str) -> Iterator[Reading]:
 def order_settings(result: Result, first: str, second: str) -> Iterator[Reading]:
     """The same for two settings of a table of accuracies, from the matrices of each prompt."""
     a, b = (result.probes(setting) for setting in (first, second))
-    every = [(a[seed], b[seed]) for seed in a if seed in b and _alike(a[seed], b[seed])]
+    every = [(a[seed], b[seed]) for seed in a if seed in b and same_sentences([a[seed], b[seed]])]
     for pairs, about in _of_one_size(
         every, lambda pair: len(pair[0].targets), f"{first} − {second}"
     ):
@@ -178,10 +179,6 @@ def order_settings(result: Result, first: str, second: str) -> Iterator[Reading]
             targets, metric = one.targets, one.metric
             difference = difference_of_scores(one.predictions, other.predictions, targets, metric)
         yield Reading(difference, *effects.shape, about)
-
-
-def _alike(one: Probe, other: Probe) -> bool:
-    return np.array_equal(one.targets, other.targets)
 
 
 def _of_one_size(

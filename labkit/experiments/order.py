@@ -248,12 +248,13 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
             for row in of_setting
             if row.get("learns") and "matrix" in row and (out / row["matrix"]).is_file()
         ]
-        if len(probed) > 1 and _same_sentences([probe for _, probe in probed]):
+        if len(probed) > 1 and same_sentences([probe for _, probe in probed]):
             pooled.append({"setting": setting, "rows": len(of_setting), **_over_prompts(probed)})
     return pooled
 
 
-def _same_sentences(probes: Sequence[Probe]) -> bool:
+def same_sentences(probes: Sequence[Probe]) -> bool:
+    """Whether probes were scored on one list of sentences."""
     return all(np.array_equal(probe.targets, probes[0].targets) for probe in probes)
 
 

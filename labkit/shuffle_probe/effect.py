@@ -59,18 +59,18 @@ def best_effect(probes: Sequence[Probe], n_boot: int = 2000, seed: int = 0) -> D
     """Mean over prompts of what the best of each one's orders gains where it was not chosen.
 
     Prompts and sentences are redrawn as in :func:`mean_effect`; each prompt's choice is held fixed,
-    see :func:`labkit.core.statistics.held_out_draws`.
+    see :func:`labkit.core.statistics.best_on_held_out`.
 
     Raises:
         LabError: for probes of different sentences, or none.
     """
     _check(probes)
     held_out = [
-        statistics.held_out_draws(p.predictions, p.trained, p.targets, p.metric, seed, n_boot)
+        statistics.best_on_held_out(p.predictions, p.trained, p.targets, p.metric, seed, n_boot)
         for p in probes
     ]
-    values = np.array([reported for _, reported, _ in held_out])  # (P,)
-    drawn = np.stack([anew for _, _, anew in held_out])  # (P, B)
+    values = np.array([best.reported.value for best in held_out])  # (P,)
+    drawn = np.stack([best.drawn for best in held_out])  # (P, B)
     return _over_prompts(values, drawn, np.random.default_rng(seed), redrawn=True)
 
 

@@ -19,7 +19,7 @@ from labkit.course.figures.drawings import (
     drawing,
     text,
 )
-from labkit.course.figures.shared import interval_mark, level, name_rows, thousands
+from labkit.course.figures.shared import level, name_rows, over_prompts_mark, thousands
 from labkit.course.figures.style import (
     BELOW,
     BLUE,
@@ -112,10 +112,8 @@ def winners_and_losers(
         ax.axvline(0, color=VERMILLION, linestyle="--", linewidth=1.3, zorder=0)
         for line in lines:
             if line["worse"] == worse:
-                y, effects = rows.index(line["better"]), line["by_prompt"]
-                ax.plot(effects, [y] * len(effects), "o", color=GREY, alpha=0.55, markersize=4)
                 colour = BLUE if line["prompts"] > 1 else GREY
-                interval_mark(ax, y, line["mean_difference"], colour)
+                over_prompts_mark(ax, rows.index(line["better"]), line, colour)
         ax.set_title(f"minus {worse}", loc="left")
         ax.grid(axis="x", alpha=0.5)
         ax.tick_params(axis="y", length=0)

@@ -114,6 +114,14 @@ def interval_mark(
     ax.plot(value, y, "o", color=colour, markersize=7, label=name)
 
 
+def over_prompts_mark(ax: Axes, y: float, line: Mapping, colour: str = BLUE) -> None:
+    """A small grey dot for each prompt (``by_prompt``), and their mean with its interval
+    (``mean_difference``)."""
+    effects = line["by_prompt"]
+    ax.plot(effects, [y] * len(effects), "o", color=GREY, alpha=0.55, markersize=4)
+    interval_mark(ax, y, line["mean_difference"], colour)
+
+
 def value_beside(ax: Axes, y: float, words: str) -> None:
     """Words to the right of the axes, at the height of a row."""
     right = ax.get_yaxis_transform()

@@ -25,7 +25,7 @@ from labkit.course.figures.drawings import (
     drawing,
     text,
 )
-from labkit.course.figures.shared import interval_mark, name_rows, value_beside
+from labkit.course.figures.shared import name_rows, over_prompts_mark, value_beside
 from labkit.course.figures.style import (
     BELOW,
     BLUE,
@@ -140,10 +140,7 @@ def effects_over_prompts(pooled: Sequence[Mapping[str, object]], title: str) -> 
         lines = [line for line in pooled if line["setting"] == model]
         ax.axvline(0, color=GREY, linewidth=1, zorder=0)
         for line in lines:
-            y = kinds.index(str(line["kind"]))
-            effects = line["by_prompt"]
-            ax.plot(effects, [y] * len(effects), "o", color=GREY, alpha=0.55, markersize=4)
-            interval_mark(ax, y, line["mean_difference"])
+            over_prompts_mark(ax, kinds.index(str(line["kind"])), line)
         ax.set_title(f"{model}, {lines[0]['prompts']} prompts", loc="left")
         ax.set_xlabel("change of accuracy\nagainst the trained order")
         ax.grid(axis="x", alpha=0.5)
