@@ -183,6 +183,32 @@ def test_bos_in_front_of_the_prompt(source, tiny_task, tmp_path):
     torch.testing.assert_close(theirs, model.scores(prompt, [example])[0], rtol=1e-6, atol=1e-5)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_names_in_the_text_leave_the_tokenizer_as_it_was(source, tiny_task, tmp_path, family):
+    """For programs that know the model's own tokenizer and no other."""
+    backbone = load_backbone(str(source(family)), device="cpu", dtype=torch.float32)
+    bos = "text" if family == "t5" else "first"  # T5 has none
+    model, prompt = prompted(backbone, family, bos=bos), random_prompt(backbone)
+    line = export_as_tokens(tmp_path / "out", prompt, model, names_in_text=True).line
+    hf, tokenizer = plain.load(family, tmp_path / "out"), tokenizer_of(tmp_path / "out")
+    original = plain.load(family, source(family)), tokenizer_of(source(family))
+    example = tiny_task.split("test")[0]
+    assert tokenizer(example.text)["input_ids"] == original[1](example.text)["input_ids"]
+    front, _ = line.split("{text}")
+    assert front.endswith("".join(f"<soft-{i}>" for i in range(LENGTH)))
+    assert front in (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    theirs = text_scores(family, hf, tokenizer, front + example.text, original)
+    torch.testing.assert_close(theirs, model.scores(prompt, [example])[0], rtol=1e-6, atol=1e-5)
+
+
+def test_names_in_the_text_cannot_stand_before_what_the_tokenizer_puts_first(source, tmp_path):
+    backbone = load_backbone(str(source("bert")), device="cpu", dtype=torch.float32)
+    model = prompted(backbone, "bert")  # the virtual tokens in front of [CLS]
+    with pytest.raises(LabError, match=r"stands in front of \[CLS\].*bos='first'"):
+        export_as_tokens(tmp_path / "out", random_prompt(backbone), model, names_in_text=True)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("family", ROOMY)
 def test_tied_or_not_rows_that_no_token_names_keep_their_scores(
@@ -262,6 +288,10 @@ def test_export_by_command(tiny_backbone, tiny_folder, tmp_path, capsys):
     assert tokenizer("a film")["input_ids"][:LENGTH] == tokenizer.convert_tokens_to_ids(
         told["tokens"]
     )
+    with pytest.raises(SystemExit):
+        cli.main([*line, "--backbone", str(tiny_folder("gpt2")), "--names-in-text"])
+    named = json.loads(capsys.readouterr().out)
+    assert named["template"] == "".join(named["tokens"]) + "{text} It was {mask}"
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
     line[3] = str(tmp_path / "mine")

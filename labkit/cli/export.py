@@ -23,6 +23,14 @@ def export(
         Path, typer.Option("--as-tokens", help="folder for the model with the prompt in its table")
     ],
     backbone: Annotated[str | None, typer.Option(help="default: the prompt's own")] = None,
+    names_in_text: Annotated[
+        bool,
+        typer.Option(
+            "--names-in-text",
+            help="leave the tokenizer's layout alone and write the tokens' names in front of a "
+            "text, as llama.cpp needs it",
+        ),
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Write virtual tokens into a model's embedding table, for plain transformers."""
@@ -50,7 +58,8 @@ def export(
         )
         module, card = load_for(frozen, prompt)
         update(0, None, "writing, and holding the scores against labkit's")
-        result = export_as_tokens(as_tokens, module, card.model(frozen))
+        used = card.model(frozen)
+        result = export_as_tokens(as_tokens, module, used, names_in_text=names_in_text)
     fields = {
         "out": str(as_tokens),
         "backbone": frozen.name,
@@ -63,7 +72,9 @@ def export(
     lines = [
         frozen.describe(),
         f"{len(result.tokens)} virtual tokens are rows of the table: {result.tokens[0]} to "
-        f"{result.tokens[-1]}, which the tokenizer puts in front of every text",
+        f"{result.tokens[-1]}, "
+        + ("whose names are written" if names_in_text else "which the tokenizer puts")
+        + " in front of every text",
         f"{result.masked} new rows of the output table take no probability",
         f"label scores differ from labkit's by at most {result.difference:.1g}",
         f"give it {result.line!r}",

@@ -51,17 +51,22 @@ def _mask_text(backbone: Backbone) -> str:
 _TASKS = {"causal": "text-generation", "mlm": "fill-mask", "encoder": "feature-extraction"}
 
 
-def about(model: PromptedModel, tokens: Sequence[str]) -> str:
-    """What stands beside the model: how to use it."""
+def about(model: PromptedModel, tokens: Sequence[str], front: str = "") -> str:
+    """What stands beside the model: how to use it, with ``front`` written before each text."""
     example = Example("", {name: f"({name})" for name in model.template.fields}, 0)
     labels = ", ".join(f"{name}: {' or '.join(w)}" for name, w in model.verbalizer.words.items())
+    where = (
+        "their names are written in front of every text"
+        if front
+        else "the tokenizer puts them in front of every text by itself"
+    )
     lines = [
         f"# {model.backbone.name} with a soft prompt",
         "",
         f"{len(tokens)} virtual tokens, {tokens[0]} to {tokens[-1]}, are rows of the embedding "
-        "table; the tokenizer puts them in front of every text by itself.",
+        f"table; {where}.",
         "",
-        f"- Text: `{plain_text(model, example)}`",
+        f"- Text: `{front}{plain_text(model, example)}`",
         f"- Answers: {labels}",
     ]
     if model.backbone.readout == "encoder":
@@ -73,4 +78,11 @@ def about(model: PromptedModel, tokens: Sequence[str]) -> str:
         else ('AutoModelForSeq2SeqLM.from_pretrained("FOLDER")')
     )
     lines += ["", f"Open it with `transformers`: `{opening}`.", ""]
+    if front and model.backbone.readout == "causal":
+        lines += [
+            "For llama.cpp, where it knows the model's family and tokenizer: "
+            "`python convert_hf_to_gguf.py FOLDER --outtype f32 --outfile MODEL.gguf`. In Python, "
+            '`llama_cpp.Llama("MODEL.gguf", type_k=0, type_v=0)` keeps its cache in fp32.',
+            "",
+        ]
     return "\n".join(lines)
