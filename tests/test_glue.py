@@ -11,16 +11,18 @@ import torch
 from labkit import glue
 from labkit.core.engines import LocalEngine
 from labkit.core.errors import LabError
+from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import mean_interval
 from labkit.core.tasks import GLUE, TASK_PROMPTS, Example, Task
 from labkit.core.templates import Verbalizer
+from labkit.core.tuning import NotFiniteError
 from labkit.experiments import EXPERIMENTS, glue_tables, order
 from labkit.experiments.base import runner
 from labkit.experiments.base.recipe import Recipe
 from labkit.experiments.base.setting import Experiment
 from labkit.experiments.glue_tables import GlueSetting
-from labkit.soft_prompt import SoftPrompt
+from labkit.soft_prompt import SoftPrompt, initialise
 
 LENGTH = 5
 
@@ -216,10 +218,59 @@ def test_a_table_of_methods_trains_each_prompt_once(tiny_folder, tiny_task, tmp_
     assert "| sorter | " in text and "59.0" in text and "54.7" in text
 
 
+def test_the_rate_is_chosen_on_validation_once_for_all_seeds_and_methods(
+    tiny_folder, tiny_task, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(runner, "load_task", lambda name: replace(tiny_task, name=name))
+    monkeypatch.setattr(order, "learns", lambda gate: False)
+    order.shared_backbone.cache_clear()
+    trained = []
+    inner = order.fit
+
+    def fit(model, prompt, task, recipe, **options):
+        trained.append((recipe.lr, options["seed"]))
+        if recipe.lr == rates[-1]:
+            raise NotFiniteError("the loss is not finite at step 3")
+        return inner(model, prompt, task, recipe, **options)
+
+    monkeypatch.setattr(order, "fit", fit)
+    folder = str(tiny_folder("llama"))
+    recipe = Recipe(length=LENGTH, steps=4, batch_size=4)
+    rates = (1e-4, 0.3, 5.0)
+    settings = [
+        GlueSetting(f"rte, {m}", folder, recipe, task="rte", method=m, rates=rates)
+        for m in ("prompt", "swaps")
+    ]
+    experiment = Experiment(
+        "table8", "", lambda b, p: settings, glue_tables.glue_row,
+        report=glue_tables.methods_as_markdown,
+    )  # fmt: skip
+    rows = runner.run_grid(
+        experiment, profile="small", backbone=None, task=None, seeds=(0, 1), out=tmp_path,
+        resume=False, limit=None, on_progress=None, engine=LocalEngine(workers=1),
+    )["rows"]  # fmt: skip
+    task = replace(tiny_task, name="rte")
+    model = PromptedModel.for_task(load_backbone(folder), task)
+    by_hand = {}
+    for rate in rates[:2]:
+        prompt = initialise("vocab", model.backbone, LENGTH, model.verbalizer, 0)
+        inner(model, prompt, task, recipe, lr=rate, seed=0, limit=len(task.split("train")))
+        by_hand[rate] = evaluate(model, prompt, task, "validation").value
+    best = max(by_hand, key=lambda rate: by_hand[rate])
+    assert len(set(by_hand.values())) > 1
+    assert [row["lr"] for row in rows] == [best] * 4
+    assert rows[0]["rates_tried"] == [*map(list, by_hand.items()), [5.0, None]]
+    assert sorted(trained) == sorted([*((rate, 0) for rate in rates), (best, 1)])
+    assert f"chosen on validation with one seed: rte {best:g}." in next(
+        tmp_path.glob("*.md")
+    ).read_text(encoding="utf-8")
+
+
 def test_the_settings_cover_every_method_and_task():
     settings = EXPERIMENTS["table8"].settings("minilm", "small")
     assert {(s.task, s.method) for s in settings} == {(t, m) for t in GLUE for m in glue.METHODS}
     assert len({s.name for s in settings}) == len(settings)
+    assert {s.rates for s in settings if s.method != "fine-tuning"} == {(0.01, 0.003, 0.03)}
     assert {s.recipe.length for s in EXPERIMENTS["table8"].settings(None, "full")} == {100}
 
 

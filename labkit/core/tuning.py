@@ -51,6 +51,10 @@ OnStep = Callable[[int, float, float | None], None]
 """Called after each step with (steps done, loss, validation score or None)."""
 
 
+class NotFiniteError(LabError):
+    """The training has left the range of numbers: the rate is too high, or the model broken."""
+
+
 @dataclass
 class History:
     """What happened in a run.
@@ -191,7 +195,7 @@ class _Run:
         rows = self._rows(self.history.steps)
         loss = within_memory(self.model.backbone.device, lambda: self._gradient(rows))
         if not math.isfinite(loss):
-            raise LabError(
+            raise NotFiniteError(
                 f"the loss is not finite at step {self.history.steps + 1}; lower the learning rate "
                 f"(now {self.recipe.lr:g})"
             )

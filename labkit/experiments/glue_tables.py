@@ -1,8 +1,10 @@
 """Tables 7 and 8: the data, and the comparison of methods over GLUE.
 
 A row of table 8 is one method on one task with one seed. The prompt is trained once and shared by
-all methods that sort it. The order of a prompt that does not get past the gate of
-`labkit.experiments.order` is not searched: its row is the prompt's own score.
+all methods that sort it. Its learning rate is searched, as the paper's is (section 4.1): for each
+model and task the rate is taken whose prompt of one seed scores best on validation. The order of a
+prompt that does not get past the gate of `labkit.experiments.order` is not searched: its row is the
+prompt's own score.
 """
 
 from __future__ import annotations
@@ -16,7 +18,7 @@ import numpy as np
 from labkit.audit.tables import printed, row
 from labkit.core.backbones import Backbone
 from labkit.core.loading import load_backbone, readout_of
-from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
 from labkit.core.statistics import (
     Difference,
     accuracy_interval,
@@ -26,12 +28,14 @@ from labkit.core.statistics import (
     pearson_interval,
 )
 from labkit.core.tasks import GLUE, SPLITS, TRAINED_ON, Task
-from labkit.core.tuning import fit
+from labkit.core.tuning import NotFiniteError, fit
 from labkit.experiments import order
-from labkit.experiments.base.kept import checkpoint_beside
+from labkit.experiments.base.digest import digest_of
+from labkit.experiments.base.kept import checkpoint_beside, kept_result
 from labkit.experiments.base.models import shared_backbone, short
 from labkit.experiments.base.recipe import FINE_TUNING, Recipe, recipe_for
 from labkit.experiments.base.report import cells, report_head, table_head
+from labkit.experiments.base.result_file import file_name
 from labkit.experiments.base.rows import as_digits, from_digits, scores_of
 from labkit.experiments.base.setting import Experiment, Place, Setting
 from labkit.glue import (
@@ -47,11 +51,18 @@ from labkit.glue import (
     mean_over_tasks,
     sort_prompt,
 )
+from labkit.soft_prompt import SoftPrompt
 
 TEST_EXAMPLES = {"small": 1000, "full": 1_000_000}
 FINE_TUNING_STEPS = {"small": 250, "full": 2000}
 THRESHOLD_EXAMPLES = 2000
 """Training pairs from which the cosine's threshold is chosen."""
+
+RATES = (1, 0.3, 3)
+"""Learning rates to choose from, in units of the recipe's own."""
+
+SEARCH_SEED = 0
+"""The seed whose prompts decide between the rates."""
 
 PAIRS = ("rte", "mrpc", "stsb", "qnli", "qqp")
 """Tasks of two texts that one number can answer; mnli has three classes."""
@@ -59,9 +70,10 @@ PAIRS = ("rte", "mrpc", "stsb", "qnli", "qqp")
 
 @dataclass(frozen=True)
 class GlueSetting(order.OrderSetting):
-    """A method on a task."""
+    """A method on a task; ``rates``: learning rates to choose from, None for the recipe's own."""
 
     method: str = "prompt"
+    rates: tuple[float, ...] | None = None
 
 
 def glue_row(setting: GlueSetting, task: Task, seed: int, place: Place) -> dict:
@@ -81,8 +93,13 @@ def glue_row(setting: GlueSetting, task: Task, seed: int, place: Place) -> dict:
         model = PromptedModel.for_task(shared_backbone(setting.backbone), task, soft=False)
         return row | scores_of(evaluate(model, None, task, "test", limit=limit))
     model = PromptedModel.for_task(shared_backbone(setting.backbone), task)
+    if setting.rates:
+        tried = rates_tried(setting, model, task, place)
+        best = max(tried, key=lambda rate: tried[rate] or -math.inf)
+        setting = replace(setting, recipe=replace(setting.recipe, lr=best))
+        row |= {"lr": best, "rates_tried": [list(each) for each in tried.items()]}
     prompt = order.trained_prompt(setting, model, task, seed, place)
-    gate = evaluate(model, prompt, task, "validation", limit=order.GATE_EXAMPLES)
+    gate = _at_gate(model, prompt, task)
     row |= {"past_gate": order.learns(gate), "validation": gate.value, "validation_n": gate.n}
     if setting.method in SORTING and row["past_gate"]:
         budget = budget_of(task, order.TRAINING_EXAMPLES[setting.profile])
@@ -94,6 +111,35 @@ def glue_row(setting: GlueSetting, task: Task, seed: int, place: Place) -> dict:
             "forward_passes": ordered.forward_passes,
         }
     return row | scores_of(evaluate(model, prompt, task, "test", limit=limit))
+
+
+def rates_tried(
+    setting: GlueSetting, model: PromptedModel, task: Task, place: Place
+) -> dict[float, float | None]:
+    """Learning rate → what the prompt trained at it scores on validation, None where its loss did
+    not stay finite; tried once for all methods and seeds."""
+    return {rate: _tried(setting, rate, model, task, place) for rate in setting.rates or ()}
+
+
+def _tried(
+    setting: GlueSetting, rate: float, model: PromptedModel, task: Task, place: Place
+) -> float | None:
+    setting = replace(setting, recipe=replace(setting.recipe, lr=rate))
+
+    def tried() -> dict:
+        try:
+            prompt = order.trained_prompt(setting, model, task, SEARCH_SEED, place)
+        except NotFiniteError:
+            return {"validation": None}
+        return {"validation": _at_gate(model, prompt, task).value}
+
+    made_of = digest_of([asdict(setting.recipe), order.GATE_EXAMPLES, place.origin])
+    file = place.folder / f"{file_name(task.name)}-rate-{rate:g}-{made_of[:8]}.json"
+    return kept_result(file, place, tried)["validation"]
+
+
+def _at_gate(model: PromptedModel, prompt: SoftPrompt, task: Task) -> Evaluation:
+    return evaluate(model, prompt, task, "validation", limit=order.GATE_EXAMPLES)
 
 
 def _fine_tuned(setting: GlueSetting, task: Task, seed: int, limit: int, place: Place) -> dict:
@@ -147,19 +193,24 @@ def _cosine(backbone: Backbone, task: Task, limit: int) -> dict:
 def _methods(backbone: str | None, profile: str) -> list[GlueSetting]:
     names = backbone.split(",") if backbone else [_DEFAULT[profile]]
     length = 100 if profile == "full" else 20
-    return [
-        GlueSetting(
-            f"{short(name)}: {task}, {method}" if len(names) > 1 else f"{task}, {method}",
-            name,
-            recipe_for(name, profile, length),
-            task=task,
-            profile=profile,
-            method=method,
-        )
-        for name in names
-        for task in GLUE
-        for method in METHODS
-    ]
+    settings = []
+    for name in names:
+        recipe = recipe_for(name, profile, length)
+        rates = tuple(float(f"{recipe.lr * factor:g}") for factor in RATES)
+        settings += [
+            GlueSetting(
+                f"{short(name)}: {task}, {method}" if len(names) > 1 else f"{task}, {method}",
+                name,
+                recipe,
+                task=task,
+                profile=profile,
+                method=method,
+                rates=None if method == "fine-tuning" else rates,
+            )
+            for task in GLUE
+            for method in METHODS
+        ]
+    return settings
 
 
 def _controls(backbone: str | None, profile: str) -> list[GlueSetting]:
@@ -287,7 +338,11 @@ def _mean(values: Mapping[str, Mapping[int, float]]) -> str:
 def _notes(result: Mapping) -> list[str]:
     stuck = sorted({r["task"] for r in result["rows"] if not r.get("past_gate", True)})
     seen = sorted({r["task"] for r in result["rows"] if r["seen"]})
+    rates = {r["task"]: f"{r['lr']:g}" for r in result["rows"] if r.get("rates_tried")}
     notes = []
+    if rates:
+        named = ", ".join(f"{task} {rates[task]}" for task in _tasks(result) if task in rates)
+        notes.append(f"Learning rate of the prompt, chosen on validation with one seed: {named}.")
     if stuck:
         named = ", ".join(stuck)
         notes.append(f"The prompt does not learn, its order is not searched (some seed): {named}.")
