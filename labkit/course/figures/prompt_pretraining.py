@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from labkit.course.figures.shared import level
-from labkit.course.figures.style import BELOW, INK, PALETTE, CourseFigure, styled
+from labkit.course.figures.style import BELOW, GREY, INK, PALETTE, CourseFigure, styled
 
 
 @styled
@@ -29,7 +29,7 @@ def few_shot_curves(
     ax = fig.subplots()
     for i, (method, draws) in enumerate(scores.items()):
         aside = 1 + 0.07 * (i - (len(scores) - 1) / 2)  # so that dots of two methods stay apart
-        colour = PALETTE[i % len(PALETTE)]
+        colour = (*PALETTE, GREY)[i]  # a colour used twice would make two methods one
         sizes = np.array(list(draws))
         ax.plot(sizes, [np.mean(v) for v in draws.values()], "-", color=colour, lw=1.8,
                 label=method)  # fmt: skip
