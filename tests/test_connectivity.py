@@ -86,7 +86,8 @@ def drawn_rows(random, pairs):
         ends = prompts[list(connectivity.pair_of(seed))]
         losses = ends[0] + np.array(POINTS) * (ends[1] - ends[0])
         losses[1:-1] += 0.02 * noise @ random.normal(size=3)
-        rows.append({"deviations": dict.fromkeys(connectivity.LINES, deviation(losses))})
+        along = dict.fromkeys(connectivity.LINES, losses)
+        rows.append({"deviations": {n: deviation(x) for n, x in along.items()}, "losses": along})
     return rows
 
 
@@ -146,5 +147,7 @@ def test_rows_pair_seeds_of_their_own(monkeypatch, tiny_folder, tiny_task, tmp_p
     means = {line["what"]: line["mean"][0] for line in result["pooled"]}
     taken = [r["deviations"]["as trained"] - r["deviations"]["matched"] for r in result["rows"]]
     assert means["what matching takes of it"] == pytest.approx(np.mean(taken))
+    ends = [r["losses"]["matched"][-1] - r["losses"]["as trained"][-1] for r in result["rows"]]
+    assert means[connectivity.RAISED] == pytest.approx(np.mean(ends)) and min(map(abs, ends)) > 0
     text = (tmp_path / f"{result['file']}.md").read_text(encoding="utf-8")
     assert "| 0, 1 |" in text and "| 2, 3 |" in text

@@ -4,8 +4,10 @@ A row is a pair of prompts, of seeds 2s and 2s + 1, and a third line that must c
 a prompt and itself in another order, which a matching undoes exactly. No prompt belongs to two
 pairs, so that an interval over pairs is one over independent things. What is judged is how far the
 inside of a line lies above its ends, on average and with its sign; how far it rises at most is
-never below zero, and above it by noise alone. Forward passes only, with the prompts that
-`labkit.experiments.order_worth` keeps.
+never below zero, and above it by noise alone. Beside it stands how far matching raises the line's
+end: the second prompt is then in an order that it was not trained in, and a flat line to a worse
+prompt says little. Forward passes only, with the prompts that `labkit.experiments.order_worth`
+keeps.
 """
 
 from __future__ import annotations
@@ -42,6 +44,7 @@ LINES = {
     "itself": "a prompt and itself in another order",
     "itself, matched": "the same, tokens matched",
 }
+RAISED = "the second prompt's own loss, matched − as trained"
 
 
 def pair_of(seed: int) -> tuple[int, int]:
@@ -93,12 +96,16 @@ def pair_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dict
 
 
 def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
-    """The mean deviation of each line over the pairs, and what matching takes of it."""
+    """The mean deviation of each line over the pairs, what matching takes of it, and how far it
+    raises the end of the line."""
     if len(rows) < 2:
         return []
     deviations = {name: np.array([row["deviations"][name] for row in rows]) for name in LINES}
     lines = {LINES[name]: values for name, values in deviations.items()}
     lines["what matching takes of it"] = deviations["as trained"] - deviations["matched"]
+    lines[RAISED] = np.array(
+        [row["losses"]["matched"][-1] - row["losses"]["as trained"][-1] for row in rows]
+    )
     pooled = []
     for what, values in lines.items():
         mean = mean_with_interval(values)
@@ -124,7 +131,8 @@ def as_markdown(result: Mapping) -> str:
     lines += [
         "",
         "In nats: how far the loss lies above the straight line between the ends, on average over "
-        "the inner points (at most).",
+        "the inner points (at most). Matching moves the second prompt's tokens; where that makes "
+        "it the worse prompt (last line), a flat line says little.",
         "",
         *table_head(["inside above the ends", "mean over pairs, nats [95 %]"]),
     ]
