@@ -266,6 +266,12 @@ def test_the_rate_is_chosen_on_validation_once_for_all_seeds_and_methods(
     ).read_text(encoding="utf-8")
 
 
+def test_a_rate_that_scores_nothing_is_above_one_below_zero_or_not_finite():
+    """Correlations can be zero, and below."""
+    assert glue_tables._best({0.1: -0.2, 0.2: 0.0, 0.3: None}) == 0.2
+    assert glue_tables._best({0.1: None, 0.2: -0.3}) == 0.2
+
+
 def test_the_settings_cover_every_method_and_task():
     settings = EXPERIMENTS["table8"].settings("minilm", "small")
     assert {(s.task, s.method) for s in settings} == {(t, m) for t in GLUE for m in glue.METHODS}

@@ -94,8 +94,8 @@ def glue_row(setting: GlueSetting, task: Task, seed: int, place: Place) -> dict:
         return row | scores_of(evaluate(model, None, task, "test", limit=limit))
     model = PromptedModel.for_task(shared_backbone(setting.backbone), task)
     if setting.rates:
-        tried = rates_tried(setting, model, task, place)
-        best = max(tried, key=lambda rate: tried[rate] or -math.inf)
+        tried = {rate: _tried(setting, rate, model, task, place) for rate in setting.rates}
+        best = _best(tried)
         setting = replace(setting, recipe=replace(setting.recipe, lr=best))
         row |= {"lr": best, "rates_tried": [list(each) for each in tried.items()]}
     prompt = order.trained_prompt(setting, model, task, seed, place)
@@ -113,17 +113,11 @@ def glue_row(setting: GlueSetting, task: Task, seed: int, place: Place) -> dict:
     return row | scores_of(evaluate(model, prompt, task, "test", limit=limit))
 
 
-def rates_tried(
-    setting: GlueSetting, model: PromptedModel, task: Task, place: Place
-) -> dict[float, float | None]:
-    """Learning rate → what the prompt trained at it scores on validation, None where its loss did
-    not stay finite; tried once for all methods and seeds."""
-    return {rate: _tried(setting, rate, model, task, place) for rate in setting.rates or ()}
-
-
 def _tried(
     setting: GlueSetting, rate: float, model: PromptedModel, task: Task, place: Place
 ) -> float | None:
+    """What the prompt trained at a learning rate scores on validation, None where its loss did not
+    stay finite; found once for all methods and seeds."""
     setting = replace(setting, recipe=replace(setting.recipe, lr=rate))
 
     def tried() -> dict:
@@ -133,9 +127,20 @@ def _tried(
             return {"validation": None}
         return {"validation": _at_gate(model, prompt, task).value}
 
-    made_of = digest_of([asdict(setting.recipe), order.GATE_EXAMPLES, place.origin])
+    limits = order.training_examples(setting, task), order.GATE_EXAMPLES
+    made_of = digest_of([asdict(setting.recipe), limits, place.origin])
     file = place.folder / f"{file_name(task.name)}-rate-{rate:g}-{made_of[:8]}.json"
     return kept_result(file, place, tried)["validation"]
+
+
+def _best(tried: Mapping[float, float | None]) -> float:
+    """The rate with the highest score; of equal ones the first."""
+
+    def score(rate: float) -> float:
+        value = tried[rate]
+        return -math.inf if value is None else value
+
+    return max(tried, key=score)
 
 
 def _at_gate(model: PromptedModel, prompt: SoftPrompt, task: Task) -> Evaluation:
