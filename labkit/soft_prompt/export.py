@@ -220,9 +220,7 @@ def _around(model: PromptedModel) -> tuple[list[int], list[int]]:
 class _Export:
     """The model with the prompt's rows in its tables."""
 
-    def __init__(
-        self, model: PromptedModel, vectors: Tensor, ids: list[int], front: str = ""
-    ) -> None:
+    def __init__(self, model: PromptedModel, vectors: Tensor, ids: list[int], front: str) -> None:
         self.model, self.backbone = model, model.backbone
         self.vectors, self.ids, self.front = vectors, ids, front
         self.masked, self.turned_away = 0, False

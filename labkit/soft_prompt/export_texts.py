@@ -51,7 +51,7 @@ def _mask_text(backbone: Backbone) -> str:
 _TASKS = {"causal": "text-generation", "mlm": "fill-mask", "encoder": "feature-extraction"}
 
 
-def about(model: PromptedModel, tokens: Sequence[str], front: str = "") -> str:
+def about(model: PromptedModel, tokens: Sequence[str], front: str) -> str:
     """What stands beside the model: how to use it, with ``front`` written before each text."""
     example = Example("", {name: f"({name})" for name in model.template.fields}, 0)
     labels = ", ".join(f"{name}: {' or '.join(w)}" for name, w in model.verbalizer.words.items())
