@@ -93,6 +93,48 @@ def test_one_step_over_all_examples_by_hand(tiny_backbone, tiny_folder, tiny_tas
     )
 
 
+@pytest.mark.parametrize("family", ["t5", "llama"])
+def test_the_loss_of_a_target_is_its_likelihood_among_all_texts(
+    tiny_backbone, tiny_folder, tiny_task, family
+):
+    """Loss and Adam's first step by Hugging Face's own, which knows of no classes."""
+    backbone, prompt = tiny_backbone(family), start(tiny_backbone(family))
+    hf = plain.load(family, tiny_folder(family))
+    vectors = prompt().detach().clone().requires_grad_()
+    log_probs = [
+        plain.score(family, hf, backbone.tokenizer, vectors, e.text, [WORDS[e.label]])
+        for e in tiny_task.split("train")
+    ]
+    loss = -torch.cat(log_probs).mean()
+    loss.backward()
+    model = PromptedModel.for_task(backbone, tiny_task)
+    settings = {"steps": 1, "batch_size": 24, "lr": 0.01, "clip": None}
+    history = fit(model, prompt, tiny_task, loss="target", **settings)
+    assert history.losses[0] == pytest.approx(loss.item(), rel=1e-5)
+    clear = vectors.grad.abs() > 1e-4  # elsewhere rounding decides the sign
+    step = prompt().detach() - vectors.detach()
+    torch.testing.assert_close(
+        step[clear], -0.01 * vectors.grad.sign()[clear], rtol=1e-3, atol=1e-6
+    )
+    among_two = fit(model, start(backbone), tiny_task, **settings).losses[0]
+    assert among_two < history.losses[0]
+
+
+def test_a_loss_that_the_model_or_the_task_has_not_is_refused(tiny_backbone, tiny_task):
+    def refused(family, loss, task=tiny_task):
+        model = PromptedModel.for_task(tiny_backbone(family), task)
+        with pytest.raises(LabError) as error:
+            fit(model, start(model.backbone), task, steps=1, loss=loss)
+        return str(error.value)
+
+    assert "'targets' is unknown; choose one of classes, target" in refused("t5", "targets")
+    for family in ("bert", "bert-encoder"):
+        assert "writes no text" in refused(family, "target")
+    splits = {"train": tuple(replace(e, label=1.0) for e in tiny_task.split("train"))}
+    rated = replace(tiny_task, labels=(), range=(0.0, 5.0), splits=splits)
+    assert "with_number_strings" in refused("t5", "target", rated)
+
+
 def test_a_regression_is_trained_against_the_two_poles_in_proportion(tiny_backbone, tiny_task):
     backbone = tiny_backbone("llama")
     examples = tuple(
@@ -455,14 +497,16 @@ def test_a_run_in_random_orders_goes_on_with_the_same_ones(tiny_backbone, tiny_t
     assert torch.equal(prompt(), whole()) and outcome(history) == outcome(expected)
 
 
-def test_a_state_from_before_orders_could_be_chosen_goes_on(saved):
+def test_a_state_from_before_orders_and_losses_could_be_chosen_goes_on(saved):
     file, go_on = saved
     state = torch.load(file, weights_only=True)
-    del state["settings"]["orders"]
+    del state["settings"]["orders"], state["settings"]["loss"]
     torch.save(state, file)
     go_on()
     with pytest.raises(LabError, match="orders='trained', now it is 'random'"):
         go_on(orders="random")
+    with pytest.raises(LabError, match="loss='classes', now it is 'target'"):
+        go_on(loss="target")
 
 
 def test_a_finished_or_early_stopped_run_continued_is_what_it_was(

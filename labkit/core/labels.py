@@ -25,6 +25,11 @@ class Labels(NamedTuple):
     words: tuple[Pieces, ...]
     classes: tuple[tuple[int, ...], ...]
 
+    def of_class(self, index: int) -> Labels:
+        """The words of one class alone."""
+        words = tuple(self.words[word] for word in self.classes[index])
+        return Labels(words, (tuple(range(len(words))),))
+
 
 def cut_labels(
     backbone: Backbone, template: Template, words: Iterable[Sequence[str]], *, sentinel: bool

@@ -2,7 +2,8 @@
 
 One loop serves soft prompts, P-Tuning, sorters and fine-tuning: parameters with ``requires_grad``
 move, nothing else. The loss is the cross entropy of the label scores, against the class or, for a
-regression, against the two poles in proportion.
+regression, against the two poles in proportion; or the label's own text is made likely among all
+that the model could write (``loss="target"``).
 
 A run can be stopped at any moment and continued to the bit-identical result: the order of batches
 depends on (seed, epoch) alone, and everything else that changes is in the checkpoint, which is
@@ -46,6 +47,13 @@ from labkit.core.tasks import Example, Task
 TRAINED, RANDOM = "trained", "random"
 ORDERS = (TRAINED, RANDOM)
 """Orders of the virtual tokens that a step is taken in: always the same, or a new one each."""
+
+CLASSES, TARGET = "classes", "target"
+LOSSES = (CLASSES, TARGET)
+"""What is made likely: the right class among the classes, or its text among all texts."""
+
+WRITING = ("causal", "seq2seq")
+"""Readouts whose label scores are log-probabilities of a text."""
 
 OnStep = Callable[[int, float, float | None], None]
 """Called after each step with (steps done, loss, validation score or None)."""
@@ -91,6 +99,7 @@ def fit(
     seed: int = 0,
     limit: int | None = None,
     orders: str = TRAINED,
+    loss: str = CLASSES,
     checkpoint: str | Path | None = None,
     save_every: int = 25,
     resume: bool = False,
@@ -108,18 +117,23 @@ def fit(
         limit: train on a seeded sample of that many examples.
         orders: one of :data:`ORDERS`; ``random`` takes every step under a new random order of the
             virtual tokens, so that the prompt can't lean on one. Evaluations are in its own order.
+        loss: one of :data:`LOSSES`; ``classes`` reads the text of every class and makes the right
+            one likely among them, ``target`` reads the right one alone and makes it likely among
+            all that the model could write (Lester et al. 2021, section 2): the loss for a model
+            that is to write its answer, and the faster one where there are many classes.
         checkpoint: folder to save the run's state in every ``save_every`` steps.
         resume: continue from that folder if it holds a state, else start.
 
     Raises:
-        LabError: for settings out of range, nothing to train, a loss that is not finite, or a
-            checkpoint that is damaged or was made with other settings.
+        LabError: for settings out of range, nothing to train, a loss that is not finite or that the
+            model or task has not, or a checkpoint that is damaged or was made with other settings.
     """
     recipe = (recipe or Recipe()).with_changes(changes)
     require_not_negative("seed", seed)
     require_positive("save_every", save_every)
     if orders not in ORDERS:
         raise LabError(f"orders={orders!r} is unknown; choose one of {', '.join(ORDERS)}")
+    _require_loss(loss, model, task)
     if resume and checkpoint is None:
         raise LabError("resume needs the checkpoint folder of the run to continue")
     task = task.for_fields(model.template.fields)
@@ -129,7 +143,7 @@ def fit(
     gpus = [device] if device.type == "cuda" else []
     with torch.random.fork_rng(devices=gpus), modes_kept(model, prompt):
         torch.manual_seed(seed)
-        run = _Run(for_classes(model, task), prompt, task, recipe, seed, limit, orders)
+        run = _Run(for_classes(model, task), prompt, task, recipe, seed, limit, orders, loss)
         file = None if checkpoint is None else Path(checkpoint) / "state.pt"
         if resume and file.exists():
             run.load(file)
@@ -153,9 +167,10 @@ class _Run:
         seed: int,
         limit: int | None,
         orders: str,
+        loss: str,
     ) -> None:
         self.model, self.prompt, self.task = model, prompt, task
-        self.recipe, self.seed, self.orders = recipe, seed, orders
+        self.recipe, self.seed, self.orders, self.loss = recipe, seed, orders, loss
         examples = task.split("train") if limit is None else task.take("train", limit, seed=seed)
         splits = ("train", "validation") if recipe.evaluate_every else ("train",)
         self.settings = {
@@ -163,6 +178,7 @@ class _Run:
             "seed": seed,
             "limit": limit,
             "orders": orders,
+            "loss": loss,
             "task": task.name,
             "examples": task.fingerprint(*splits),
             **model.layout(),
@@ -228,8 +244,24 @@ class _Run:
     def _loss(self, sequences: list[Encoded], targets: Tensor) -> Tensor:
         vectors = self._in_order(self.model.vectors(self.prompt))
         backbone = self.model.backbone
+        if self.loss == TARGET:
+            return self._target_loss(sequences, targets.argmax(-1).tolist(), vectors)
         scores = scoring.training_scores(backbone, sequences, vectors, self.labels, self.prefix)
         return F.cross_entropy(scores, moved(targets, scores.device))
+
+    def _target_loss(
+        self, sequences: list[Encoded], classes: list[int], vectors: Tensor | None
+    ) -> Tensor:
+        """Mean −log-probability of the text of each sequence's class; those of one class are read
+        together."""
+        backbone = self.model.backbone
+        prefix = backbone.read(self.prefix, vectors)
+        log_probs = []
+        for label in sorted(set(classes)):
+            rows = [row for row, own in zip(sequences, classes, strict=True) if own == label]
+            text = self.labels.of_class(label)
+            log_probs.append(scoring.training_scores(backbone, rows, vectors, text, prefix)[:, 0])
+        return -torch.cat(log_probs).mean()
 
     def _in_order(self, vectors: Tensor | None) -> Tensor | None:
         """The virtual tokens (P, D) as this step sees them."""
@@ -293,8 +325,9 @@ class _Run:
 
     def load(self, file: Path) -> None:
         state = _read_state(file)
-        # a state from before there was a choice of orders names none
-        _check_same({"orders": TRAINED} | state["settings"], self.settings, file)
+        # a state from before there was a choice of orders, or of losses, names none
+        before = {"orders": TRAINED, "loss": CLASSES}
+        _check_same(before | state["settings"], self.settings, file)
         shapes = [tuple(saved.shape) for saved in state["parameters"]]
         if shapes != [tuple(p.shape) for p in self.parameters]:
             raise LabError(
@@ -315,6 +348,21 @@ class _Run:
         """State of the random numbers of the model's GPU, where dropout draws them."""
         device = self.model.backbone.device
         return torch.cuda.get_rng_state(device) if device.type == "cuda" else None
+
+
+def _require_loss(loss: str, model: PromptedModel, task: Task) -> None:
+    if loss not in LOSSES:
+        raise LabError(f"loss={loss!r} is unknown; choose one of {', '.join(LOSSES)}")
+    if loss == TARGET and model.backbone.readout not in WRITING:
+        raise LabError(
+            f"{model.backbone.name} writes no text ({model.backbone.readout} readout), so that its "
+            f"answers have no likelihood; train with loss={CLASSES!r}"
+        )
+    if loss == TARGET and task.kind == "regression":
+        raise LabError(
+            f"task {task.name!r} is a regression, which no single text answers; train with "
+            f"loss={CLASSES!r}, or write its numbers out with labkit.glue.with_number_strings"
+        )
 
 
 def _untrained_part(prompt: nn.Module | None) -> str:

@@ -9,12 +9,13 @@ through PEFT beside it; ``order_tables``, the order of virtual tokens (tables 1â
 ``first_place``, where in the model it matters, ``connectivity``, prompts of two seeds, ``pruning``,
 fewer virtual tokens, and ``placement``, the same ones at other places; ``searches``, looking for a
 better one, ``sorter_memory``, what a sorter keeps of the given one, and ``worth_of_sorting``, where
-that pays; ``glue_tables``, methods over GLUE (tables 7 and 8); ``transfer``, prompts that go from
-task to task, and ``transfer_starts``, training from there; ``few_shot``, with few examples, from a
-pre-trained prompt too; ``domain_shift``, with other kinds of text; ``cross_model``, from one model
-to another, and ``anchor_transfer``, the same without training. ``gather`` brings rows from several
-folders together; ``ledger`` holds the papers' claims against the stored results of all of them,
-which ``evidence`` reads.
+that pays; ``glue_tables``, methods over GLUE (tables 7 and 8), and ``number_strings``, one of its
+tasks answered in writing; ``transfer``, prompts that go from task to task, and ``transfer_starts``,
+training from there; ``few_shot``, with few examples, from a pre-trained prompt too;
+``domain_shift``, with other kinds of text; ``cross_model``, from one model to another, and
+``anchor_transfer``, the same without training. ``gather`` brings rows from several folders
+together; ``ledger`` holds the papers' claims against the stored results of all of them, which
+``evidence`` reads.
 
 Usage::
 
@@ -41,6 +42,7 @@ from labkit.experiments import (
     first_place,
     glue_tables,
     lester,
+    number_strings,
     order_dose,
     order_effect,
     order_tables,
@@ -91,6 +93,7 @@ _SUBJECTS = (
     pruning,
     placement,
     glue_tables,
+    number_strings,
     searches,
     sorter_memory,
     worth_of_sorting,

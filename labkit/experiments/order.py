@@ -23,7 +23,7 @@ from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
 from labkit.core.sets import Positions
 from labkit.core.statistics import Difference, difference_of_scores, flip_rate
 from labkit.core.tasks import Task
-from labkit.core.tuning import TRAINED, fit
+from labkit.core.tuning import CLASSES, TRAINED, fit
 from labkit.experiments.base.digest import digest_of
 from labkit.experiments.base.kept import kept_prompt
 from labkit.experiments.base.models import shared_backbone, short
@@ -127,14 +127,18 @@ def trained_prompt(
     seed: int,
     place: Place,
     orders: str = TRAINED,
+    loss: str = CLASSES,
 ) -> SoftPrompt:
-    """The prompt of this recipe, trained once for all tables in ``place.out``; ``orders`` as in
-    :func:`~labkit.core.tuning.fit`."""
+    """The prompt of this recipe, trained once for all tables in ``place.out``; ``orders`` and
+    ``loss`` as in :func:`~labkit.core.tuning.fit`."""
     recipe = setting.recipe
     limit = training_examples(setting, task)
     layout = {"bos": setting.bos, "positions": setting.positions}
-    if orders != TRAINED:  # left out otherwise: prompts from before there was a choice stay known
+    # left out otherwise: prompts from before there was a choice stay known
+    if orders != TRAINED:
         layout["orders"] = orders
+    if loss != CLASSES:
+        layout["loss"] = loss
     digest = digest_of({**asdict(recipe), **layout, "limit": limit, "origin": place.origin})
     name = f"{short(setting.backbone)}-{task.name}-{recipe.length}-{digest[:8]}-seed{seed}"
     prompt = initialise(recipe.init, model.backbone, recipe.length, model.verbalizer, seed)
@@ -148,6 +152,7 @@ def trained_prompt(
             seed=seed,
             limit=limit,
             orders=orders,
+            loss=loss,
             checkpoint=checkpoint,
             resume=True,
             on_step=place.on_step(2 * recipe.steps),

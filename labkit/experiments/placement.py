@@ -101,7 +101,7 @@ def _untrained(where: str) -> str:
 
 
 def _settings(backbone: str | None, profile: str) -> list[PlacementSetting]:
-    name = backbone or ("t5-base" if profile == "full" else "smollm2")
+    name = backbone or ("google-t5/t5-base" if profile == "full" else "smollm2")
     line = PlacementSetting(IN_FRONT, name, training_recipe(name, profile))
     places = PLACES if readout_of(name) == "seq2seq" else PLACES[:-1]
     lines = [replace(line, name=where, where=where) for where in places]
