@@ -253,18 +253,16 @@ def with_number_strings(task: Task) -> Task:
     )
 
 
-def read_numbers(
+def written_answers(
     model: PromptedModel,
     prompt: nn.Module | None,
     examples: Sequence[Example],
-    limits: tuple[float, float],
     batch_size: int = 16,
-) -> tuple[NDArray[np.float64], float]:
-    """Let a sequence-to-sequence model write its answers, and read them as numbers.
+) -> list[str]:
+    """What a sequence-to-sequence model writes, its likeliest piece each time, in 8 pieces at most.
 
-    Returns:
-        (N,) values, the middle of ``limits`` where the answer is no number between them, and the
-        share of such answers.
+    Raises:
+        LabError: for another readout.
     """
     backbone = model.backbone
     if backbone.readout != "seq2seq":
@@ -272,7 +270,7 @@ def read_numbers(
     vectors = model.fixed_vectors(prompt)
     sequences = model.encode(examples, vectors)
     writer: Any = backbone.model
-    values: list[float] = []
+    texts: list[str] = []
     with torch.inference_mode():
         for start in range(0, len(sequences), batch_size):
             batch = collate(sequences[start : start + batch_size], backbone.device)
@@ -282,8 +280,24 @@ def read_numbers(
                 max_new_tokens=8,
                 do_sample=False,
             )
-            values += map(number_in, backbone.tokenizer.batch_decode(written, True))
-    read = np.array(values, dtype=np.float64)
+            texts += backbone.tokenizer.batch_decode(written, True)
+    return texts
+
+
+def read_numbers(
+    model: PromptedModel,
+    prompt: nn.Module | None,
+    examples: Sequence[Example],
+    limits: tuple[float, float],
+) -> tuple[NDArray[np.float64], float]:
+    """The answers that a model writes (:func:`written_answers`), read as numbers.
+
+    Returns:
+        (N,) values, the middle of ``limits`` where the answer is no number between them, and the
+        share of such answers.
+    """
+    answers = written_answers(model, prompt, examples)
+    read = np.array([number_in(answer) for answer in answers], dtype=np.float64)
     low, high = limits
     unread = ~((read >= low) & (read <= high))  # NaN too
     return np.where(unread, (low + high) / 2, read), float(unread.mean())
