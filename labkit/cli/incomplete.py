@@ -60,7 +60,7 @@ def probe_incomplete(
 
     if out is not None and (out / FILE).exists():
         raise LabError(f"{out / FILE} exists; choose another --out")
-    sentences = min(limit, len(task.for_fields(model.template.fields).split(split)))
+    sentences = min(limit, len(model.view_of(task).split(split)))
     design = shuffle_probe.incomplete_design(shuffle, len(prompt()), sentences, seed=seed, **sizes)
     result = shuffle_probe.probe_incomplete(model, prompt, task, design, split, progress=update)
     if out is not None:

@@ -131,6 +131,10 @@ class PromptedModel(nn.Module):
         # a key of its own kind of model alone: what is stored of every other stays comparable
         return layout | {"side": self.backbone.side} if self.backbone.side else layout
 
+    def view_of(self, task: Task) -> Task:
+        """The task as this model's template sees it, see :meth:`Task.for_fields`."""
+        return task.for_fields(self.template.fields)
+
     def scores(
         self,
         prompt: nn.Module | None,
@@ -309,7 +313,7 @@ def evaluate(
     Raises:
         LabError: for an unknown split, or a verbalizer that doesn't name the task's classes.
     """
-    task = task.for_fields(model.template.fields)
+    task = model.view_of(task)
     model = for_classes(model, task)
     started = time.perf_counter()
     vectors = model.fixed_vectors(prompt)
@@ -358,7 +362,7 @@ def require_scorable(
     Raises:
         LabError: as there.
     """
-    task = task.for_fields(model.template.fields)
+    task = model.view_of(task)
     model = for_classes(model, task)
     model.labels()
     model.encode(_sample(task, split, limit), model.fixed_vectors(prompt))

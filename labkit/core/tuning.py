@@ -136,7 +136,7 @@ def fit(
     _require_loss(loss, model, task)
     if resume and checkpoint is None:
         raise LabError("resume needs the checkpoint folder of the run to continue")
-    task = task.for_fields(model.template.fields)
+    task = model.view_of(task)
     if recipe.evaluate_every is not None:  # what is missing is noticed now, not steps later
         require_scorable(model, prompt, task, "validation", limit=recipe.validation_limit)
     device = model.backbone.device

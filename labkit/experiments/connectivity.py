@@ -65,7 +65,7 @@ def pair_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dict
     )
     (shuffled,) = Shuffle().draw(len(first), 1, seed)
     moved = first[torch.from_numpy(shuffled).to(first.device)]
-    task = task.for_fields(model.template.fields)
+    task = model.view_of(task)
     examples = task.take("test", place.limit or SENTENCES, seed=0)
     order = matched(first, second)
     ends = {

@@ -70,7 +70,7 @@ class FewShotSetting(Setting):
 def few_shot_row(setting: FewShotSetting, task: Task, seed: int, place: Place) -> dict:
     """Train on the examples that the seed draws, choose the step on as many others."""
     model = _model(setting, task)
-    few = draw(task.for_fields(model.template.fields), setting.examples, seed)
+    few = draw(model.view_of(task), setting.examples, seed)
     prompt = None if setting.method == "fine-tuning" else _start(setting, model, few, seed, place)
     history = History()
     if setting.method != DEMONSTRATIONS:

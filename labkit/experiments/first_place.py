@@ -45,7 +45,7 @@ def patching_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> 
     """
     model = PromptedModel.for_task(shared_backbone(setting.backbone), task)
     prompt = trained_prompt(setting, model, task, seed, place)
-    task = task.for_fields(model.template.fields)
+    task = model.view_of(task)
     examples = task.take("test", place.limit or SENTENCES, seed=0)
     reader = Reader.of(model, prompt, task, examples)
     vectors = model.fixed_vectors(prompt)

@@ -62,7 +62,7 @@ def dose_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dict
     )
     # every second order of each dose is for the fit, so that both halves hold all doses
     fitted = np.arange(len(orders)) % 2 == 0
-    pool = len(task.for_fields(model.template.fields).split("validation"))
+    pool = len(model.view_of(task).split("validation"))
     design = _each_on_a_few(orders, min(POOL, pool), seed)
     losses, plain, flipped = design_losses(
         model,

@@ -65,7 +65,7 @@ def effect_row(setting: EffectSetting, task: Task, seed: int, place: Place) -> d
     """
     model = PromptedModel.for_task(shared_backbone(setting.backbone), task)
     prompt = trained_prompt(setting, model, task, seed, place)
-    limit = place.limit or len(task.for_fields(model.template.fields).split("test"))
+    limit = place.limit or len(model.view_of(task).split("test"))
     plain, scores = scored_behind_gate(model, prompt, task, limit)
     row = {
         "task": task.name,

@@ -73,7 +73,7 @@ def pruning_row(setting: PruningSetting, task: Task, seed: int, place: Place) ->
             prompt = trained_prompt(shorter, model, task, seed, place)
             kept[str(count)] = scored(model.fixed_vectors(prompt), None)
     else:
-        chosen_on = task.for_fields(model.template.fields)
+        chosen_on = model.view_of(task)
         examples = chosen_on.take("validation", CHOSEN_ON, seed=0)
         for count, which in _chosen(setting, model, prompt, task, examples, counts, seed, place):
             kept[str(count)] = scored(rows[which], which)

@@ -138,7 +138,7 @@ def fit_apart(
         What a row says of the training.
     """
     limit = place.limit or TEST_EXAMPLES
-    task = task.for_fields(model.template.fields)
+    task = model.view_of(task)
     scored = [target.for_readout(model.backbone.readout) for target in targets]
     examples, dropped = training_examples(task, scored, limit, seed)
     history = fit(

@@ -92,7 +92,7 @@ class PromptLoss(Objective):
         seed: int = 0,
         split: str = "train",
     ) -> None:
-        task = task.for_fields(model.template.fields)
+        task = model.view_of(task)
         self.model, self.task, self.seed = for_classes(model, task), task, seed
         self.vectors = model.fixed_vectors(prompt).clone()
         examples = task.take(split, sentences, seed=seed)

@@ -98,7 +98,7 @@ def fit_mixture(
     parts = []
     for task in tasks:
         model = for_classes(PromptedModel.for_task(backbone, task), task)
-        examples = task.for_fields(model.template.fields).split("train")
+        examples = model.view_of(task).split("train")
         sequences = model.encode(examples, model.fixed_vectors(prompt))
         parts.append((model, sequences, targets(examples, task)))
     losses = []

@@ -266,7 +266,7 @@ def _read(
             f"task {task.name!r} is scored by a correlation, which is no mean over sentences; "
             "probe it with the full matrix (without --design incomplete)"
         )
-    task = task.for_fields(model.template.fields)
+    task = model.view_of(task)
     examples = task.take(split, design.sentences, seed=0)
     if len(examples) < design.sentences:
         raise LabError(

@@ -199,7 +199,7 @@ def probe_order(
         LabError: for orders that are no permutations of the prompt's virtual tokens, a folder that
             holds another probe, or one that holds this probe when ``resume`` is not set.
     """
-    task = task.for_fields(model.template.fields)
+    task = model.view_of(task)
     examples = task.split(split) if limit is None else task.take(split, limit, seed=0)
     model = for_classes(model, task)
     vectors = model.fixed_vectors(prompt)
