@@ -40,20 +40,21 @@ def test_a_range_reaches_from_the_worst_to_the_best_order_and_counts_stand_besid
     )
 
 
-def test_each_models_mean_stands_among_its_prompts_with_its_interval():
+@pytest.mark.parametrize("models", [("one", "two"), ("one", "two", "three", "four")])
+def test_each_models_mean_stands_among_its_prompts_with_its_interval(models):
     pooled = [
         {"setting": model, "kind": kind, "prompts": 3, "by_prompt": [value, value - 0.02, value]}
         | {"mean_difference": [value - 0.01, value - 0.05, value + 0.03]}
-        for model, sign in (("one", 1), ("two", -1))
+        for sign, model in enumerate(models, -1)
         for kind, value in (("all move", -0.1 * sign), ("first kept", -0.04 * sign))
     ]
     figure = shuffle_probe.effects_over_prompts(pooled, "t")
-    for ax, lines in zip(figure.axes, (pooled[:2], pooled[2:]), strict=True):
+    for ax, lines in zip(figure.axes, zip(pooled[::2], pooled[1::2], strict=True), strict=True):
         drawn = [(tuple(line.get_xdata()), line.get_ydata()[0]) for line in ax.lines]
         for y, line in enumerate(lines):
             value, low, high = line["mean_difference"]
             assert {((low, high), y), ((value,), y), (tuple(line["by_prompt"]), y)} <= set(drawn)
-    assert {"one, 3 prompts", "two, 3 prompts", "all move"} <= set(words_of(figure))
+    assert {*(f"{model}, 3 prompts" for model in models), "all move"} <= set(words_of(figure))
 
 
 def test_the_map_shows_each_pair_once():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -126,7 +127,8 @@ def order_ranges(
 
 @styled
 def effects_over_prompts(pooled: Sequence[Mapping[str, object]], title: str) -> CourseFigure:
-    """What reordering does on average over several prompts: a panel per model, a row per kind.
+    """What reordering does on average over several prompts: a panel per model, a row per kind; up to
+    three panels beside each other, more in rows of two.
 
     Args:
         pooled: lines of `labkit run order-effect`: ``setting``, ``kind``, ``prompts``,
@@ -134,18 +136,24 @@ def effects_over_prompts(pooled: Sequence[Mapping[str, object]], title: str) -> 
     """
     models = list(dict.fromkeys(str(line["setting"]) for line in pooled))
     kinds = list(dict.fromkeys(str(line["kind"]) for line in pooled))
-    fig = CourseFigure(1.8 + 0.36 * len(kinds), title)
-    panels = np.atleast_1d(fig.subplots(1, len(models), sharex=True, sharey=True))
-    for ax, model in zip(panels, models, strict=True):
+    across = len(models) if len(models) <= 3 else 2
+    down = math.ceil(len(models) / across)
+    fig = CourseFigure(1.8 + down * 0.36 * len(kinds), title)
+    panels = fig.subplots(down, across, sharex=True, sharey=True, squeeze=False)
+    for ax in panels.flat[len(models) :]:
+        ax.set_axis_off()
+    for ax, model in zip(panels.flat, models, strict=False):
         lines = [line for line in pooled if line["setting"] == model]
         ax.axvline(0, color=GREY, linewidth=1, zorder=0)
         for line in lines:
             over_prompts_mark(ax, kinds.index(str(line["kind"])), line)
         ax.set_title(f"{model}, {lines[0]['prompts']} prompts", loc="left")
-        ax.set_xlabel("change of accuracy\nagainst the trained order")
         ax.grid(axis="x", alpha=0.5)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=4))
-    name_rows(panels[0], kinds)
+    for ax in panels[-1]:
+        ax.set_xlabel("change of accuracy\nagainst the trained order")
+    for ax in panels[:, 0]:
+        name_rows(ax, kinds)
     handles = [
         Line2D([], [], color=BLUE, marker="o", label="mean over prompts, 95 % interval"),
         Line2D([], [], color=GREY, marker="o", ls="", ms=4, label="one prompt"),
