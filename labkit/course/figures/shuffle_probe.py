@@ -127,8 +127,9 @@ def order_ranges(
 
 @styled
 def effects_over_prompts(pooled: Sequence[Mapping[str, object]], title: str) -> CourseFigure:
-    """What reordering does on average over several prompts: a panel per model, a row per kind; up to
-    three panels beside each other, more in rows of two.
+    """What reordering does on average over several prompts: a panel per model, a row per kind.
+
+    Up to three panels stand beside each other, more in rows of two.
 
     Args:
         pooled: lines of `labkit run order-effect`: ``setting``, ``kind``, ``prompts``,
