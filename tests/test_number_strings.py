@@ -17,7 +17,7 @@ from labkit.core.tuning import fit
 from labkit.experiments import number_strings
 from labkit.experiments.base import runner
 from labkit.experiments.base.recipe import RECIPES
-from labkit.experiments.number_strings import NUMBER, POLES
+from labkit.experiments.number_strings import LONGER, NUMBER, POLES
 from labkit.soft_prompt import initialise, load_prompt
 
 WORDS = {"0.0": "terrible", "2.5": "good", "5.0": "great"}
@@ -62,7 +62,7 @@ def test_rows_are_what_their_kept_prompts_say(monkeypatch, tiny_folder, rated, i
     folder = str(tiny_folder("t5"))
     result = experiments.run("number-strings", backbone=folder, out=tmp_path, seeds=(0, 1))
     rows = {(row["setting"], row["seed"]): row for row in result["rows"]}
-    assert len(rows) == 2 * 5
+    assert len(rows) == 2 * 6 and rows[LONGER, 1]["steps"] == 9
     backbone = number_strings.shared_backbone(folder)
     poles = PromptedModel.for_task(backbone, rated)
     asked = number_strings.with_number_strings(rated)
@@ -70,7 +70,7 @@ def test_rows_are_what_their_kept_prompts_say(monkeypatch, tiny_folder, rated, i
     examples = rated.take("test", 1000)
     labels = [example.label for example in examples]
     kept = [load_prompt(path)[0] for path in (tmp_path / "prompts").iterdir()]
-    assert len(kept) == 2 * 2
+    assert len(kept) == 2 * 3
 
     def in_poles(model, prompt):
         said = evaluate(model, prompt, rated, limit=1000).predictions
@@ -95,10 +95,11 @@ def test_rows_are_what_their_kept_prompts_say(monkeypatch, tiny_folder, rated, i
     bare = rows[f"{POLES}, no prompt", 0]["predictions"]
     assert bare == in_poles(PromptedModel.for_task(backbone, rated, soft=False), None)
     assert rows[f"{NUMBER}, no prompt, T5's words", 0]["template"].startswith("film ")
-    (line,) = result["pooled"]
+    line, longer = result["pooled"]
     gains = [rows[NUMBER, seed]["value"] - rows[POLES, seed]["value"] for seed in (0, 1)]
     assert line["by_prompt"] == gains
     assert line["mean_difference"][0] == pytest.approx(np.mean(gains))
+    assert longer["by_prompt"][1] == rows[LONGER, 1]["value"] - rows[POLES, 1]["value"]
     text = next(tmp_path.glob("*.md")).read_text(encoding="utf-8")
     assert f"| {NUMBER} − {POLES} | 2 |" in text and "## Verdicts" in text
 

@@ -4,8 +4,9 @@ T5 was trained to write similarities out, rounded to steps of 0.2 (Raffel et al.
 The laboratory reads them off two poles instead, "No" and "Yes", with every model alike. Both ways
 have the same template, virtual tokens, examples and steps. The prompt of the one is trained on the
 share of the poles, that of the other on the text of the right number; a written answer that is no
-number between the limits counts as the middle, and its share stands in the row. Controls: both
-readings without a prompt, and the number asked for in T5's own words.
+number between the limits counts as the middle, and its share stands in the row. Writing takes
+longer to learn: one line has three times the steps. Controls: both readings without a prompt, and
+the number asked for in T5's own words.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from labkit.glue import read_numbers, with_number_strings
 
 TEST_EXAMPLES = {"small": 1000, "full": 1_000_000}
 POLES, NUMBER = "two poles", "number written"
+LONGER = f"{NUMBER}, three times the steps"
 T5_WORDS = "stsb sentence1: {sentence1} sentence2: {sentence2}"
 """How T5's own training spells a pair (Raffel et al. 2020, appendix D.4)."""
 
@@ -84,14 +86,17 @@ def number_row(setting: NumberSetting, task: Task, seed: int, place: Place) -> d
 def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
     """What the number written gains over the two poles, prompt by prompt; over the prompts."""
     values = {(row["setting"], row["seed"]): row["value"] for row in rows}
-    seeds = [seed for name, seed in values if name == NUMBER and (POLES, seed) in values]
-    if len(seeds) < 2:
-        return []
-    gains = [values[NUMBER, seed] - values[POLES, seed] for seed in seeds]
-    gain = mean_with_interval(gains)
-    claim = f"the number written correlates higher than the two poles, over {len(seeds)} prompts"
-    line = {"setting": f"{NUMBER} − {POLES}", "prompts": len(seeds), "by_prompt": gains}
-    return [{**line, "mean_difference": list(gain), "verdict": verdict(claim, gain)}]
+    pooled = []
+    for way in (NUMBER, LONGER):
+        seeds = [seed for name, seed in values if name == way and (POLES, seed) in values]
+        if len(seeds) < 2:
+            continue
+        gains = [values[way, seed] - values[POLES, seed] for seed in seeds]
+        gain = mean_with_interval(gains)
+        claim = f"{way}: correlates higher than the two poles, over {len(seeds)} prompts"
+        line = {"setting": f"{way} − {POLES}", "prompts": len(seeds), "by_prompt": gains}
+        pooled.append({**line, "mean_difference": list(gain), "verdict": verdict(claim, gain)})
+    return pooled
 
 
 def as_markdown(result: Mapping) -> str:
@@ -114,11 +119,13 @@ def _settings(backbone: str | None, profile: str) -> list[NumberSetting]:
         raise LabError(f"{name} writes no text of its own; number-strings needs T5: t5-titles")
     poles = NumberSetting(POLES, name, training_recipe(name, profile), profile=profile)
     number = replace(poles, name=NUMBER, answer=NUMBER)
+    recipe = replace(number.recipe, steps=3 * number.recipe.steps)
+    longer = replace(number, name=LONGER, recipe=recipe)
     bare = [
         replace(line, name=f"{line.name}, no prompt", prompted=False) for line in (poles, number)
     ]
     own_words = replace(bare[1], name=f"{bare[1].name}, T5's words", asked_as=T5_WORDS)
-    return [poles, number, *bare, own_words]
+    return [poles, number, longer, *bare, own_words]
 
 
 EXPERIMENTS = (
