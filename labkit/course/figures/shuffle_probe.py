@@ -149,6 +149,7 @@ def effects_over_prompts(pooled: Sequence[Mapping[str, object]], title: str) -> 
         for line in lines:
             over_prompts_mark(ax, kinds.index(str(line["kind"])), line)
         ax.set_title(f"{model}, {lines[0]['prompts']} prompts", loc="left")
+        ax.tick_params(axis="y", length=0)
         ax.grid(axis="x", alpha=0.5)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=4))
     for ax in panels[-1]:
