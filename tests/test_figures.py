@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import os
 import struct
 import subprocess
@@ -16,6 +17,7 @@ import matplotlib as mpl
 import numpy as np
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from PIL import Image
 
 from drawn import CHANGES, CURSE, ORDER_ROWS, ORDER_SCORES, RUN, SCORES, VECTORS, WORDS, score_grid
 from labkit.course.figures import (
@@ -25,6 +27,7 @@ from labkit.course.figures import (
     shared,
     shuffle_probe,
     soft_prompt,
+    style,
 )
 from labkit.course.figures.data_flow import data_flow
 from labkit.course.figures.style import FILE_DPI, WIDTH, CourseFigure, use_style
@@ -173,7 +176,19 @@ def test_png_holds_the_picture_and_nothing_else(name):
                 WIDTH * FILE_DPI, abs=1
             )
         at += length + 12
-    assert set(chunks) == {"IHDR", "pHYs", "IDAT", "IEND"}
+    assert set(chunks) == {"IHDR", "pHYs", "PLTE", "IDAT", "IEND"}
+
+
+def test_fewer_colours_look_the_same(name):
+    figure = FIGURES[name]()
+    drawn = io.BytesIO()
+    with style.in_style():
+        figure.savefig(drawn, format="png", dpi=FILE_DPI)
+    before, after = (
+        np.asarray(Image.open(png).convert("RGB")).astype(int)
+        for png in (drawn, io.BytesIO(figure.png()))
+    )
+    assert before.shape == after.shape and np.abs(before - after).max() <= 16
 
 
 def test_png_is_the_same_in_another_process_without_a_display(tmp_path):
