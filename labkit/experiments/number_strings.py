@@ -49,6 +49,8 @@ class NumberSetting(OrderSetting):
 def number_row(setting: NumberSetting, task: Task, seed: int, place: Place) -> dict:
     """Train the prompt, where there is to be one; Pearson's r of the readings with the labels."""
     written = setting.answer == NUMBER
+    if readout_of(setting.backbone) != "seq2seq":  # before anything is trained
+        raise LabError(f"{setting.backbone} writes no text of its own; take T5: t5-titles")
     asked = with_number_strings(task) if written else task
     backbone = shared_backbone(setting.backbone)
     model = PromptedModel.for_task(backbone, asked, soft=setting.prompted)
@@ -115,8 +117,6 @@ def as_markdown(result: Mapping) -> str:
 
 def _settings(backbone: str | None, profile: str) -> list[NumberSetting]:
     name = backbone or ("google-t5/t5-base" if profile == "full" else "t5-titles")
-    if readout_of(name) != "seq2seq":
-        raise LabError(f"{name} writes no text of its own; number-strings needs T5: t5-titles")
     poles = NumberSetting(POLES, name, training_recipe(name, profile), profile=profile)
     number = replace(poles, name=NUMBER, answer=NUMBER)
     recipe = replace(number.recipe, steps=3 * number.recipe.steps)
