@@ -104,7 +104,7 @@ def test_rows_are_what_their_kept_prompts_say(monkeypatch, tiny_folder, rated, i
     assert f"| {NUMBER} − {POLES} | 2 |" in text and "## Verdicts" in text
 
 
-def test_a_model_that_writes_nothing_is_refused(monkeypatch, rated):
+def test_a_model_that_writes_nothing_is_refused(monkeypatch, rated, tmp_path):
     monkeypatch.setattr(runner, "load_task", lambda name: rated)
     with pytest.raises(LabError, match="minilm writes no text"):
-        experiments.run("number-strings", backbone="minilm")
+        experiments.run("number-strings", backbone="minilm", out=tmp_path)
