@@ -99,17 +99,17 @@ class CourseFigure(Figure):
         """The title, for those who can't see the picture."""
         return " ".join(self._finding.split())
 
-    def png(self, dpi: int = FILE_DPI) -> bytes:
+    def png(self, dpi: int = FILE_DPI, colours: int = 256) -> bytes:
         """The figure as a PNG file without date, path or version in it.
 
-        In its 256 commonest colours, which no eye tells from all of them: a notebook is a third of
-        what it would be.
+        In as many ``colours``, up to 256: no eye tells so many from all of them, and a notebook is
+        a third of what it would be.
         """
         drawn, small = io.BytesIO(), io.BytesIO()
         with in_style():
             self.savefig(drawn, format="png", dpi=dpi, metadata={"Software": None})
         picture = Image.open(drawn).convert("RGB")
-        picture = picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        picture = picture.quantize(colours, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         picture.save(small, "PNG", optimize=True, dpi=(dpi, dpi))
         return small.getvalue()
 

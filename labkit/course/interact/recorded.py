@@ -10,14 +10,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import gzip
-import io
 import itertools
 import json
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
-
-from PIL import Image
 
 from labkit.course.figures.drawings import Drawing
 from labkit.course.figures.style import SCREEN_DPI, CourseFigure
@@ -109,7 +106,5 @@ def _pack(drawn: Mapping[tuple[int, ...], Any]) -> str:
 def _kept(picture: Drawing | CourseFigure) -> dict[str, str]:
     if isinstance(picture, Drawing):
         return {"svg": picture.svg, "alt": picture.alt}
-    image = Image.open(io.BytesIO(picture.png(SCREEN_DPI))).convert("RGB").quantize(COLOURS)
-    small = io.BytesIO()
-    image.save(small, "PNG", optimize=True)
-    return {"png": base64.b64encode(small.getvalue()).decode("ascii"), "alt": picture.alt}
+    image = picture.png(SCREEN_DPI, COLOURS)
+    return {"png": base64.b64encode(image).decode("ascii"), "alt": picture.alt}

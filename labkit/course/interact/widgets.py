@@ -96,8 +96,8 @@ class Still:
         self.figure, self.alt = figure, figure.alt
         self._bundle = figure._repr_mimebundle_()
 
-    def png(self, dpi: int) -> bytes:
-        return self.figure.png(dpi)
+    def png(self, dpi: int, colours: int) -> bytes:
+        return self.figure.png(dpi, colours)
 
     def _repr_mimebundle_(self, **_: Any) -> tuple[dict[str, str], dict[str, Any]]:
         return self._bundle
