@@ -108,3 +108,19 @@ def test_a_model_that_writes_nothing_is_refused(monkeypatch, rated, tmp_path):
     monkeypatch.setattr(runner, "load_task", lambda name: rated)
     with pytest.raises(LabError, match="minilm writes no text"):
         experiments.run("number-strings", backbone="minilm", out=tmp_path)
+
+
+def test_a_task_of_classes_is_refused_before_anything_is_trained(
+    monkeypatch, tiny_folder, tiny_task, tmp_path
+):
+    monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
+    for setting in (POLES, NUMBER):
+        with pytest.raises(LabError, match="is no regression"):
+            experiments.run(
+                "number-strings",
+                backbone=str(tiny_folder("t5")),
+                task=tiny_task.name,
+                only=[setting],
+                out=tmp_path,
+            )
+    assert not (tmp_path / "prompts").exists()

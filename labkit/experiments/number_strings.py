@@ -51,7 +51,8 @@ def number_row(setting: NumberSetting, task: Task, seed: int, place: Place) -> d
     written = setting.answer == NUMBER
     if readout_of(setting.backbone) != "seq2seq":  # before anything is trained
         raise LabError(f"{setting.backbone} writes no text of its own; take T5: t5-titles")
-    asked = with_number_strings(task) if written else task
+    in_strings = with_number_strings(task)  # refuses what is no regression, for the poles too
+    asked = in_strings if written else task
     backbone = shared_backbone(setting.backbone)
     model = PromptedModel.for_task(backbone, asked, soft=setting.prompted)
     if setting.asked_as is not None:
