@@ -416,6 +416,21 @@ def test_the_loss_is_the_cross_entropy_of_the_models_scores(prompted, tiny_task,
     assert slope == pytest.approx((ends[0] - ends[1]) / (2 * step.item()), rel=0.05, abs=2e-3)
 
 
+@pytest.mark.parametrize("family", ["llama", "bert", "bert-encoder", "t5"])
+def test_orders_that_are_compared_on_one_batch_are_scored_each_for_itself(
+    prompted, tiny_task, family
+):
+    model, prompt = prompted(family)
+    examples = tiny_task.split("train")
+    objective = PromptLoss(model, prompt, tiny_task, sentences=6, batch_size=len(examples))
+    orders = [[3, 1, 4, 0, 2], [0, 1, 2, 3, 4], [4, 3, 2, 1, 0]]
+    wanted = torch.tensor([example.label for example in examples])
+    scores = [model.scores(SoftPrompt(prompt()[order]), examples) for order in orders]
+    expected = [torch.nn.functional.cross_entropy(each, wanted).item() for each in scores]
+    assert len({round(loss, 5) for loss in expected}) == 3  # orders that do differ
+    assert objective.batch_values(orders, step=0) == pytest.approx(expected, abs=2e-6)
+
+
 @pytest.mark.parametrize("method", METHODS)
 def test_forward_passes_are_sentences_through_the_backbone(
     prompted, tiny_task, monkeypatch, method

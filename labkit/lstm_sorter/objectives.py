@@ -64,7 +64,11 @@ class Objective:
         """Loss of each order on the sentences of one training step, without gradient."""
         self.spent += self.batch_size * len(orders)
         with torch.no_grad():
-            return [self.batch_loss(self.vectors[list(o)], step).item() for o in orders]
+            return self.batch_losses(self.vectors[torch.tensor(orders)], step).tolist()
+
+    def batch_losses(self, prompts: Tensor, step: int) -> Tensor:
+        """:meth:`batch_loss` of each of several prompts, without gradient: (M, P, D) → (M,)."""
+        return torch.stack([self.batch_loss(vectors, step) for vectors in prompts])
 
     def training_loss(self, vectors: Tensor, step: int) -> Tensor:
         self.spent += 2 * self.batch_size
@@ -113,10 +117,26 @@ class PromptLoss(Objective):
         return F.cross_entropy(scores, self.targets)
 
     def batch_loss(self, vectors: Tensor, step: int) -> Tensor:
+        return self._loss(*self._batch(step), vectors)
+
+    def batch_losses(self, prompts: Tensor, step: int) -> Tensor:
+        # all prompts in one batch: a third less time than one after the other
+        sequences, wanted = self._batch(step)
+        backbone, count = self.model.backbone, len(prompts)
+        chosen = torch.arange(count).repeat_interleave(len(sequences)).tolist()
+        prefix = backbone.prefix_of(sequences)
+        scores = scoring.scores_under_each(
+            backbone, sequences * count, prompts, chosen, self.labels, prefix
+        )  # (M·B, C), the first prompt's sentences first
+        losses = F.cross_entropy(scores, wanted.repeat(count, 1), reduction="none")
+        return losses.reshape(count, -1).mean(-1)  # (M·B,) → (M, B) → (M,)
+
+    def _batch(self, step: int) -> tuple[list, Tensor]:
+        """Sequences and targets of a training step."""
         sequences, wanted = self._train
         epoch, index = divmod(step, math.ceil(len(sequences) / self.batch_size))
         rows = epoch_batches(len(sequences), self.batch_size, self.seed, epoch)[index]
-        return self._loss([sequences[row] for row in rows], wanted[rows], vectors)
+        return [sequences[row] for row in rows], wanted[rows]
 
     def _loss(self, sequences: list, wanted: Tensor, vectors: Tensor) -> Tensor:
         # a batch may share a word more than the whole split does, so its own leading part is safe
