@@ -48,3 +48,19 @@ def test_rows_are_found_orders_of_the_prompts_that_they_name(
     swaps = [row for row in result["rows"] if row["setting"] == "order-proof, swap"]
     gain = np.mean([row["value"] - row["before"]["value"] for row in swaps])
     assert lines["order-proof, swap"] == pytest.approx(gain)
+
+
+def test_a_prompt_that_did_not_learn_is_not_searched(monkeypatch, tiny_folder, tiny_task, tmp_path):
+    monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
+    recipe = replace(RECIPES["causal"], length=5, steps=1, lr=1e-9, warmup=0)
+    monkeypatch.setitem(RECIPES, "causal", recipe)
+    worth_of_sorting.shared_backbone.cache_clear()
+    folder = str(tiny_folder("llama"))
+    result = experiments.run("worth-of-sorting", backbone=folder, out=tmp_path, seeds=(0, 1))
+    assert not any(row["learns"] for row in result["rows"])
+    assert all(
+        "order" not in row and row["n"] == len(tiny_task.split("test")) for row in result["rows"]
+    )
+    assert result["pooled"] == []  # no gain of 0 is counted for them
+    (report,) = tmp_path.glob("*.md")
+    assert report.read_text().count("not searched") == len(result["rows"])

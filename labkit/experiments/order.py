@@ -114,10 +114,17 @@ def scored_behind_gate(
     gate_limit: int = GATE_EXAMPLES,
 ) -> tuple[Evaluation, dict]:
     """The prompt in its own order on test, and what a row says of it and of the gate."""
-    gate = evaluate(model, prompt, task, "validation", limit=gate_limit)
+    gate = at_gate(model, prompt, task, gate_limit)
     plain = evaluate(model, prompt, task, "test", limit=limit)
-    at_gate = {"validation": gate.value, "validation_n": gate.n, "learns": learns(gate)}
-    return plain, at_gate | model.backbone.where() | scores_of(plain)
+    return plain, gate | model.backbone.where() | scores_of(plain)
+
+
+def at_gate(
+    model: PromptedModel, prompt: SoftPrompt, task: Task, limit: int = GATE_EXAMPLES
+) -> dict:
+    """What a row says of the gate: ``learns``, and the score on validation that decides it."""
+    gate = evaluate(model, prompt, task, "validation", limit=limit)
+    return {"validation": gate.value, "validation_n": gate.n, "learns": learns(gate)}
 
 
 def trained_prompt(

@@ -3,7 +3,7 @@
 Every search starts from the trained order, which stays a candidate, and spends the same number of
 forward passes: on an ordinary prompt, and on one that was trained under random orders. Where order
 hardly matters, there is nothing to be found. Orders are chosen on training sentences; the gain is
-that on test.
+that on test. A prompt that did not learn has no order worth searching, and is left alone.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from labkit.core.prompted_model import PromptedModel
+from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import Task
 from labkit.core.tuning import RANDOM
 from labkit.experiments.base.models import shared_backbone
@@ -20,8 +20,9 @@ from labkit.experiments.base.report import cells, report_head, table_head, verdi
 from labkit.experiments.base.rows import answer_changes, as_digits, scores_of
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import over_prompts, signed
-from labkit.experiments.order import trained_prompt
+from labkit.experiments.order import at_gate, trained_prompt
 from labkit.experiments.order_worth import (
+    GATE,
     ORDER_PROOF,
     ORDINARY,
     SENTENCES,
@@ -45,9 +46,24 @@ class SortedSetting(WorthSetting):
 
 
 def sorted_row(setting: SortedSetting, task: Task, seed: int, place: Place) -> dict:
-    """Search from the trained order; ``value`` is the score of the order found."""
+    """Search from the trained order; ``value`` is the score of the order found.
+
+    A prompt that does not pass the gate is not searched: ``value`` is that of its own order.
+    """
     model = PromptedModel.for_task(shared_backbone(setting.backbone), task)
     prompt = trained_prompt(setting, model, task, seed, place, setting.orders)
+    limit = place.limit or SENTENCES
+    row = {
+        "task": task.name,
+        "way": setting.way,
+        "method": setting.method,
+        **asdict(setting.recipe),
+        **model.backbone.where(),
+        **at_gate(model, prompt, task, GATE),
+        "budget": setting.budget,
+    }
+    if not row["learns"]:
+        return row | scores_of(evaluate(model, prompt, task, limit=limit))
     result = search(
         model,
         prompt,
@@ -56,16 +72,11 @@ def sorted_row(setting: SortedSetting, task: Task, seed: int, place: Place) -> d
         budget=setting.budget,
         seed=seed,
         keep_given=True,
-        limit=place.limit or SENTENCES,
+        limit=limit,
         on_progress=lambda spent, budget: place.tell(spent, budget, f"{spent:,} forward passes"),
     )
     return {
-        "task": task.name,
-        "way": setting.way,
-        "method": setting.method,
-        **asdict(setting.recipe),
-        **model.backbone.where(),
-        "budget": setting.budget,
+        **row,
         "forward_passes": result.forward_passes,
         "order": list(result.order),
         "loss_before": result.best.loss_before,
@@ -77,10 +88,14 @@ def sorted_row(setting: SortedSetting, task: Task, seed: int, place: Place) -> d
 
 
 def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
-    """For each way to train and each search: what it gains over the trained order, on test."""
+    """For each way to train and each search: what it gains over the trained order, on test.
+
+    Prompts that learned only.
+    """
     pooled = []
-    for name in dict.fromkeys(row["setting"] for row in rows):
-        of_line = [row for row in rows if row["setting"] == name]
+    learned = [row for row in rows if row["learns"]]
+    for name in dict.fromkeys(row["setting"] for row in learned):
+        of_line = [row for row in learned if row["setting"] == name]
         if len(of_line) < 2:
             continue
         gains = answer_changes((row["correct"], row["before"]["correct"]) for row in of_line)
@@ -90,10 +105,14 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
 
 
 def as_markdown(result: Mapping) -> str:
-    """A line a search, and its gain over all prompts."""
+    """A line a search, and its gain over all prompts that learned."""
     heads = ("prompt, search", "seed", "n", "trained order", "order found", "loss before", "after")
     lines = report_head(result, heads)
     for row in result["rows"]:
+        if not row["learns"]:
+            shown = [f"{row['value']:.3f}", "does not learn: not searched", "", ""]
+            lines.append(cells([row["setting"], row["seed"], row["n"], *shown]))
+            continue
         scores = [f"{row['before']['value']:.3f}", f"{row['value']:.3f}"]
         losses = [f"{row['loss_before']:.3f}", f"{row['loss']:.3f}"]
         lines.append(cells([row["setting"], row["seed"], row["n"], *scores, *losses]))
