@@ -63,6 +63,29 @@ def test_searches_stand_in_their_panels_with_every_prompt_and_their_count():
     assert colours[0] == BLUE != colours[1]
 
 
+def test_gains_stand_in_the_panel_of_the_training_and_the_row_of_the_search():
+    lines = [
+        {"way": way, "method": method, "prompts": 2, "by_prompt": by_prompt}
+        | {"mean_difference": [sum(by_prompt) / 2, *by_prompt]}
+        for way, method, by_prompt in (
+            ("ordinary", "swap", [-0.2, 0.0]),
+            ("order-proof", "swap", [0.1, 0.3]),
+            ("order-proof", "random", [0.4, 0.6]),
+        )
+    ]
+    ordinary, proof = lstm_sorter.gains_of_sorting(lines, "t", xlabel="gain").axes
+    assert [ax.get_title(loc="left") for ax in (ordinary, proof)] == [
+        "ordinary prompts",
+        "order-proof prompts",
+    ]
+    assert [label.get_text() for label in ordinary.get_yticklabels()] == ["swap (2)", "random (2)"]
+    means = [[line for line in ax.lines if line.get_markersize() == 7] for ax in (ordinary, proof)]
+    at = [[(line.get_xdata()[0], line.get_ydata()[0]) for line in of_panel] for of_panel in means]
+    assert at == [[(-0.1, 0)], [(0.2, 0), (0.5, 1)]]
+    legend = [text.get_text() for text in ordinary.figure.legends[0].get_texts()]
+    assert "one prompt, interval over sentences" not in legend  # nothing in it is grey
+
+
 CHANGES = PairChanges([(0, 1), (0, 2), (1, 2)], [-0.1, 0.2, 0.05], [-0.2, 0.1, 0.3])
 
 

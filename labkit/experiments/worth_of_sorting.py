@@ -100,7 +100,8 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
             continue
         gains = answer_changes((row["correct"], row["before"]["correct"]) for row in of_line)
         claim = f"{name}: the order found scores above the trained one"
-        pooled.append({"setting": name, **over_prompts(claim, gains)})
+        of = {key: of_line[0][key] for key in ("way", "method")}
+        pooled.append({"setting": name, **of, **over_prompts(claim, gains)})
     return pooled
 
 

@@ -103,29 +103,55 @@ def winners_and_losers(
             first ones.
         against: those ``worse`` that get a panel, from left to right.
     """
-    searches = dict.fromkeys(line["better"] for line in lines if line["worse"] in against)
-    counts = {line["better"]: line["prompts"] for line in lines}
-    rows = list(searches)
+    panels = {name: f"minus {name}" for name in against}
+    return _gap_panels(lines, "better", "worse", panels, title, xlabel)
+
+
+@styled
+def gains_of_sorting(lines: Sequence[Mapping], title: str, *, xlabel: str) -> CourseFigure:
+    """What searches gain on prompts that were trained in different ways: a panel for each way, a
+    row per search.
+
+    Args:
+        lines: as `labkit.experiments.worth_of_sorting.pool` makes them: ``way``, ``method``,
+            ``prompts``, ``mean_difference`` with its interval, ``by_prompt``.
+    """
+    panels = {line["way"]: f"{line['way']} prompts" for line in lines}
+    return _gap_panels(lines, "method", "way", panels, title, xlabel)
+
+
+def _gap_panels(
+    lines: Sequence[Mapping],
+    row_of: str,
+    panel_of: str,
+    panels: Mapping[str, str],
+    title: str,
+    xlabel: str,
+) -> CourseFigure:
+    """Differences with their intervals and prompts; a panel, with its name, for each value of
+    ``panel_of``, a row for each of ``row_of``."""
+    rows = list(dict.fromkeys(line[row_of] for line in lines if line[panel_of] in panels))
+    counts = {line[row_of]: line["prompts"] for line in lines}
     fig = CourseFigure(2.0 + 0.34 * len(rows), title)
-    panels = np.atleast_1d(fig.subplots(1, len(against), sharey=True))
-    for ax, worse in zip(panels, against, strict=True):
+    axes = np.atleast_1d(fig.subplots(1, len(panels), sharey=True))
+    for ax, (value, name) in zip(axes, panels.items(), strict=True):
         ax.axvline(0, color=VERMILLION, linestyle="--", linewidth=1.3, zorder=0)
         for line in lines:
-            if line["worse"] == worse:
+            if line[panel_of] == value:
                 colour = BLUE if line["prompts"] > 1 else GREY
-                over_prompts_mark(ax, rows.index(line["better"]), line, colour)
-        ax.set_title(f"minus {worse}", loc="left")
+                over_prompts_mark(ax, rows.index(line[row_of]), line, colour)
+        ax.set_title(name, loc="left")
         ax.grid(axis="x", alpha=0.5)
         ax.tick_params(axis="y", length=0)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=4))
-    panels[len(panels) // 2].set_xlabel(xlabel)
-    name_rows(panels[0], [f"{name} ({counts[name]})" for name in rows])
-    handles = [
-        Line2D([], [], color=BLUE, marker="o", label="mean over prompts, 95 % interval"),
-        Line2D([], [], color=GREY, marker="o", label="one prompt, interval over sentences"),
-        Line2D([], [], color=GREY, marker="o", ls="", ms=4, label="one prompt"),
-    ]
-    fig.legend(handles=handles, loc=BELOW, ncols=3)
+    axes[len(axes) // 2].set_xlabel(xlabel)
+    name_rows(axes[0], [f"{name} ({counts[name]})" for name in rows])
+    marks = [Line2D([], [], color=BLUE, marker="o", label="mean over prompts, 95 % interval")]
+    if min(counts.values()) == 1:
+        alone = "one prompt, interval over sentences"
+        marks.append(Line2D([], [], color=GREY, marker="o", label=alone))
+    marks.append(Line2D([], [], color=GREY, marker="o", ls="", ms=4, label="one prompt"))
+    fig.legend(handles=marks, loc=BELOW, ncols=len(marks))
     return fig
 
 
