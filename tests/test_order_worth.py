@@ -86,7 +86,13 @@ def test_the_differences_are_recounted_from_the_rows(run):
     assert pooled[AS_SET, "random order − own"]["mean_difference"] == [0.0, 0.0, 0.0]
     costs = [r["in_random_orders"] - r["value"] for r in result["rows"] if r["setting"] == ORDINARY]
     assert pooled[ORDINARY, "random order − own"]["by_prompt"] == pytest.approx(costs)
-    assert {what for _, what in pooled} == {"random order − own", "own order", "random order"}
+    without = "random order − own order of the ordinary"
+    ordinary = {r["seed"]: r["value"] for r in result["rows"] if r["setting"] == ORDINARY}
+    proof = [r for r in result["rows"] if r["setting"] == ORDER_PROOF]
+    lacks = [r["in_random_orders"] - ordinary[r["seed"]] for r in proof]
+    assert pooled["order-proof − ordinary", without]["by_prompt"] == pytest.approx(lacks)
+    whats = {"random order − own", "own order", "random order", without}
+    assert {what for _, what in pooled} == whats
 
 
 def test_what_has_not_learned_is_in_the_table_and_in_no_difference(run, monkeypatch):

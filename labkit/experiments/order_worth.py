@@ -5,7 +5,7 @@ question, which takes prompts that were trained to do without, on the same examp
 number of steps:
 
 - ``order-proof``: every step under a new random order (`labkit.core.tuning.fit`). What it scores
-  less than the ordinary prompt in its own order is what an order would have been worth to it.
+  in random orders less than the ordinary prompt in its own is what an order would have been worth.
 - ``set``: read by a model that can't tell orders apart (`labkit.core.sets`), from training on. Its
   gap to the ordinary prompt is what order, and virtual tokens that see each other, are worth there.
 
@@ -41,6 +41,10 @@ from labkit.shuffle_probe import Shuffle
 ORDINARY, ORDER_PROOF, AS_SET = "ordinary", "order-proof", "set"
 LONGER = "order-proof, three times the steps"
 """Another answer to "at equal cost": as long as it takes to come to the ordinary prompt's loss."""
+
+WITHOUT = "random order − own order of the ordinary"
+"""What order is worth: a prompt that was trained to do without has no order of its own, the one
+that its rows happen to stand in is a draw like any other."""
 
 STEPS, BATCH = 120, 8
 SENTENCES, GATE = 500, 200
@@ -105,9 +109,11 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
         pairs = [(learned[way, seed], learned[ORDINARY, seed]) for seed in seeds]
         in_own = np.array([_own(one) - _own(other) for one, other in pairs])
         shuffled = np.array([_shuffled(one) - _shuffled(other) for one, other in pairs])
+        unordered = np.array([_shuffled(one) - _own(other) for one, other in pairs])
         against = f"{way} − {ORDINARY}"
         pooled += _line(against, "own order", in_own, upwards=False)
         pooled += _line(against, "random order", shuffled, upwards=True)
+        pooled += _line(against, WITHOUT, unordered, upwards=False)
     return pooled
 
 
