@@ -64,3 +64,21 @@ def test_a_prompt_that_did_not_learn_is_not_searched(monkeypatch, tiny_folder, t
     assert result["pooled"] == []  # no gain of 0 is counted for them
     (report,) = tmp_path.glob("*.md")
     assert report.read_text().count("not searched") == len(result["rows"])
+
+
+def test_a_search_that_found_no_other_order_is_not_judged():
+    right = {"correct": "1101", "before": {"correct": "1101", "value": 0.75}, "learns": True}
+    common = right | {"n": 4, "value": 0.75, "loss": 0.5, "loss_before": 0.5}
+    rows = [
+        common
+        | {"setting": f"ordinary, {method}", "way": "ordinary", "method": method}
+        | {"seed": seed, "order": [1, 0, 2] if method == "swap" and seed else [0, 1, 2]}
+        for method in ("random", "swap")
+        for seed in (0, 1)
+    ]
+    kept, moved = worth_of_sorting.pool(rows, out=None)
+    assert (kept["method"], kept["kept"], "verdict" in kept) == ("random", 2, False)
+    assert (moved["method"], moved["kept"], "verdict" in moved) == ("swap", 1, True)
+    result = {"rows": rows, "pooled": [kept, moved], "name": "worth-of-sorting", "command": "c"}
+    report = worth_of_sorting.as_markdown(result | {"task": "films"})
+    assert "no other order found" in report and report.count("- ordinary") == 1

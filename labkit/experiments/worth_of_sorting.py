@@ -90,7 +90,9 @@ def sorted_row(setting: SortedSetting, task: Task, seed: int, place: Place) -> d
 def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
     """For each way to train and each search: what it gains over the trained order, on test.
 
-    Prompts that learned only.
+    Prompts that learned only. ``kept`` counts those for which the given order was handed back. A
+    search that found no other for any of them gains nothing on these prompts, and says nothing of
+    others: it has no verdict.
     """
     pooled = []
     learned = [row for row in rows if row["learns"]]
@@ -100,8 +102,11 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
             continue
         gains = answer_changes((row["correct"], row["before"]["correct"]) for row in of_line)
         claim = f"{name}: the order found scores above the trained one"
-        of = {key: of_line[0][key] for key in ("way", "method")}
+        kept = sum(row["order"] == sorted(row["order"]) for row in of_line)
+        of = {"way": of_line[0]["way"], "method": of_line[0]["method"], "kept": kept}
         pooled.append({"setting": name, **of, **over_prompts(claim, gains)})
+        if kept == len(of_line):
+            del pooled[-1]["verdict"]
     return pooled
 
 
@@ -118,9 +123,13 @@ def as_markdown(result: Mapping) -> str:
         losses = [f"{row['loss_before']:.3f}", f"{row['loss']:.3f}"]
         lines.append(cells([row["setting"], row["seed"], row["n"], *scores, *losses]))
     pooled = result.get("pooled", ())
-    lines += ["", *table_head(["prompt, search", "gain on test [95 %]"])]
-    lines += [cells([row["setting"], signed(row["mean_difference"])]) for row in pooled]
-    return "\n".join([*lines, *verdict_section(pooled)]) + "\n"
+    heads = ("prompt, search", "prompts", "given order handed back", "gain on test [95 %]")
+    lines += ["", *table_head(heads)]
+    for row in pooled:
+        gain = signed(row["mean_difference"]) if "verdict" in row else "no other order found"
+        lines.append(cells([row["setting"], row["prompts"], row["kept"], gain]))
+    judged = [row for row in pooled if "verdict" in row]
+    return "\n".join([*lines, *verdict_section(judged)]) + "\n"
 
 
 def _settings(backbone: str | None, profile: str) -> list[SortedSetting]:
