@@ -86,7 +86,7 @@ def test_the_differences_are_recounted_from_the_rows(run):
     assert pooled[AS_SET, "random order − own"]["mean_difference"] == [0.0, 0.0, 0.0]
     costs = [r["in_random_orders"] - r["value"] for r in result["rows"] if r["setting"] == ORDINARY]
     assert pooled[ORDINARY, "random order − own"]["by_prompt"] == pytest.approx(costs)
-    without = "random order − own order of the ordinary"
+    without = "random order − ordinary's own"
     ordinary = {r["seed"]: r["value"] for r in result["rows"] if r["setting"] == ORDINARY}
     proof = [r for r in result["rows"] if r["setting"] == ORDER_PROOF]
     lacks = [r["in_random_orders"] - ordinary[r["seed"]] for r in proof]

@@ -42,7 +42,7 @@ ORDINARY, ORDER_PROOF, AS_SET = "ordinary", "order-proof", "set"
 LONGER = "order-proof, three times the steps"
 """Another answer to "at equal cost": as long as it takes to come to the ordinary prompt's loss."""
 
-WITHOUT = "random order − own order of the ordinary"
+WITHOUT = "random order − ordinary's own"
 """What order is worth: a prompt that was trained to do without has no order of its own, the one
 that its rows happen to stand in is a draw like any other."""
 
