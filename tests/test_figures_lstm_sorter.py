@@ -65,12 +65,13 @@ def test_searches_stand_in_their_panels_with_every_prompt_and_their_count():
 
 def test_gains_stand_in_the_panel_of_the_training_and_the_row_of_the_search():
     lines = [
-        {"way": way, "method": method, "prompts": 2, "by_prompt": by_prompt}
+        {"way": way, "method": method, "prompts": 2, "kept": kept, "by_prompt": by_prompt}
         | {"mean_difference": [sum(by_prompt) / 2, *by_prompt]}
-        for way, method, by_prompt in (
-            ("ordinary", "swap", [-0.2, 0.0]),
-            ("order-proof", "swap", [0.1, 0.3]),
-            ("order-proof", "random", [0.4, 0.6]),
+        for way, method, by_prompt, kept in (
+            ("ordinary", "swap", [-0.2, 0.0], 1),
+            ("order-proof", "swap", [0.1, 0.3], 0),
+            ("ordinary", "random", [0.0, 0.0], 2),
+            ("order-proof", "random", [0.4, 0.6], 0),
         )
     ]
     ordinary, proof = lstm_sorter.gains_of_sorting(lines, "t", xlabel="gain").axes
@@ -81,7 +82,13 @@ def test_gains_stand_in_the_panel_of_the_training_and_the_row_of_the_search():
     assert [label.get_text() for label in ordinary.get_yticklabels()] == ["swap (2)", "random (2)"]
     means = [[line for line in ax.lines if line.get_markersize() == 7] for ax in (ordinary, proof)]
     at = [[(line.get_xdata()[0], line.get_ydata()[0]) for line in of_panel] for of_panel in means]
-    assert at == [[(-0.1, 0)], [(0.2, 0), (0.5, 1)]]
+    assert at == [[(-0.1, 0), (0, 1)], [(0.2, 0), (0.5, 1)]]
+    open_dots = [line.get_markerfacecolor() == "white" for line in means[0]]
+    assert open_dots == [False, True]  # an order that was handed back gained nothing
+    assert not [
+        line for line in ordinary.lines if line.get_ydata()[0] == line.get_ydata()[-1] == 1
+    ][1:]
+    assert ordinary.get_xlim() == proof.get_xlim()
     legend = [text.get_text() for text in ordinary.figure.legends[0].get_texts()]
     assert "one prompt, interval over sentences" not in legend  # nothing in it is grey
 

@@ -114,10 +114,12 @@ def gains_of_sorting(lines: Sequence[Mapping], title: str, *, xlabel: str) -> Co
 
     Args:
         lines: as `labkit.experiments.worth_of_sorting.pool` makes them: ``way``, ``method``,
-            ``prompts``, ``mean_difference`` with its interval, ``by_prompt``.
+            ``prompts``, ``mean_difference`` with its interval, ``by_prompt``, and ``kept``: for how
+            many prompts the given order was handed back. Where that is all of them, there is no
+            gain to draw: an open dot.
     """
     panels = {line["way"]: f"{line['way']} prompts" for line in lines}
-    return _gap_panels(lines, "method", "way", panels, title, xlabel)
+    return _gap_panels(lines, "method", "way", panels, title, xlabel, sharex=True)
 
 
 def _gap_panels(
@@ -127,32 +129,45 @@ def _gap_panels(
     panels: Mapping[str, str],
     title: str,
     xlabel: str,
+    sharex: bool = False,
 ) -> CourseFigure:
     """Differences with their intervals and prompts; a panel, with its name, for each value of
     ``panel_of``, a row for each of ``row_of``."""
     rows = list(dict.fromkeys(line[row_of] for line in lines if line[panel_of] in panels))
     counts = {line[row_of]: line["prompts"] for line in lines}
     fig = CourseFigure(2.0 + 0.34 * len(rows), title)
-    axes = np.atleast_1d(fig.subplots(1, len(panels), sharey=True))
+    axes = np.atleast_1d(fig.subplots(1, len(panels), sharex=sharex, sharey=True))
     for ax, (value, name) in zip(axes, panels.items(), strict=True):
         ax.axvline(0, color=VERMILLION, linestyle="--", linewidth=1.3, zorder=0)
         for line in lines:
-            if line[panel_of] == value:
-                colour = BLUE if line["prompts"] > 1 else GREY
-                over_prompts_mark(ax, rows.index(line[row_of]), line, colour)
+            if line[panel_of] != value:
+                continue
+            y = rows.index(line[row_of])
+            if _found_none(line):
+                ax.plot(0, y, "o", color=GREY, markerfacecolor="white", markersize=7)
+            else:
+                over_prompts_mark(ax, y, line, BLUE if line["prompts"] > 1 else GREY)
         ax.set_title(name, loc="left")
         ax.grid(axis="x", alpha=0.5)
         ax.tick_params(axis="y", length=0)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=4))
-    axes[len(axes) // 2].set_xlabel(xlabel)
+    for ax in axes if sharex else axes[len(axes) // 2 :][:1]:
+        ax.set_xlabel(xlabel)
     name_rows(axes[0], [f"{name} ({counts[name]})" for name in rows])
     marks = [Line2D([], [], color=BLUE, marker="o", label="mean over prompts, 95 % interval")]
     if min(counts.values()) == 1:
         alone = "one prompt, interval over sentences"
         marks.append(Line2D([], [], color=GREY, marker="o", label=alone))
     marks.append(Line2D([], [], color=GREY, marker="o", ls="", ms=4, label="one prompt"))
+    if any(map(_found_none, lines)):
+        none = "no other order found, on any prompt"
+        marks.append(Line2D([], [], color=GREY, marker="o", mfc="white", ls="", label=none))
     fig.legend(handles=marks, loc=BELOW, ncols=len(marks))
     return fig
+
+
+def _found_none(line: Mapping) -> bool:
+    return line.get("kept") == line["prompts"]
 
 
 PLOT = 330  # height of the plane of predicted and measured changes, in pixels
