@@ -104,9 +104,10 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
         claim = f"{name}: the order found scores above the trained one"
         kept = sum(row["order"] == sorted(row["order"]) for row in of_line)
         of = {"way": of_line[0]["way"], "method": of_line[0]["method"], "kept": kept}
-        pooled.append({"setting": name, **of, **over_prompts(claim, gains)})
+        line = {"setting": name, **of, **over_prompts(claim, gains)}
         if kept == len(of_line):
-            del pooled[-1]["verdict"]
+            del line["verdict"]
+        pooled.append(line)
     return pooled
 
 

@@ -151,7 +151,7 @@ def _gap_panels(
         ax.grid(axis="x", alpha=0.5)
         ax.tick_params(axis="y", length=0)
         ax.xaxis.set_major_locator(MaxNLocator(nbins=4))
-    for ax in axes if sharex else axes[len(axes) // 2 :][:1]:
+    for ax in axes if sharex else [axes[len(axes) // 2]]:
         ax.set_xlabel(xlabel)
     name_rows(axes[0], [f"{name} ({counts[name]})" for name in rows])
     marks = [Line2D([], [], color=BLUE, marker="o", label="mean over prompts, 95 % interval")]
