@@ -202,6 +202,25 @@ def scores_under_each(
     return _finite(within_memory(backbone.device, scores), backbone)
 
 
+def scores_under_all(
+    backbone: Backbone, sequences: Sequence[Encoded], prompts: Tensor, labels: Labels
+) -> Tensor:
+    """Scores of every sequence under every prompt, as :func:`scores_under_each`: (M, N, C).
+
+    Args:
+        prompts: (M, P, D).
+    """
+    scores = scores_under_each(
+        backbone,
+        [*sequences] * len(prompts),
+        prompts,
+        np.arange(len(prompts)).repeat(len(sequences)),
+        labels,
+        backbone.prefix_of(sequences),
+    )
+    return scores.view(len(prompts), len(sequences), -1)  # (M·N, C) → (M, N, C)
+
+
 def training_scores(
     backbone: Backbone,
     sequences: Sequence[Encoded],

@@ -122,14 +122,9 @@ class PromptLoss(Objective):
     def batch_losses(self, prompts: Tensor, step: int) -> Tensor:
         # all prompts in one batch: a third less time than one after the other
         sequences, wanted = self._batch(step)
-        backbone, count = self.model.backbone, len(prompts)
-        chosen = torch.arange(count).repeat_interleave(len(sequences)).tolist()
-        prefix = backbone.prefix_of(sequences)
-        scores = scoring.scores_under_each(
-            backbone, sequences * count, prompts, chosen, self.labels, prefix
-        )  # (M·B, C), the first prompt's sentences first
-        losses = F.cross_entropy(scores, wanted.repeat(count, 1), reduction="none")
-        return losses.reshape(count, -1).mean(-1)  # (M·B,) → (M, B) → (M,)
+        scores = scoring.scores_under_all(self.model.backbone, sequences, prompts, self.labels)
+        losses = [F.cross_entropy(each, wanted) for each in scores]  # of (B, C) each
+        return torch.stack(losses)
 
     def _batch(self, step: int) -> tuple[list, Tensor]:
         """Sequences and targets of a training step."""

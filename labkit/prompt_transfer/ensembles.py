@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -40,18 +39,11 @@ def ensemble_scores(
             f"an ensemble of {len(prompts)} prompts with lengths {sorted(lengths)}; give at least "
             "one, all of one length"
         )
-    backbone = model.backbone
     sequences = model.encode(examples, vectors[0])
     with evaluating(model):
-        scores = scoring.scores_under_each(
-            backbone,
-            sequences * len(prompts),
-            torch.stack(vectors),
-            np.arange(len(prompts)).repeat(len(sequences)),
-            model.labels(),
-            backbone.prefix_of(sequences),
+        return scoring.scores_under_all(
+            model.backbone, sequences, torch.stack(vectors), model.labels()
         )
-    return scores.view(len(prompts), len(examples), -1)
 
 
 def majority_vote(scores: Tensor) -> Tensor:
