@@ -28,7 +28,7 @@ def test_rows_are_found_orders_of_the_prompts_that_they_name(
     worth_of_sorting.shared_backbone.cache_clear()
     folder = str(tiny_folder("llama"))
     result = experiments.run("worth-of-sorting", backbone=folder, out=tmp_path, seeds=(0, 1))
-    assert len(result["rows"]) == 2 * 2 * 5
+    assert len(result["rows"]) == 2 * 2 * 9
     kept = [load_prompt(path)[0]().detach() for path in (tmp_path / "prompts").iterdir()]
     assert len(kept) == 2 * 2  # one for each way and seed, whatever is searched
     model = PromptedModel.for_task(worth_of_sorting.shared_backbone(folder), tiny_task)
@@ -44,10 +44,14 @@ def test_rows_are_found_orders_of_the_prompts_that_they_name(
         pair = from_digits(row["before"]["correct"]).tolist(), from_digits(row["correct"]).tolist()
         assert pair in list(zip(plain, moved, strict=True)), row["setting"]
     lines = {line["setting"]: line["mean_difference"][0] for line in result["pooled"]}
-    assert len(lines) == 10
+    assert sum("kept" in line for line in result["pooled"]) == 2 * 9
     swaps = [row for row in result["rows"] if row["setting"] == "order-proof, swap"]
     gain = np.mean([row["value"] - row["before"]["value"] for row in swaps])
     assert lines["order-proof, swap"] == pytest.approx(gain)
+    chosen = {row["setting"].split(", ")[-1]: row["choose_by"] for row in result["rows"]}
+    assert chosen.pop("development set") == "validation"
+    assert chosen.pop("without labels") == "entropy"
+    assert set(chosen.values()) == {"train"}
 
 
 def test_a_prompt_that_did_not_learn_is_not_searched(monkeypatch, tiny_folder, tiny_task, tmp_path):
@@ -76,9 +80,33 @@ def test_a_search_that_found_no_other_order_is_not_judged():
         for method in ("random", "swap")
         for seed in (0, 1)
     ]
-    kept, moved = worth_of_sorting.pool(rows, out=None)
+    kept, moved = worth_of_sorting.pool(rows, out=None)  # and nothing held against the random ones
     assert (kept["method"], kept["kept"], "verdict" in kept) == ("random", 2, False)
     assert (moved["method"], moved["kept"], "verdict" in moved) == ("swap", 1, True)
     result = {"rows": rows, "pooled": [kept, moved], "name": "worth-of-sorting", "command": "c"}
     report = worth_of_sorting.as_markdown(result | {"task": "films"})
     assert "no other order found" in report and report.count("- ordinary") == 1
+
+
+def test_searches_that_found_an_order_are_held_against_the_best_of_random_ones():
+    """Two prompts, four sentences; swaps are right on one more than random orders, then on two."""
+    answers = {
+        ("swap", 0): "1110",
+        ("random", 0): "1100",
+        ("swap", 1): "1111",
+        ("random", 1): "1100",
+    }
+    before = {"correct": "0000", "value": 0.0}
+    rows = [
+        {"setting": f"{way}, {method}", "way": way, "method": method, "seed": seed}
+        | {"correct": correct, "before": before, "learns": True, "order": [1, 0]}
+        for way in ("ordinary", "order-proof")
+        for (method, seed), correct in answers.items()
+    ]
+    against = [line for line in worth_of_sorting.pool(rows, out=None) if "over" in line]
+    assert [line["setting"] for line in against] == [
+        "ordinary, swap − random",
+        "order-proof, swap − random",
+    ]
+    for line in against:
+        assert line["by_prompt"] == [0.25, 0.5] and line["mean_difference"][0] == 0.375

@@ -2,8 +2,9 @@
 
 Every search starts from the trained order, which stays a candidate, and spends the same number of
 forward passes: on an ordinary prompt, and on one that was trained under random orders. Where order
-hardly matters, there is nothing to be found. Orders are chosen on training sentences; the gain is
-that on test. A prompt that did not learn has no order worth searching, and is left alone.
+hardly matters, there is nothing to be found. Orders are chosen by their loss on training sentences,
+random ones by that on a development set and without labels too; the gain is that on test. A prompt
+that did not learn has no order worth searching, and is left alone.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
+
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import Task
 from labkit.core.tuning import RANDOM
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
-from labkit.experiments.base.rows import answer_changes, as_digits, scores_of
+from labkit.experiments.base.rows import answer_changes, as_digits, paired_answers, scores_of
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import over_prompts, signed
 from labkit.experiments.order import at_gate, trained_prompt
@@ -31,18 +34,26 @@ from labkit.experiments.order_worth import (
 )
 from labkit.lstm_sorter import BUDGET, search
 
-METHODS = ("swap", "random", "lstm", "plackett-luce", "assignment")
+METHODS = ("swap", "random", "lstm", "plackett-luce", "assignment", "softsort", "neuralsort")
+CHOSEN_BY = {"development set": "validation", "without labels": "entropy"}
+"""What random orders are chosen by besides their loss on training sentences."""
+
+PLAIN = "random"
+"""What every other search is held against."""
+
 BUDGETS = {"small": 4_800, "full": BUDGET}
 """Forward passes of a search: 50 evaluations of 96 sentences in the small profile."""
 
 
 @dataclass(frozen=True)
 class SortedSetting(WorthSetting):
-    """``way`` is how the prompt was trained, ``method`` how its order is searched."""
+    """``way`` is how the prompt was trained, ``method`` how its order is searched, ``choose_by``
+    what orders are compared by, as in :func:`labkit.lstm_sorter.search`; None: training loss."""
 
     way: str = ORDINARY
     method: str = "swap"
     budget: int = BUDGETS["small"]
+    choose_by: str | None = None
 
 
 def sorted_row(setting: SortedSetting, task: Task, seed: int, place: Place) -> dict:
@@ -57,6 +68,7 @@ def sorted_row(setting: SortedSetting, task: Task, seed: int, place: Place) -> d
         "task": task.name,
         "way": setting.way,
         "method": setting.method,
+        "choose_by": setting.choose_by or "train",
         **asdict(setting.recipe),
         **model.backbone.where(),
         **at_gate(model, prompt, task, GATE),
@@ -71,6 +83,7 @@ def sorted_row(setting: SortedSetting, task: Task, seed: int, place: Place) -> d
         setting.method,
         budget=setting.budget,
         seed=seed,
+        choose_by=setting.choose_by or "train",
         keep_given=True,
         limit=limit,
         on_progress=lambda spent, budget: place.tell(spent, budget, f"{spent:,} forward passes"),
@@ -88,27 +101,45 @@ def sorted_row(setting: SortedSetting, task: Task, seed: int, place: Place) -> d
 
 
 def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
-    """For each way to train and each search: what it gains over the trained order, on test.
+    """For each way to train and each search: what it gains over the trained order, on test; then,
+    with ``over``, what it gains more than the best of as many random orders.
 
     Prompts that learned only. ``kept`` counts those for which the given order was handed back. A
     search that found no other for any of them gains nothing on these prompts, and says nothing of
-    others: it has no verdict.
+    others: it has no verdict, and is not held against another search.
     """
-    pooled = []
     learned = [row for row in rows if row["learns"]]
-    for name in dict.fromkeys(row["setting"] for row in learned):
-        of_line = [row for row in learned if row["setting"] == name]
-        if len(of_line) < 2:
-            continue
-        gains = answer_changes((row["correct"], row["before"]["correct"]) for row in of_line)
-        claim = f"{name}: the order found scores above the trained one"
-        kept = sum(row["order"] == sorted(row["order"]) for row in of_line)
-        of = {"way": of_line[0]["way"], "method": of_line[0]["method"], "kept": kept}
-        line = {"setting": name, **of, **over_prompts(claim, gains)}
-        if kept == len(of_line):
-            del line["verdict"]
-        pooled.append(line)
-    return pooled
+    of_line: dict[str, list[Mapping]] = {}
+    for row in learned:
+        of_line.setdefault(row["setting"], []).append(row)
+    gains = [_gain(rows) for rows in of_line.values() if len(rows) > 1]
+    found = {line["setting"] for line in gains if "verdict" in line}
+    return gains + [
+        _more(learned, line["way"], line["method"])
+        for line in gains
+        if line["method"] != PLAIN and {line["setting"], f"{line['way']}, {PLAIN}"} <= found
+    ]
+
+
+def _gain(rows: Sequence[Mapping]) -> dict:
+    """What one search gains over the trained order of all its prompts."""
+    name, way = rows[0]["setting"], rows[0]["way"]
+    gains = answer_changes((row["correct"], row["before"]["correct"]) for row in rows)
+    claim = f"{name}: the order found scores above the trained one"
+    kept = sum(row["order"] == sorted(row["order"]) for row in rows)
+    of = {"way": way, "method": name.removeprefix(f"{way}, "), "kept": kept}
+    line = {"setting": name, **of, **over_prompts(claim, gains)}
+    if kept == len(rows):
+        del line["verdict"]
+    return line
+
+
+def _more(rows: Sequence[Mapping], way: str, search: str) -> dict:
+    """What one search ends above :data:`PLAIN`, over the prompts that both have."""
+    pairs = paired_answers(rows, f"{way}, {search}", f"{way}, {PLAIN}")
+    name = f"{way}, {search} − {PLAIN}"
+    of = {"way": way, "method": search, "over": PLAIN}
+    return {"setting": name, **of, **over_prompts(name, np.subtract(*pairs, dtype=float))}
 
 
 def as_markdown(result: Mapping) -> str:
@@ -128,7 +159,7 @@ def as_markdown(result: Mapping) -> str:
     lines += ["", *table_head(heads)]
     for row in pooled:
         gain = signed(row["mean_difference"]) if "verdict" in row else "no other order found"
-        lines.append(cells([row["setting"], row["prompts"], row["kept"], gain]))
+        lines.append(cells([row["setting"], row["prompts"], row.get("kept", ""), gain]))
     judged = [row for row in pooled if "verdict" in row]
     return "\n".join([*lines, *verdict_section(judged)]) + "\n"
 
@@ -136,9 +167,11 @@ def as_markdown(result: Mapping) -> str:
 def _settings(backbone: str | None, profile: str) -> list[SortedSetting]:
     ordinary = ordinary_setting(backbone, profile)
     ways = {ORDINARY: ordinary.orders, ORDER_PROOF: RANDOM}
+    searches = {method: (method, None) for method in METHODS}
+    searches |= {f"{PLAIN}, {name}": (PLAIN, choice) for name, choice in CHOSEN_BY.items()}
     return [
         SortedSetting(
-            f"{way}, {method}",
+            f"{way}, {name}",
             ordinary.backbone,
             ordinary.recipe,
             profile=profile,
@@ -146,8 +179,9 @@ def _settings(backbone: str | None, profile: str) -> list[SortedSetting]:
             way=way,
             method=method,
             budget=BUDGETS[profile],
+            choose_by=choose_by,
         )
-        for method in METHODS
+        for name, (method, choose_by) in searches.items()
         for way, orders in ways.items()
     ]
 

@@ -170,9 +170,8 @@ def search(
     started = time.perf_counter()
     best = find_order(objective, method, budget=budget, seed=seed, **settings)
     seconds = time.perf_counter() - started
-    ordered = objective.vectors[list(best.order)]
-    before, after = (
-        evaluate(model, module, task, "test", limit=limit)
-        for module in (prompt, SoftPrompt(ordered))
-    )
+    before = after = evaluate(model, prompt, task, "test", limit=limit)
+    if list(best.order) != sorted(best.order):
+        ordered = objective.vectors[list(best.order)]
+        after = evaluate(model, SoftPrompt(ordered), task, "test", limit=limit)
     return SearchResult(best, before, after, seconds)
