@@ -15,7 +15,14 @@ from labkit.core.prompted_model import evaluate
 from labkit.core.templates import Template, Verbalizer
 from labkit.experiments import lester, lm_adaptation, soft_against_hard, training
 from labkit.experiments.base import runner
-from labkit.experiments.base.verdicts import UNDECIDED, Claim, judge, summarise
+from labkit.experiments.base.verdicts import (
+    UNCHANGED,
+    UNDECIDED,
+    Claim,
+    judge,
+    summarise,
+    verdict_line,
+)
 from labkit.soft_prompt import load_prompt
 
 QUICK = {"steps": 2, "batch_size": 4, "length": 3}
@@ -162,20 +169,28 @@ def right_string(right):
 
 
 @pytest.mark.parametrize(
-    ("gain", "verdict"), [(0.2, "agrees"), (-0.2, "disagrees"), (0, "can't tell")]
+    ("gain", "loss", "verdict"),
+    [(0.2, 0, "agrees"), (0, 0.2, "disagrees"), (0.1, 0.1, "can't tell")],
 )
-def test_verdicts_follow_the_paired_difference(gain, verdict):
+def test_verdicts_follow_the_paired_difference(gain, loss, verdict):
     random = np.random.default_rng(0)
     rows = []
     for seed in range(3):
-        base = random.random(400) < 0.6
-        changed = random.random(400) < abs(gain)
-        better = np.where(changed, gain > 0, base)
+        base, draw = random.random(400) < 0.6, random.random(400)
+        better = np.where(draw < gain, True, np.where(draw > 1 - loss, False, base))
         rows += [_row("a", seed, better), _row("b", seed, base)]
     (judged,) = judge(rows, (Claim("a beats b", "a", "b"),))
     assert judged["verdict"] == verdict
     by_hand = np.mean([rows[2 * s]["value"] - rows[2 * s + 1]["value"] for s in range(3)])
     assert judged["difference"] == pytest.approx(by_hand)
+
+
+def test_where_no_answer_differs_no_effect_is_said_to_have_been_detectable():
+    """An interval without width comes of equal answers, and not of many data."""
+    rows = [_row(name, seed, np.arange(40) % 3 > 0) for seed in range(3) for name in "ab"]
+    (judged,) = judge(rows, (Claim("a beats b", "a", "b"),))
+    assert judged["verdict"] == "nothing changed" and "detectable" not in judged
+    assert "would have shown" not in verdict_line(judged)
 
 
 def scores_in(part):
@@ -243,6 +258,8 @@ def test_no_stored_verdict_is_undecided_without_the_smallest_effect_it_could_hav
             for one in each if isinstance(each, list) else [each]:
                 decided = one["verdict"] != UNDECIDED
                 assert decided != ("detectable" in one), f"{file.name}: {one['claim']}"
+                nothing = one["ci95"] == [0, 0]
+                assert nothing == (one["verdict"] == UNCHANGED), f"{file.name}: {one['claim']}"
         for line in file.with_suffix(".md").read_text(encoding="utf-8").splitlines():
             assert UNDECIDED not in line or "would have shown" in line, f"{file.name}: {line}"
 

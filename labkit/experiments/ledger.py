@@ -26,7 +26,7 @@ from labkit.core.files import with_region, write_text
 from labkit.experiments import conclude_again
 from labkit.experiments.base.report import cells, table_head
 from labkit.experiments.base.runner import REFERENCE
-from labkit.experiments.base.verdicts import UNDECIDED, signed, verdict
+from labkit.experiments.base.verdicts import UNCHANGED, UNDECIDED, signed, verdict
 from labkit.experiments.evidence import READERS, Reading, Result
 
 FILE = bundled("claims.json")
@@ -138,12 +138,12 @@ def by_model(claim: Mapping) -> dict[str, str]:
 def _shared(counts: Counter) -> str:
     if len(counts) == 1:
         return next(iter(counts))
-    order = (AGREES, DISAGREES, UNDECIDED)
+    order = (AGREES, DISAGREES, UNDECIDED, UNCHANGED)
     parts = [f"{counts[outcome]} {_PLURAL[outcome]}" for outcome in order if counts[outcome]]
     return f"of {sum(counts.values())}: " + ", ".join(parts)
 
 
-_PLURAL = {AGREES: "agree", DISAGREES: "disagree", UNDECIDED: UNDECIDED}
+_PLURAL = {AGREES: "agree", DISAGREES: "disagree", UNDECIDED: UNDECIDED, UNCHANGED: UNCHANGED}
 
 
 def _numbers(entry: Mapping) -> str:
@@ -218,6 +218,7 @@ def summary(ledger: Mapping) -> list[str]:
         claims = _of_paper(ledger, paper)
         outcomes = Counter(outcome for claim in claims for outcome in by_model(claim).values())
         single = [outcomes.pop(o, 0) for o in (AGREES, DISAGREES, UNDECIDED)]
+        single[-1] += outcomes.pop(UNCHANGED, 0)
         not_run = outcomes.pop(NOT_RUN, 0) + outcomes.pop(NOT_LEARNED, 0)
         unexamined = sum("not_examined" in claim for claim in claims)
         numbers = [len(claims), *single, sum(outcomes.values()), not_run, unexamined]

@@ -106,14 +106,14 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
 
     Prompts that learned only. ``kept`` counts those for which the given order was handed back. A
     search that found no other for any of them gains nothing on these prompts, and says nothing of
-    others: it has no verdict, and is not held against another search.
+    others: it is not held against another search.
     """
     learned = [row for row in rows if row["learns"]]
     of_line: dict[str, list[Mapping]] = {}
     for row in learned:
         of_line.setdefault(row["setting"], []).append(row)
     gains = [_gain(rows) for rows in of_line.values() if len(rows) > 1]
-    found = {line["setting"] for line in gains if "verdict" in line}
+    found = {line["setting"] for line in gains if line["kept"] < line["prompts"]}
     return gains + [
         _more(learned, line["way"], line["method"])
         for line in gains
@@ -128,10 +128,7 @@ def _gain(rows: Sequence[Mapping]) -> dict:
     claim = f"{name}: the order found scores above the trained one"
     kept = sum(row["order"] == sorted(row["order"]) for row in rows)
     of = {"way": way, "method": name.removeprefix(f"{way}, "), "kept": kept}
-    line = {"setting": name, **of, **over_prompts(claim, gains)}
-    if kept == len(rows):
-        del line["verdict"]
-    return line
+    return {"setting": name, **of, **over_prompts(claim, gains)}
 
 
 def _more(rows: Sequence[Mapping], way: str, search: str) -> dict:
@@ -158,10 +155,9 @@ def as_markdown(result: Mapping) -> str:
     heads = ("prompt, search", "prompts", "given order handed back", "gain on test [95 %]")
     lines += ["", *table_head(heads)]
     for row in pooled:
-        gain = signed(row["mean_difference"]) if "verdict" in row else "no other order found"
+        gain = signed(row["mean_difference"])
         lines.append(cells([row["setting"], row["prompts"], row.get("kept", ""), gain]))
-    judged = [row for row in pooled if "verdict" in row]
-    return "\n".join([*lines, *verdict_section(judged)]) + "\n"
+    return "\n".join([*lines, *verdict_section(pooled)]) + "\n"
 
 
 def _settings(backbone: str | None, profile: str) -> list[SortedSetting]:

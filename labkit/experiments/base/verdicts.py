@@ -14,6 +14,8 @@ from labkit.experiments.base.rows import paired_answers
 from labkit.shuffle_probe import pooled_effect
 
 UNDECIDED = "can't tell"
+UNCHANGED = "nothing changed"
+"""No answer differs: the interval has no width, and says nothing of what could have been seen."""
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,14 @@ def verdict(claim: str, difference: Difference, upwards: bool = True) -> dict:
     """Whether a difference agrees with a claim that it is above zero (or below: not ``upwards``).
 
     Where the interval holds zero, ``detectable`` is the smallest effect that as many data would
-    have shown in four of five cases.
+    have shown in four of five cases. Where nothing differs at all, it is :data:`UNCHANGED`.
     """
     low, high = difference.low, difference.high
     if not upwards:
         low, high = -high, -low
     outcome = "agrees" if low > 0 else "disagrees" if high < 0 else UNDECIDED
+    if low == high == 0:
+        outcome = UNCHANGED
     judged = {
         "claim": claim,
         "difference": difference.value,
