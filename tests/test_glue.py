@@ -329,13 +329,13 @@ def test_gains_pair_the_same_seeds_and_examples():
 
 
 def test_a_prompt_that_failed_the_gate_is_missing_and_no_gain_of_zero():
-    def row(method, seed, value, past_gate):
+    def row(method, seed, value, learns):
         return {"task": "qnli", "method": method, "seed": seed, "value": value,
-                "past_gate": past_gate}  # fmt: skip
+                "learns": learns}  # fmt: skip
 
     rows = [row("prompt", s, 0.6, s == 1) for s in range(3)]
     rows += [row("sorter", s, 0.6 - 0.037 * (s == 1), s == 1) for s in range(3)]
-    other = [{**r, "task": "sst2", "past_gate": True, "value": 0.8} for r in rows]
+    other = [{**r, "task": "sst2", "learns": True, "value": 0.8} for r in rows]
     assert glue_tables.gains({"rows": rows}, "sorter")["qnli"].value == pytest.approx(-0.037)
     assert glue_tables.compared_seeds({"rows": rows}, "sorter") == {"qnli": [1]}
     gain = glue_tables.mean_gain({"rows": rows + other}, "sorter")

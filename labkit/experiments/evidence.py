@@ -95,8 +95,7 @@ class Result:
     @property
     def gates(self) -> list[bool]:
         """Of the rows that are held to a gate, whether they passed it."""
-        passed = (row.get("learns", row.get("past_gate")) for row in self.rows)
-        return [each for each in passed if each is not None]
+        return [row["learns"] for row in self.rows if "learns" in row]
 
     @property
     def devices(self) -> list[str]:

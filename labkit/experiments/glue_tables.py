@@ -18,7 +18,7 @@ import numpy as np
 from labkit.audit.tables import printed, row
 from labkit.core.backbones import Backbone
 from labkit.core.loading import load_backbone, readout_of
-from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
+from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import (
     Difference,
     accuracy_interval,
@@ -51,7 +51,6 @@ from labkit.glue import (
     mean_over_tasks,
     sort_prompt,
 )
-from labkit.soft_prompt import SoftPrompt
 
 TEST_EXAMPLES = {"small": 1000, "full": 1_000_000}
 FINE_TUNING_STEPS = {"small": 250, "full": 2000}
@@ -99,9 +98,8 @@ def glue_row(setting: GlueSetting, task: Task, seed: int, place: Place) -> dict:
         setting = replace(setting, recipe=replace(setting.recipe, lr=best))
         row |= {"lr": best, "rates_tried": [list(each) for each in tried.items()]}
     prompt = order.trained_prompt(setting, model, task, seed, place)
-    gate = _at_gate(model, prompt, task)
-    row |= {"past_gate": order.learns(gate), "validation": gate.value, "validation_n": gate.n}
-    if setting.method in SORTING and row["past_gate"]:
+    row |= order.at_gate(model, prompt, task)
+    if setting.method in SORTING and row["learns"]:
         budget = budget_of(task, order.TRAINING_EXAMPLES[setting.profile])
         ordered = sort_prompt(model, prompt, task, setting.method, budget=budget, seed=seed)
         prompt = ordered.prompt
@@ -125,7 +123,7 @@ def _tried(
             prompt = order.trained_prompt(setting, model, task, SEARCH_SEED, place)
         except NotFiniteError:
             return {"validation": None}
-        return {"validation": _at_gate(model, prompt, task).value}
+        return {"validation": order.at_gate(model, prompt, task)["validation"]}
 
     limits = order.training_examples(setting, task), order.GATE_EXAMPLES
     made_of = digest_of([asdict(setting.recipe), limits, place.origin])
@@ -141,10 +139,6 @@ def _best(tried: Mapping[float, float | None]) -> float:
         return -math.inf if value is None else value
 
     return max(tried, key=score)
-
-
-def _at_gate(model: PromptedModel, prompt: SoftPrompt, task: Task) -> Evaluation:
-    return evaluate(model, prompt, task, "validation", limit=order.GATE_EXAMPLES)
 
 
 def _fine_tuned(setting: GlueSetting, task: Task, seed: int, limit: int, place: Place) -> dict:
@@ -289,7 +283,7 @@ def compared_seeds(result: Mapping, method: str, against: str = "prompt") -> dic
             for t, m, seed in rows
             if (t, m) == (task, method)
             and (task, against, seed) in rows
-            and (method not in SORTING or rows[t, m, seed].get("past_gate", True))
+            and (method not in SORTING or rows[t, m, seed].get("learns", True))
         )
         if seeds:
             compared[task] = seeds
@@ -341,7 +335,7 @@ def _mean(values: Mapping[str, Mapping[int, float]]) -> str:
 
 
 def _notes(result: Mapping) -> list[str]:
-    stuck = sorted({r["task"] for r in result["rows"] if not r.get("past_gate", True)})
+    stuck = sorted({r["task"] for r in result["rows"] if not r.get("learns", True)})
     seen = sorted({r["task"] for r in result["rows"] if r["seen"]})
     rates = {r["task"]: f"{r['lr']:g}" for r in result["rows"] if r.get("rates_tried")}
     notes = []
