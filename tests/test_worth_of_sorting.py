@@ -54,22 +54,6 @@ def test_rows_are_found_orders_of_the_prompts_that_they_name(
     assert set(chosen.values()) == {"train"}
 
 
-def test_a_prompt_that_did_not_learn_is_not_searched(monkeypatch, tiny_folder, tiny_task, tmp_path):
-    monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
-    recipe = replace(RECIPES["causal"], length=5, steps=1, lr=1e-9, warmup=0)
-    monkeypatch.setitem(RECIPES, "causal", recipe)
-    worth_of_sorting.shared_backbone.cache_clear()
-    folder = str(tiny_folder("llama"))
-    result = experiments.run("worth-of-sorting", backbone=folder, out=tmp_path, seeds=(0, 1))
-    assert not any(row["learns"] for row in result["rows"])
-    assert all(
-        "order" not in row and row["n"] == len(tiny_task.split("test")) for row in result["rows"]
-    )
-    assert result["pooled"] == []  # no gain of 0 is counted for them
-    (report,) = tmp_path.glob("*.md")
-    assert report.read_text().count("not searched") == len(result["rows"])
-
-
 def test_a_search_that_found_no_other_order_changed_nothing():
     right = {"correct": "1101", "before": {"correct": "1101", "value": 0.75}, "learns": True}
     common = right | {"n": 4, "value": 0.75, "loss": 0.5, "loss_before": 0.5}

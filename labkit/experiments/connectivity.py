@@ -7,7 +7,7 @@ inside of a line lies above its ends, on average and with its sign; how far it r
 never below zero, and above it by noise alone. Beside it stands how far matching raises the line's
 end: the second prompt is then in an order that it was not trained in, and a flat line to a worse
 prompt says little. Forward passes only, with the prompts that `labkit.experiments.order_worth`
-keeps.
+keeps. A pair of which one did not learn is shown, and not in the means.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import signed, verdict
-from labkit.experiments.order import OrderSetting, trained_prompt
-from labkit.experiments.order_worth import ordinary_setting
+from labkit.experiments.order import OrderSetting, at_gate, learned, trained_prompt
+from labkit.experiments.order_worth import GATE, ordinary_setting
 from labkit.prompt_transfer.connectivity import (
     POINTS,
     barrier,
@@ -60,9 +60,9 @@ def pair_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dict
     """
     pair = pair_of(seed)
     model = PromptedModel.for_task(shared_backbone(setting.backbone), task)
-    first, second = (
-        model.fixed_vectors(trained_prompt(setting, model, task, s, place)) for s in pair
-    )
+    prompts = [trained_prompt(setting, model, task, s, place) for s in pair]
+    gates = [at_gate(model, prompt, task, GATE) for prompt in prompts]
+    first, second = map(model.fixed_vectors, prompts)
     (shuffled,) = Shuffle().draw(len(first), 1, seed)
     moved = first[torch.from_numpy(shuffled).to(first.device)]
     task = model.view_of(task)
@@ -84,6 +84,9 @@ def pair_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dict
         "method": "connectivity",
         **asdict(setting.recipe),
         "pair": list(pair),
+        "validation": [gate["validation"] for gate in gates],
+        "validation_n": gates[0]["validation_n"],
+        "learns": all(gate["learns"] for gate in gates),
         "n": len(examples),
         "points": list(POINTS),
         "losses": {name: along.mean(1).tolist() for name, along in losses.items()},
@@ -96,8 +99,9 @@ def pair_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dict
 
 
 def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
-    """The mean deviation of each line over the pairs, what matching takes of it, and how far it
-    raises the end of the line."""
+    """The mean deviation of each line over the pairs that learned, what matching takes of it, and
+    how far it raises the end of the line."""
+    rows = learned(rows)
     if len(rows) < 2:
         return []
     deviations = {name: np.array([row["deviations"][name] for row in rows]) for name in LINES}
@@ -127,6 +131,8 @@ def as_markdown(result: Mapping) -> str:
     for row in result["rows"]:
         values = [f"{row['deviations'][name]:+.3f} ({row['rises'][name]:.3f})" for name in LINES]
         seeds = ", ".join(map(str, row["pair"]))
+        if not row.get("learns", True):
+            seeds += " (one does not learn: not in the means)"
         lines.append(cells([seeds, row["n"], *values, f"{row['own_place']:.2f}"]))
     lines += [
         "",

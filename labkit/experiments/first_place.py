@@ -4,7 +4,7 @@ Every virtual token changes its place; then the trained order's keys and values 
 place, in all layers or in a few, and the words read the mixture (`labkit.shuffle_probe.patching`).
 The share of the cost that comes back with the first place alone says how much of the drama is the
 attention sink. Beside it: the first virtual token itself kept in place, which the others then see
-too, and all places in a few layers. Forward passes only.
+too, and all places in a few layers. Forward passes only, and none for a prompt that did not learn.
 """
 
 from __future__ import annotations
@@ -15,15 +15,17 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
 from labkit.core.prompted_model import PromptedModel
+from labkit.core.sequences import Prefix
 from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import signed, verdict
-from labkit.experiments.order import OrderSetting, trained_prompt
-from labkit.experiments.order_worth import ordinary_setting
+from labkit.experiments.order import OrderSetting, at_gate, learned, trained_prompt
+from labkit.experiments.order_worth import GATE, ordinary_setting
 from labkit.shuffle_probe import Shuffle
 from labkit.shuffle_probe.patching import Reader, restored_share
 
@@ -41,54 +43,67 @@ def patching_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> 
     """Losses of one prompt: in its own order, shuffled, and under every patch.
 
     ``losses`` are means over the orders, one number a sentence (nats); ``patches`` has a layer
-    range, a place (None: every place) and the losses under it.
+    range, a place (None: every place) and the losses under it. ``value`` is the mean loss of the
+    shuffled prompt; of one that did not learn, and is not patched, that in its own order.
     """
     model = PromptedModel.for_task(shared_backbone(setting.backbone), task)
     prompt = trained_prompt(setting, model, task, seed, place)
+    gate = at_gate(model, prompt, task, GATE)
     task = model.view_of(task)
     examples = task.take("test", place.limit or SENTENCES, seed=0)
     reader = Reader.of(model, prompt, task, examples)
     vectors = model.fixed_vectors(prompt)
     trained = reader.read(vectors)
-    length = len(vectors)
-    patches = list(_patches(length, reader.layers))
-    total = SHUFFLED * (len(patches) + 2)
-    sums = np.zeros((len(patches) + 2, len(examples)))
-    done = 0
-    for order in Shuffle().draw(length, SHUFFLED, seed):
-        shuffled = reader.read(vectors[order.tolist()])
-        kept = [0, *(token for token in order.tolist() if token)]
-        variants = [shuffled, reader.read(vectors[kept])]
-        for row in range(len(sums)):
-            if row < 2:
-                prefix = variants[row]
-            else:
-                (first, last), at = patches[row - 2]
-                places = range(length) if at is None else [at]
-                prefix = reader.patched(shuffled, trained, range(first, last), places)
-            sums[row] += reader.losses(prefix)
-            done += 1
-            place.tell(done, total, f"patch {done} of {total}")
-    means = sums / SHUFFLED
-    return {
+    row = {
         "task": task.name,
         "method": "patching",
         **asdict(setting.recipe),
+        **gate,
         "n": len(examples),
+        **model.backbone.where(),
+    }
+    own = reader.losses(trained)
+    if not row["learns"]:
+        return row | {"value": float(own.mean()), "losses": {"trained": _rounded(own)}}
+    patches = list(_patches(len(vectors), reader.layers))
+    sums = np.zeros((len(patches) + 2, len(examples)))
+    for index, order in enumerate(Shuffle().draw(len(vectors), SHUFFLED, seed)):
+        prefixes = _prefixes(reader, vectors, order.tolist(), trained, patches)
+        for done, prefix in enumerate(prefixes, start=1):
+            sums[done - 1] += reader.losses(prefix)
+            at, total = index * len(sums) + done, SHUFFLED * len(sums)
+            place.tell(at, total, f"patch {at} of {total}")
+    shuffled, kept, *patched = sums / SHUFFLED
+    return row | {
         "orders": SHUFFLED,
         "layers": reader.layers,
-        "value": float(means[0].mean()),
+        "value": float(shuffled.mean()),
         "losses": {
-            "trained": _rounded(reader.losses(trained)),
-            "shuffled": _rounded(means[0]),
-            "first kept": _rounded(means[1]),
+            "trained": _rounded(own),
+            "shuffled": _rounded(shuffled),
+            "first kept": _rounded(kept),
         },
         "patches": [
             {"layers": list(layers), "place": at, "losses": _rounded(losses)}
-            for (layers, at), losses in zip(patches, means[2:], strict=True)
+            for (layers, at), losses in zip(patches, patched, strict=True)
         ],
-        **model.backbone.where(),
     }
+
+
+def _prefixes(
+    reader: Reader,
+    vectors: Tensor,
+    order: list[int],
+    trained: Prefix,
+    patches: Sequence[tuple[tuple[int, int], int | None]],
+) -> Iterator[Prefix]:
+    """The prompt in another order, that with the first virtual token kept, every patch of it."""
+    shuffled = reader.read(vectors[order])
+    yield shuffled
+    yield reader.read(vectors[[0, *(token for token in order if token)]])
+    for (first, last), at in patches:
+        places = range(len(vectors)) if at is None else [at]
+        yield reader.patched(shuffled, trained, range(first, last), places)
 
 
 def _rounded(losses: NDArray[np.float64]) -> list[float]:
@@ -108,7 +123,8 @@ def _patches(length: int, layers: int) -> Iterator[tuple[tuple[int, int], int | 
 
 
 def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
-    """The share of the cost that every patch restores, over prompts and sentences."""
+    """The share of the cost that every patch restores, over prompts that learned and sentences."""
+    rows = learned(rows)
     if len(rows) < 2 or len({row["n"] for row in rows}) > 1:
         return []
     trained, shuffled, kept = (
@@ -145,7 +161,8 @@ def as_markdown(result: Mapping) -> str:
     lines = report_head(result, ("prompt", "n", "trained order, nats", "shuffled"))
     for row in result["rows"]:
         trained = float(np.mean(row["losses"]["trained"]))
-        lines.append(cells([row["seed"], row["n"], f"{trained:.3f}", f"{row['value']:.3f}"]))
+        shuffled = f"{row['value']:.3f}" if "patches" in row else "does not learn: not patched"
+        lines.append(cells([row["seed"], row["n"], f"{trained:.3f}", shuffled]))
     lines += ["", *table_head(["patch", "share of the cost restored [95 %]"])]
     pooled = result.get("pooled", ())
     lines += [cells([row["what"], signed(row["restored"])]) for row in pooled]

@@ -7,6 +7,8 @@ each order read on a few sentences and held against the trained order on the sam
 The same orders then serve a search without gradients: what each token adds at each place is read
 off half of them, the order of the lowest sum is found by assignment, and both are held against what
 was not used: the prediction against the other half, the order against the trained one on test.
+
+Of a prompt that did not learn no other order is read.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ from labkit.experiments.base.report import cells, report_head, table_head, verdi
 from labkit.experiments.base.rows import answer_changes, as_digits, scores_of
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import signed, verdict
-from labkit.experiments.order import OrderSetting, trained_prompt
-from labkit.experiments.order_worth import ordinary_setting
+from labkit.experiments.order import OrderSetting, at_gate, learned, trained_prompt
+from labkit.experiments.order_worth import GATE, ordinary_setting
 from labkit.shuffle_probe import (
     Design,
     Orders,
@@ -55,6 +57,22 @@ def dose_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dict
     that follows from these on test."""
     model = PromptedModel.for_task(shared_backbone(setting.backbone), task)
     prompt = trained_prompt(setting, model, task, seed, place)
+    trained = evaluate(model, prompt, task, "test", limit=place.limit or TEST_SENTENCES)
+    row = {
+        "task": task.name,
+        "method": "dose",
+        **asdict(setting.recipe),
+        **model.backbone.where(),
+        **at_gate(model, prompt, task, GATE),
+        **scores_of(trained),
+    }
+    return row | _dosed(model, prompt, task, seed, place, trained.n) if row["learns"] else row
+
+
+def _dosed(
+    model: PromptedModel, prompt: SoftPrompt, task: Task, seed: int, place: Place, limit: int
+) -> dict:
+    """What a row says of the dosed orders, and of the one that follows from them."""
     vectors = model.fixed_vectors(prompt)
     length = len(vectors)
     orders = np.concatenate(
@@ -75,16 +93,9 @@ def dose_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dict
     flips = flipped.reshape(len(orders), SENTENCES).mean(1)
     effects = TokenPlaceEffects.fit(orders[fitted], costs[fitted], ridge=RIDGE)
     best = effects.lowest()
-    limit = place.limit or TEST_SENTENCES
-    trained = evaluate(model, prompt, task, "test", limit=limit)
     assigned = evaluate(model, SoftPrompt(vectors[list(best)]), task, "test", limit=limit)
     predicted = effects.predict(orders[~fitted])
     return {
-        "task": task.name,
-        "method": "dose",
-        **asdict(setting.recipe),
-        **model.backbone.where(),
-        **scores_of(trained),
         "orders": orders.tolist(),
         "distance": discordant_share(orders).round(4).tolist(),
         "cost": costs.round(5).tolist(),
@@ -112,7 +123,11 @@ def _each_on_a_few(orders: Orders, count: int, seed: int) -> Design:
 
 
 def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
-    """For each dose the mean cost over prompts; how cost goes with distance; the order found."""
+    """For each dose the mean cost over prompts; how cost goes with distance; the order found.
+
+    Prompts that learned only.
+    """
+    rows = learned(rows)
     if len(rows) < 2:
         return []
     costs = np.array([row["cost"] for row in rows]).reshape(len(rows), len(DOSES), ORDERS)
@@ -150,6 +165,10 @@ def as_markdown(result: Mapping) -> str:
     heads = ("prompt", "n", "trained order", "order by assignment", "its distance")
     lines = report_head(result, heads)
     for row in result["rows"]:
+        if "assigned" not in row:
+            value = f"{row['value']:.3f}"
+            lines.append(cells([row["seed"], row["n"], value, "does not learn: not shuffled", ""]))
+            continue
         assigned = row["assigned"]
         scores = [f"{row['value']:.3f}", f"{assigned['value']:.3f}", f"{assigned['distance']:.2f}"]
         lines.append(cells([row["seed"], row["n"], *scores]))

@@ -2,7 +2,8 @@
 
 A row is one way to come to fewer virtual tokens: by what a token is missed (left out, the others'
 mean in its place, gradient × value), greedily, at random for comparison, or by training a prompt
-of that length. What to drop is chosen on validation sentences, and scored on test.
+of that length. What to drop is chosen on validation sentences, and scored on test. A prompt that
+did not learn loses nothing with its virtual tokens, and is left whole.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ from labkit.experiments.base.report import cells, report_head, table_head, verdi
 from labkit.experiments.base.rows import answer_changes, as_digits, scores_of
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import over_prompts, signed
-from labkit.experiments.order import trained_prompt
-from labkit.experiments.order_worth import WorthSetting, ordinary_setting
+from labkit.experiments.order import at_gate, learned, trained_prompt
+from labkit.experiments.order_worth import GATE, WorthSetting, ordinary_setting
 from labkit.soft_prompt import SoftPrompt
 from labkit.soft_prompt.pruning import WAYS, greedy, keep, missed
 
@@ -58,8 +59,11 @@ def pruning_row(setting: PruningSetting, task: Task, seed: int, place: Place) ->
         "method": "pruning",
         **asdict(setting.recipe),
         **model.backbone.where(),
+        **at_gate(model, prompt, task, GATE),
         **scores_of(whole),
     }
+    if not row["learns"]:
+        return row
 
     def scored(vectors: Tensor, which: Sequence[int] | None) -> dict:
         result: Evaluation = evaluate(model, SoftPrompt(vectors), task, "test", limit=limit)
@@ -108,8 +112,11 @@ def _chosen(
 
 
 def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
-    """For each way and number of virtual tokens: what is lost against all of them."""
-    pooled = []
+    """For each way and number of virtual tokens: what is lost against all of them.
+
+    Prompts that learned only.
+    """
+    rows, pooled = learned(rows), []
     for way in dict.fromkeys(row["setting"] for row in rows):
         of_way = [row for row in rows if row["setting"] == way]
         if len(of_way) < 2:
@@ -124,11 +131,13 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
 
 def as_markdown(result: Mapping) -> str:
     """A line a row, a column for each number kept, and what is lost over all prompts."""
-    counts = list(dict.fromkeys(c for row in result["rows"] for c in row["kept"]))
+    counts = list(dict.fromkeys(c for row in learned(result["rows"]) for c in row["kept"]))
     lines = report_head(result, ("way", "seed", "n", "all", *(f"{c} kept" for c in counts)))
     for row in result["rows"]:
-        values = [f"{row['kept'][c]['value']:.3f}" if c in row["kept"] else "–" for c in counts]
-        head = [row["setting"], row["seed"], row["n"], f"{row['value']:.3f}"]
+        kept = row.get("kept", {})
+        whole = f"{row['value']:.3f}" + ("" if kept else " (does not learn)")
+        values = [f"{kept[c]['value']:.3f}" if c in kept else "–" for c in counts]
+        head = [row["setting"], row["seed"], row["n"], whole]
         lines.append(cells([*head, *values]))
     pooled = result.get("pooled", ())
     heads = ["way", "kept", "change against all [95 %]"]

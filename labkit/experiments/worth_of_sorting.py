@@ -23,7 +23,7 @@ from labkit.experiments.base.report import cells, report_head, table_head, verdi
 from labkit.experiments.base.rows import answer_changes, as_digits, paired_answers, scores_of
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import over_prompts, signed
-from labkit.experiments.order import at_gate, trained_prompt
+from labkit.experiments.order import at_gate, learned, trained_prompt
 from labkit.experiments.order_worth import (
     GATE,
     ORDER_PROOF,
@@ -108,14 +108,14 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
     search that found no other for any of them gains nothing on these prompts, and says nothing of
     others: it is not held against another search.
     """
-    learned = [row for row in rows if row["learns"]]
+    rows = learned(rows)
     of_line: dict[str, list[Mapping]] = {}
-    for row in learned:
+    for row in rows:
         of_line.setdefault(row["setting"], []).append(row)
-    gains = [_gain(rows) for rows in of_line.values() if len(rows) > 1]
+    gains = [_gain(same) for same in of_line.values() if len(same) > 1]
     found = {line["setting"] for line in gains if line["kept"] < line["prompts"]}
     return gains + [
-        _more(learned, line["way"], line["method"])
+        _more(rows, line["way"], line["method"])
         for line in gains
         if line["method"] != PLAIN and {line["setting"], f"{line['way']}, {PLAIN}"} <= found
     ]
