@@ -28,9 +28,11 @@ from labkit.lstm_sorter import (
     find_order,
     promising_pairs,
     search,
+    searches,
     sinkhorn,
     teach,
 )
+from labkit.lstm_sorter.trials import BestOrder
 from labkit.position_enhancement import PositionEnhancement
 from labkit.soft_prompt import WEIGHTS, SoftPrompt, load_prompt, save_prompt
 
@@ -460,6 +462,18 @@ def test_a_search_reports_on_test_and_leaves_the_prompt(prompted, tiny_task):
     assert np.array_equal(result.after.scores, evaluate(model, ordered, tiny_task, "test").scores)
     assert result.is_permutation and result.best.loss <= result.best.loss_before
     assert result.order != tuple(range(5))  # a random model's prompt can be improved
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (0, 0, 0, 3, 3), (4, 0, 3, 1, 2)])
+def test_the_score_after_a_search_is_that_of_the_tokens_it_chose(
+    prompted, tiny_task, monkeypatch, order
+):
+    """Also of an order as printed, in which tokens repeat and may stand in rising order."""
+    model, prompt = prompted("llama")
+    monkeypatch.setattr(searches, "find_order", lambda *_, **__: BestOrder(1.0, order, 0.5))
+    result = search(model, prompt, tiny_task, "lstm-printed", budget=120, sentences=6)
+    chosen = evaluate(model, SoftPrompt(prompt().detach()[list(order)]), tiny_task, "test")
+    assert np.array_equal(result.after.scores, chosen.scores)
 
 
 # ---- the command ----

@@ -126,7 +126,7 @@ def _gain(rows: Sequence[Mapping]) -> dict:
     name, way = rows[0]["setting"], rows[0]["way"]
     gains = answer_changes((row["correct"], row["before"]["correct"]) for row in rows)
     claim = f"{name}: the order found scores above the trained one"
-    kept = sum(row["order"] == sorted(row["order"]) for row in rows)
+    kept = sum(row["order"] == list(range(len(row["order"]))) for row in rows)
     of = {"way": way, "method": name.removeprefix(f"{way}, "), "kept": kept}
     return {"setting": name, **of, **over_prompts(claim, gains)}
 

@@ -171,7 +171,7 @@ def search(
     best = find_order(objective, method, budget=budget, seed=seed, **settings)
     seconds = time.perf_counter() - started
     before = after = evaluate(model, prompt, task, "test", limit=limit)
-    if list(best.order) != sorted(best.order):
+    if list(best.order) != list(range(len(objective.vectors))):
         ordered = objective.vectors[list(best.order)]
         after = evaluate(model, SoftPrompt(ordered), task, "test", limit=limit)
     return SearchResult(best, before, after, seconds)
