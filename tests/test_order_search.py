@@ -137,6 +137,7 @@ def test_what_a_sorter_hands_back_is_held_against_the_shuffle_it_was_given(
     ]
     shuffles = {row["seed"]: row["shuffle"] for row in rows}
     assert shuffles[0] != shuffles[1]
+    assert {row["budget"] for row in rows} == {200}
     model = model.with_changes(backbone=searches.order.shared_backbone(folder))
     for row in rows:
         assert row["shuffle"] == shuffles[row["seed"]]

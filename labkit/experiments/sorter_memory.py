@@ -84,6 +84,7 @@ def _settings(backbone: str | None, profile: str) -> list[MemorySetting]:
         name,
         recipe_for(name, profile, LENGTH),
         profile=profile,
+        budget=BUDGET,
     )
     return [replace(first, name=f"prompt {seed}", prompt_seed=seed) for seed in PROMPT_SEEDS]
 
