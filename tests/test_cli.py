@@ -617,8 +617,10 @@ SAYS_HOW = {
 
 
 def test_a_folder_that_says_how_to_ask_is_enough_for_every_verb(
-    lab: Lab, llama: Path, films: Path, tmp_path: Path
+    lab: Lab, llama: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    recipe = dataclasses.replace(experiments.RECIPES["causal"], steps=2)
+    monkeypatch.setitem(experiments.RECIPES, "causal", recipe)
     folder = shutil.copytree(films, tmp_path / "own")
     (folder / "task.json").write_text(json.dumps(SAYS_HOW))
     about = ("--backbone", llama, "--task", folder)
