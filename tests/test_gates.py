@@ -28,6 +28,7 @@ def test_a_prompt_that_did_not_learn_is_in_no_mean(
     result = experiments.run(table, backbone=folder, out=tmp_path, seeds=(0, 1))
     assert result["rows"] and not any(row["learns"] for row in result["rows"])
     assert result["pooled"] == []  # no gain or cost of 0 is counted for them
+    assert all(row["n"] == len(tiny_task.split("test")) for row in result["rows"])  # scored
     found = {"orders", "patches", "kept", "order"}
     assert not any(found & set(row) for row in result["rows"])
     text = (tmp_path / f"{result['file']}.md").read_text(encoding="utf-8")
