@@ -24,9 +24,10 @@ from labkit.core.statistics import mean_with_interval
 from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
+from labkit.experiments.base.rows import learned
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import signed, verdict
-from labkit.experiments.order import OrderSetting, at_gate, learned, trained_prompt
+from labkit.experiments.order import OrderSetting, at_gate, trained_prompt
 from labkit.experiments.order_worth import GATE, ordinary_setting
 from labkit.prompt_transfer.connectivity import (
     POINTS,

@@ -221,11 +221,6 @@ def learns(gate: Evaluation) -> bool:
     return gate.ci95.low > (0.0 if gate.majority is None else gate.majority)
 
 
-def learned(rows: Sequence[Mapping]) -> list[Mapping]:
-    """Rows of prompts that passed the gate, and those that were made before their table had one."""
-    return [row for row in rows if row.get("learns", True)]
-
-
 def against(plain: Evaluation, other: Evaluation) -> dict:
     """Another evaluation of the same prompt on the same examples, and its paired difference."""
     pair = (other.predictions[None], plain.predictions[None])

@@ -19,10 +19,10 @@ from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
 from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
-from labkit.experiments.base.rows import answer_changes, as_digits, scores_of
+from labkit.experiments.base.rows import answer_changes, as_digits, learned, scores_of
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import over_prompts, signed
-from labkit.experiments.order import at_gate, learned, trained_prompt
+from labkit.experiments.order import at_gate, trained_prompt
 from labkit.experiments.order_worth import GATE, WorthSetting, ordinary_setting
 from labkit.soft_prompt import SoftPrompt
 from labkit.soft_prompt.pruning import WAYS, greedy, keep, missed

@@ -3,7 +3,8 @@
 A prompt whose order is known to be good is shuffled, and every method is given the shuffled one.
 What it finds is held against the order the prompt was trained in and against the other methods.
 Two rows start from the trained order instead: they ask whether it can be improved, and not only
-found again. Orders are chosen on training sentences and scored on test.
+found again. Orders are chosen on training sentences and scored on test. A prompt that did not learn
+has no order worth finding: it is scored as it was given, and nothing is claimed from it.
 
 ``order-search-prompts``: the same searches, every seed another prompt and another shuffle of it;
 their differences are about other prompts and other sentences.
@@ -31,7 +32,7 @@ from labkit.experiments.base.kept import course_folder
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.recipe import recipe_for
 from labkit.experiments.base.report import as_markdown, cells, table_head, verdict_section
-from labkit.experiments.base.rows import paired_answers, scores_of
+from labkit.experiments.base.rows import learned, paired_answers, scores_of
 from labkit.experiments.base.setting import Experiment, Place
 from labkit.experiments.base.verdicts import Claim, over_prompts, signed
 from labkit.lstm_sorter import BUDGET, PromptLoss, pair_changes, search
@@ -113,8 +114,10 @@ def _searched(
         **_guards(setting),
         **model.backbone.where(),
     }
-    if setting.method is None:
-        return row | {"order": start} | scores_of(evaluate(model, given, task, limit=place.limit))
+    row |= order.at_gate(model, prompt, task)
+    if not row["learns"] or setting.method is None:
+        order_known = {"order": start} if row["learns"] else {}
+        return row | order_known | scores_of(evaluate(model, given, task, limit=place.limit))
     find = functools.partial(
         search,
         model,
@@ -273,8 +276,9 @@ AGAINST = (TRAINED, SHUFFLED, "random", "lstm")
 
 
 def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
-    """Each search against each of :data:`AGAINST`, over the prompts that have both: ``better``,
-    ``worse`` and what :func:`over_prompts` says."""
+    """Each search against each of :data:`AGAINST`, over the prompts that learned and have both:
+    ``better``, ``worse`` and what :func:`over_prompts` says."""
+    rows = learned(rows)
     started = {row["setting"]: row["start"] for row in rows if row["method"]}
     pairs = [(SHUFFLED, TRAINED)]
     for worse in AGAINST:

@@ -3,7 +3,8 @@
 A table with a line "with position enhancement" shows what an order is worth, and not where it comes
 from. Here several prompts are shuffled several times each, and the order that the sorter chooses is
 held against the shuffle that it was given (Kendall's tau; 1: handed back as given, 0: a random
-order) and against the order in which the prompt was trained.
+order) and against the order in which the prompt was trained. A prompt that did not learn is not
+shuffled.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from labkit.core.prompted_model import evaluate
 from labkit.core.tasks import Task
 from labkit.experiments import order
 from labkit.experiments.base.recipe import recipe_for
@@ -40,6 +42,15 @@ class MemorySetting(order.OrderSetting):
 def memory_row(setting: MemorySetting, task: Task, seed: int, place: Place) -> dict:
     """Sort one shuffle of a prompt; ``tau`` is Kendall's, of the order chosen and that shuffle."""
     model, prompt = course_prompt(setting, task, place, setting.prompt_seed)
+    row = {
+        "task": task.name,
+        "method": "lstm",
+        "positions": True,
+        **model.backbone.where(),
+        **order.at_gate(model, prompt, task),
+    }
+    if not row["learns"]:
+        return row | scores_of(evaluate(model, prompt, task, limit=place.limit))
     vectors = model.fixed_vectors(prompt)
     (shuffle,) = Shuffle().draw(len(prompt), 1, seed=seed).tolist()
     result = search(
@@ -55,9 +66,7 @@ def memory_row(setting: MemorySetting, task: Task, seed: int, place: Place) -> d
     )
     chosen = [shuffle[i] for i in result.order]
     return {
-        "task": task.name,
-        "method": "lstm",
-        "positions": True,
+        **row,
         "shuffle": shuffle,
         "order": chosen,
         "is_permutation": result.is_permutation,
@@ -68,7 +77,6 @@ def memory_row(setting: MemorySetting, task: Task, seed: int, place: Place) -> d
         **scores_of(result.after),
         "tau": _tau(result.order),
         "tau_trained": _tau(chosen),
-        **model.backbone.where(),
     }
 
 

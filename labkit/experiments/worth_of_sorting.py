@@ -20,10 +20,16 @@ from labkit.core.tasks import Task
 from labkit.core.tuning import RANDOM
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
-from labkit.experiments.base.rows import answer_changes, as_digits, paired_answers, scores_of
+from labkit.experiments.base.rows import (
+    answer_changes,
+    as_digits,
+    learned,
+    paired_answers,
+    scores_of,
+)
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import over_prompts, signed
-from labkit.experiments.order import at_gate, learned, trained_prompt
+from labkit.experiments.order import at_gate, trained_prompt
 from labkit.experiments.order_worth import (
     GATE,
     ORDER_PROOF,

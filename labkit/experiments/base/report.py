@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from labkit.experiments.base.verdicts import verdict_line
+from labkit.experiments.base.rows import learned
+from labkit.experiments.base.verdicts import summarise, verdict_line
 
 
 def cells(values: Iterable) -> str:
@@ -40,12 +41,16 @@ def verdict_section(
 
 
 def as_markdown(result: Mapping) -> str:
-    """The result as a table, and the verdict on each claim."""
+    """The result as a table over the prompts that learned, and the verdict on each claim."""
+    rows = result["rows"]
     headings = ["setting", "mean", "95 % interval over seeds", "seeds"]
-    lines = report_head(result, headings, f", test n = {result['rows'][0]['n']}")
-    for row in result["summary"]:
+    lines = report_head(result, headings, f", test n = {rows[0]['n']}")
+    for row in summarise(learned(rows)):
         interval = "–" if row["ci95"] is None else "{:.3f} … {:.3f}".format(*row["ci95"])
         lines.append(cells([row["setting"], f"{row['mean']:.3f}", interval, row["seeds"]]))
+    for row in rows:
+        if not row.get("learns", True):
+            lines += ["", f"- {row['setting']}, seed {row['seed']}: does not learn"]
     for judged in result["verdict"]:
         lines += ["", f"- {verdict_line(judged)} ({judged['seeds']} seeds)"]
     return "\n".join(lines) + "\n"

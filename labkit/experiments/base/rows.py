@@ -24,6 +24,11 @@ def scores_of(result: Evaluation) -> dict:
     return scores
 
 
+def learned(rows: Sequence[Mapping]) -> list[Mapping]:
+    """Rows of prompts that passed the gate, and those that were made before their table had one."""
+    return [row for row in rows if row.get("learns", True)]
+
+
 def as_digits(right: Iterable) -> str:
     """Right or wrong answers (N,) as a row keeps them: a string of 0 and 1."""
     return "".join("01"[int(r)] for r in right)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from labkit.core import statistics
 from labkit.core.statistics import Difference
-from labkit.experiments.base.rows import paired_answers
+from labkit.experiments.base.rows import learned, paired_answers
 from labkit.shuffle_probe import pooled_effect
 
 UNDECIDED = "can't tell"
@@ -53,13 +53,14 @@ def judge(
     """Each claim against the rows: paired difference, interval, and what follows from it.
 
     The bootstrap draws seeds and test examples anew; a claim is decided only where the interval
-    leaves zero out. There is no verdict on a claim one end of which has no row.
+    leaves zero out. There is no verdict on a claim one end of which has no row, and a prompt that
+    did not learn has no say in any.
 
     Args:
         settings: names of all of the table's settings in their order, rows or not: what the ends
             ``FIRST``, ``PREVIOUS`` and ``LAST`` of a claim mean.
     """
-    verdicts = []
+    rows, verdicts = learned(rows), []
     for claim in claims:
         better, worse = (_resolve(end, settings) for end in (claim.better, claim.worse))
         pairs = paired_answers(rows, better, worse)
