@@ -83,22 +83,20 @@ def check_mcnemar(mcnemar: Guarded, draw: Draw) -> str:
             "this is one tail: an order may be better or worse, so both count (twice as much)": (
                 from_counts(one_tail)
             ),
-            "this is one tail, up to b (the first order's): take the smaller of b and c, twice": (
-                from_counts(lambda b, c: stats.binom.cdf(b, b + c, 0.5))
-            ),
-            "this is one tail, up to c (the second order's): take the smaller of b and c, twice": (
-                from_counts(lambda b, c: stats.binom.cdf(c, b + c, 0.5))
-            ),
-            "the result depends on who comes first: take the smaller of b and c": (
+            "this is one tail, up to n_a (the first order's): take the smaller of n_a and n_b, "
+            "twice": (from_counts(lambda b, c: stats.binom.cdf(b, b + c, 0.5))),
+            "this is one tail, up to n_b (the second order's): take the smaller of n_a and n_b, "
+            "twice": (from_counts(lambda b, c: stats.binom.cdf(c, b + c, 0.5))),
+            "the result depends on who comes first: take the smaller of n_a and n_b": (
                 from_counts(lambda b, c: min(1, 2 * stats.binom.cdf(b, b + c, 0.5)))
             ),
-            "the result depends on who comes first (up to c): take the smaller of b and c": (
+            "the result depends on who comes first (up to n_b): take the smaller of n_a and n_b": (
                 from_counts(lambda b, c: min(1, 2 * stats.binom.cdf(c, b + c, 0.5)))
             ),
-            "the sum goes up to the larger of b and c: take the smaller": (
+            "the sum goes up to the larger of n_a and n_b: take the smaller": (
                 from_counts(lambda b, c: min(1, 2 * stats.binom.cdf(max(b, c), b + c, 0.5)))
             ),
-            "the sum stops one too early: k runs up to the smaller of b and c, with it": (
+            "the sum stops one too early: k runs up to the smaller of n_a and n_b, with it": (
                 from_counts(lambda b, c: min(1, 2 * stats.binom.cdf(min(b, c) - 1, b + c, 0.5)))
             ),
             "this is the chance of exactly that many: sum up to it": (
@@ -123,7 +121,7 @@ def check_mcnemar(mcnemar: Guarded, draw: Draw) -> str:
             "this is the mid-p value: the formula above has the whole last term": from_counts(mid),
             "all right answers are compared: examples that both get right say nothing; count only "
             "those that exactly one gets right": over_all,
-            "all N sentences are tossed: only the b + c that exactly one gets right count": (
+            "all N sentences are tossed: only the n_a + n_b that exactly one gets right count": (
                 among_all
             ),
             "sentences on which the two agree are counted: only those that one alone gets right": (
@@ -138,7 +136,7 @@ def check_mcnemar(mcnemar: Guarded, draw: Draw) -> str:
             ),
             "this is 1 minus the p-value": lambda a, b: 1 - _exact(a, b),
         },
-        where="b and c count the sentences that only one order gets right; p is twice the sum of "
-        "the binomial's terms up to the smaller, at most 1",
+        where="n_a and n_b count the sentences that only one order gets right; p is twice the sum "
+        "of the binomial's terms up to the smaller, at most 1",
     )
     return "McNemar: discordant examples only, exact, two-sided"
