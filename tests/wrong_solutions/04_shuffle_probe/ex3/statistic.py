@@ -1,4 +1,4 @@
-# hint: b and c count the sentences that only one order gets right
+# hint: n_a and n_b count the sentences that only one order gets right
 import numpy as np
 
 
