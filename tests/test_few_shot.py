@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from labkit import experiments
+from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.experiments import few_shot, lm_adaptation
 from labkit.experiments.base import runner
@@ -51,6 +52,17 @@ def test_a_draw_trains_and_chooses_on_different_examples(tiny_task):
     assert train | validation <= {e.id for e in tiny_task.split("train")}
     assert few.split("test") == tiny_task.split("test")
     assert few_shot.draw(tiny_task, 8, seed=1).split("train") != few.split("train")
+
+
+def test_a_draw_that_the_training_examples_do_not_allow_is_refused_before_the_first_row(
+    monkeypatch, tiny_folder, tiny_task, tmp_path
+):
+    monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
+    out = tmp_path / "out"
+    folder = str(tiny_folder("bert-encoder"))
+    with pytest.raises(LabError, match=r"24 examples; 'prompt, 32 examples' takes 64.*--only"):
+        experiments.run("few-shot", backbone=folder, only=["prompt, [!8]*"], out=out)
+    assert not list(out.glob("*.json"))
 
 
 def test_every_method_with_every_size_and_draw(result):

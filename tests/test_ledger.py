@@ -190,6 +190,9 @@ def test_a_claim_takes_up_stronger_evidence_when_it_comes(tmp_path):
     }
     alone = order_effects([2], "other") | {"pooled": []}  # a run that was stopped early
     assert write("order-effect-other-x", alone)["other"] == ledger.NOT_RUN
+    one = order_effects([2], "other")
+    one["rows"].append(one["rows"][0] | {"seed": 1, "learns": False})
+    assert write("order-effect-other-x", one | {"pooled": []})["other"] == ledger.TOO_FEW
     assert write("order-effect-tiny-x", order_effects([2, 6]))["tiny"] == "agrees"
     assert write("order-effect-other-x", order_effects([2, 6], "other", learns=False)) == {
         "tiny": "agrees",
@@ -400,3 +403,25 @@ def test_the_notebooks_say_of_claims_what_the_ledger_says():
                 )
             notebooks.add(name)
     assert notebooks == {path.stem for path in (ROOT / "notebooks").glob("0[2-46-9]_*.ipynb")}
+
+
+@pytest.mark.parametrize("reader", ["settings", "settings over prompts"])
+def test_prompts_that_did_not_learn_decide_no_claim(tmp_path, reader):
+    def rows(seed: int, learns: bool, better: str) -> list[dict]:
+        of_seed = {"seed": seed, "learns": learns, "n": 4, "backbone": "tiny"}
+        return [of_seed | {"setting": "a", "correct": better}] + [
+            of_seed | {"setting": "b", "correct": "0000"}
+        ]
+
+    file = tmp_path / "order-search-prompts-tiny-x.json"
+
+    def readings(*seeds: tuple[bool, str]) -> list:
+        every = [row for k, (learns, right) in enumerate(seeds) for row in rows(k, learns, right)]
+        file.write_text(json.dumps({"command": "labkit run", "rows": every}), encoding="utf-8")
+        return list(READERS[reader](Result.read(file), "a", "b"))
+
+    (reading,) = readings((True, "0001"), (True, "0010"), (False, "1111"))
+    assert reading.difference.value == pytest.approx(0.25) and reading.seeds == 2
+    (reading,) = readings((False, "1111"), (False, "1111"))
+    assert reading.difference is None and reading.passed == 0
+    assert not list(READERS[reader](Result.read(file), "a", "c"))  # not run is another thing

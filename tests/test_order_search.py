@@ -28,6 +28,7 @@ def kept(tiny_backbone, tiny_folder, tiny_task, tmp_path, monkeypatch):
     monkeypatch.setattr(searches, "BUDGETS", {"causal": 200})
     monkeypatch.setattr(searches, "recipe_for", lambda *_: Recipe(length=5))
     monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
+    monkeypatch.setattr(searches.order, "learns", lambda gate: True)  # a random prompt has not
     backbone = tiny_backbone("llama")
     model = PromptedModel.for_task(backbone, tiny_task)
     generator = torch.Generator().manual_seed(5)
@@ -57,6 +58,8 @@ def test_rows_are_orders_of_the_kept_prompt_and_their_scores(kept, tiny_task, tm
                 assert row["loss"] <= row["loss_before"]
     tuned = rows[searches.LSTM_TUNED]
     assert len({(each["lr"], each["temperature"]) for each in tuned["tried"]}) == 4
+    once = rows["lstm"]["budget"]  # of each of the four searches
+    assert 3 * once < tuned["forward_passes"] <= tuned["budget"] == 4 * once
     ordered = SoftPrompt(prompt()[tuned["order"]])
     best = evaluate(model, ordered, tiny_task, "validation").value
     assert tuned["validation"] == best == max(each["validation"] for each in tuned["tried"])

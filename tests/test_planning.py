@@ -14,7 +14,7 @@ from labkit.core.errors import LabError
 from labkit.experiments import order_tables, planning
 from labkit.experiments.base.recipe import Recipe
 from labkit.experiments.base.setting import Experiment
-from labkit.experiments.order import OrderSetting
+from labkit.experiments.order import OrderSetting, order_row
 from labkit.shuffle_probe import Components, Probe, components
 
 RECIPE = Recipe(length=20, steps=50, batch_size=4, evaluate_every=5, patience=2)
@@ -25,7 +25,7 @@ def table(tiny_folder, monkeypatch, tiny_task):
     """A table whose row is a tiny model's."""
     setting = OrderSetting("minilm", str(tiny_folder("llama")), RECIPE)
     monkeypatch.setattr(planning, "load_task", lambda name: tiny_task)
-    return Experiment("table1", "", lambda backbone, profile: [setting], None)
+    return Experiment("table1", "", lambda backbone, profile: [setting], order_row)
 
 
 def store(folder, table, probes):
@@ -88,6 +88,12 @@ def test_a_model_in_two_files_is_planned_from_the_one_with_more_prompts(table, t
             shutil.rmtree(tmp_path / f"table1-{stem}", ignore_errors=True)
             (tmp_path / "table1-m").rename(tmp_path / f"table1-{stem}")
         assert len(planning.stored_probes("table1", setting, "rt-polarity", tmp_path)) == 2
+
+
+@pytest.mark.parametrize("name", ["order-worth", "order-search", "order-effect", "table8"])
+def test_a_table_that_keeps_no_matrices_is_refused_and_no_pilot_is_asked_for(name, tmp_path):
+    with pytest.raises(LabError, match=f"{name} keep no matrix .* table1 to table6"):
+        experiments.power(name, stored=tmp_path)
 
 
 def test_what_is_not_stored_cannot_be_planned_from(table, tmp_path):

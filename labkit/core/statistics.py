@@ -28,6 +28,9 @@ Z = float(stats.norm.ppf(TAILS[1]))
 POWER = 0.8
 """Share of repetitions in which the smallest detectable effect would have been detected."""
 
+LEAST_TO_HALVE = 8
+"""Examples that can be cut into two halves to choose on one and report on the other."""
+
 # Two routes to the same accuracy (k / n, or a mean of booleans) may differ in the last bits only.
 ROUNDING = 1e-9
 
@@ -290,8 +293,10 @@ def best_on_held_out(
     """
     predictions, targets = _matrix(predictions, targets)
     baseline, _ = _matrix(np.atleast_2d(baseline), targets)
-    if len(targets) < 8:
-        raise LabError(f"{len(targets)} examples are too few to cut in halves; score at least 8")
+    if len(targets) < LEAST_TO_HALVE:
+        raise LabError(
+            f"{len(targets)} examples are too few to cut in halves; score at least {LEAST_TO_HALVE}"
+        )
     order = np.random.default_rng(seed).permutation(len(targets))
     halves = np.array_split(order, 2)
     chosen, reported, drawn = [], [], []

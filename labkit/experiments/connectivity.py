@@ -24,6 +24,7 @@ from labkit.core.statistics import mean_with_interval
 from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
+from labkit.experiments.base.requirements import classes
 from labkit.experiments.base.rows import learned
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import signed, verdict
@@ -157,5 +158,6 @@ EXPERIMENTS = (
         report=as_markdown,
         tasks=TASK_OF,
         pool=pool,
+        needs=(classes,),
     ),
 )

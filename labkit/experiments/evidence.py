@@ -27,7 +27,7 @@ from labkit.experiments import (
     transfer_starts,
 )
 from labkit.experiments.base.models import short
-from labkit.experiments.base.rows import paired_answers
+from labkit.experiments.base.rows import learned, paired_answers
 from labkit.experiments.order import same_sentences
 from labkit.experiments.order_reading import difference_in, matrix_of
 from labkit.experiments.template_family import Family, cost_of_a_word
@@ -51,7 +51,8 @@ class Reading:
     """One difference, and what it rests on.
 
     Attributes:
-        difference: None where no prompt passed the gate, so that there is nothing to compare.
+        difference: None where too few prompts passed the gate to compare anything; ``passed``:
+            how many did.
         seeds: trained prompts or draws; n: how many ``unit`` the interval is about.
         about: the part of the result that it is of, such as a task; "" where there is one only.
     """
@@ -61,6 +62,7 @@ class Reading:
     n: int
     about: str = ""
     unit: str = "examples"
+    passed: int = 0
 
 
 @dataclass(frozen=True)
@@ -117,15 +119,27 @@ Reader = Callable[..., Iterator[Reading]]
 def settings(result: Result, better: str, worse: str) -> Iterator[Reading]:
     """Two settings of a table, over the seeds that have both."""
     pairs = paired_answers(result.rows, better, worse)
-    if pairs is not None:
+    if pairs is None:
+        yield from _stopped_at_the_gate(result.named(better), result.named(worse))
+    else:
         yield Reading(paired_difference(*pairs), *pairs[0].shape)
 
 
 def settings_over_prompts(result: Result, better: str, worse: str) -> Iterator[Reading]:
     """Two settings of a table each seed of which is another prompt, over prompts and sentences."""
     pairs = paired_answers(result.rows, better, worse)
-    if pairs is not None and len(pairs[0]) > 1:
+    if pairs is None or len(pairs[0]) < 2:
+        yield from _stopped_at_the_gate(result.named(better), result.named(worse))
+    else:
         yield Reading(pooled_effect(np.subtract(*pairs, dtype=float)), *pairs[0].shape)
+
+
+def _stopped_at_the_gate(*settings: Sequence[Mapping]) -> Iterator[Reading]:
+    """Where all settings were run and some of their prompts did not learn: a reading without a
+    difference, which a run that is missing does not have."""
+    if all(settings) and not all(row.get("learns", True) for rows in settings for row in rows):
+        passed = min(len(learned(rows)) for rows in settings)
+        yield Reading(None, len(settings[0]), settings[0][0]["n"], passed=passed)
 
 
 # ---- the order of virtual tokens ----
@@ -152,12 +166,14 @@ def order_kind(result: Result, kind: str) -> Iterator[Reading]:
     for row in result.content.get("pooled", ()):
         if row["kind"] == kind:
             yield Reading(Difference(*row["mean_difference"]), row["prompts"], row["n"])
+    if not result.content.get("pooled") and result.rows:
+        yield from _stopped_at_the_gate(result.rows)
 
 
 def order_kinds(result: Result, first: str, second: str) -> Iterator[Reading]:
     """How much higher one kind of shuffling leaves the score than another."""
-    learned = [row for row in result.rows if row["learns"]]
-    for rows, about in _of_one_size(learned, lambda row: row["n"], f"{first} − {second}"):
+    passed = learned(result.rows)
+    for rows, about in _of_one_size(passed, lambda row: row["n"], f"{first} − {second}"):
         if len(rows) > 1:
             effects = [order_effect.effects_of(rows, kind) for kind in (first, second)]
             yield Reading(pooled_effect(effects[0] - effects[1]), *effects[0].shape, about)

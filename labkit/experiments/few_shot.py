@@ -18,6 +18,7 @@ import numpy as np
 from torch import nn
 
 from labkit.core.backbones import Backbone
+from labkit.core.errors import LabError
 from labkit.core.loading import load_backbone, readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import Difference, paired_difference
@@ -100,6 +101,20 @@ def draw(task: Task, count: int, seed: int) -> Task:
     """The task with ``count`` examples to train on and as many others to choose by."""
     drawn = task.take("train", 2 * count, seed=seed)
     return task.with_splits(train=drawn[:count], validation=drawn[count:])
+
+
+def _enough(setting: FewShotSetting, task: Task, limit: int | None) -> None:
+    """Examples to train on, and as many others.
+
+    Raises:
+        LabError: for a train split with fewer.
+    """
+    there, asked = len(task.split("train")), 2 * setting.examples
+    if there < asked:
+        raise LabError(
+            f"the train split of {task.name} has {there} examples; {setting.name!r} takes {asked}, "
+            "half of them to choose the step by: name smaller rows with --only"
+        )
 
 
 def _model(setting: FewShotSetting, task: Task) -> PromptedModel:
@@ -215,5 +230,6 @@ EXPERIMENTS = (
         _settings,
         few_shot_row,
         report=few_shot_as_markdown,
+        needs=(_enough,),
     ),
 )

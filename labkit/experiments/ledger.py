@@ -32,6 +32,9 @@ from labkit.experiments.evidence import READERS, Reading, Result
 FILE = bundled("claims.json")
 AGREES, DISAGREES = "agrees", "disagrees"
 NOT_RUN, NOT_LEARNED = "not run yet", "no prompt passed the gate"
+TOO_FEW = "too few prompts passed the gate"
+"""Of a run that is there, and of which what is left can't be compared."""
+
 DIGITS = 6
 """Of stored numbers: what differs between releases of numpy and scipy is far smaller."""
 
@@ -98,7 +101,7 @@ def _entry(claim: Mapping, model: str, result: Result, reading: Reading) -> dict
         entry["about"] = reading.about
     entry |= {"command": result.content["command"], "file": result.file.stem}
     if reading.difference is None:
-        return entry | {"verdict": NOT_LEARNED}
+        return entry | {"verdict": TOO_FEW if reading.passed else NOT_LEARNED}
     judged = verdict(claim["says"], reading.difference, claim["expects"] == "above zero")
     entry |= {
         "difference": round(judged["difference"], DIGITS),
@@ -131,7 +134,8 @@ def by_model(claim: Mapping) -> dict[str, str]:
         verdicts.setdefault(entry["model"], Counter())[entry["verdict"]] += 1
     for counts in verdicts.values():
         if len(counts) > 1:
-            counts.pop(NOT_LEARNED, None)
+            for outcome in (NOT_LEARNED, TOO_FEW):
+                counts.pop(outcome, None)
     return {model: _shared(counts) for model, counts in verdicts.items()}
 
 
@@ -219,7 +223,7 @@ def summary(ledger: Mapping) -> list[str]:
         outcomes = Counter(outcome for claim in claims for outcome in by_model(claim).values())
         single = [outcomes.pop(o, 0) for o in (AGREES, DISAGREES, UNDECIDED)]
         single[-1] += outcomes.pop(UNCHANGED, 0)
-        not_run = outcomes.pop(NOT_RUN, 0) + outcomes.pop(NOT_LEARNED, 0)
+        not_run = sum(outcomes.pop(outcome, 0) for outcome in (NOT_RUN, NOT_LEARNED, TOO_FEW))
         unexamined = sum("not_examined" in claim for claim in claims)
         numbers = [len(claims), *single, sum(outcomes.values()), not_run, unexamined]
         lines.append(cells([paper["short"], *numbers]))

@@ -10,9 +10,11 @@ import functools
 from collections.abc import Callable, Mapping, Sequence
 
 from labkit.core.loading import has_bos
+from labkit.core.statistics import LEAST_TO_HALVE
 from labkit.core.tasks import Task
 from labkit.experiments.base.models import parameter_count, short
 from labkit.experiments.base.recipe import recipe_for
+from labkit.experiments.base.requirements import at_least
 from labkit.experiments.base.setting import TASK_OF, Experiment
 from labkit.experiments.order import TEST_EXAMPLES, OrderSetting, judged, order_row, pool, relabel
 from labkit.experiments.order_report import as_markdown
@@ -224,6 +226,7 @@ def _about_order(
         relabel=relabel,
         judge_row=judged,
         pool=pool,
+        needs=(at_least(LEAST_TO_HALVE),),
         one_seed_if_stuck=True,
     )
 

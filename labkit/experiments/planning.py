@@ -23,7 +23,7 @@ from labkit.experiments.base.report import cells, table_head
 from labkit.experiments.base.result_file import result_files
 from labkit.experiments.base.runner import chosen
 from labkit.experiments.base.setting import Experiment
-from labkit.experiments.order import OrderSetting, available_orders
+from labkit.experiments.order import OrderSetting, available_orders, order_row
 from labkit.experiments.order_reading import matrix_of
 from labkit.shuffle_probe import Components, Costs, Plan, Probe, cheapest, components
 from labkit.soft_prompt import initialise
@@ -54,11 +54,13 @@ def plan_table(
         half_width: of the mean effect's 95 % interval, as a share: 0.015 are 1.5 points.
 
     Raises:
-        LabError: for a table that is not about orders, or one without stored matrices.
+        LabError: for a table whose rows keep no matrices, or one of which none is stored.
     """
+    if experiment.run_row is not order_row:
+        raise LabError(
+            f"rows of {experiment.name} keep no matrix to plan by; plan one of table1 to table6"
+        )
     settings = chosen(experiment.settings(backbone, profile), only)
-    if not all(isinstance(setting, OrderSetting) for setting in settings):
-        raise LabError(f"{experiment.name} is not about orders; plan one of table1 to table6")
     rows, missing, correlations = [], [], []
     for setting in settings:
         data = load_task(setting.task or task or experiment.tasks[profile])

@@ -32,7 +32,7 @@ from labkit.experiments.base.kept import course_folder
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.recipe import recipe_for
 from labkit.experiments.base.report import as_markdown, cells, table_head, verdict_section
-from labkit.experiments.base.rows import learned, paired_answers, scores_of
+from labkit.experiments.base.rows import paired_answers, scores_of
 from labkit.experiments.base.setting import Experiment, Place
 from labkit.experiments.base.verdicts import Claim, over_prompts, signed
 from labkit.lstm_sorter import BUDGET, PromptLoss, pair_changes, search
@@ -138,9 +138,10 @@ def _searched(
     best = result.best
     return {
         **row,
-        **chosen,
         "budget": setting.budget,
         "forward_passes": best.forward_passes,
+        "seconds": round(result.seconds, 1),
+        **chosen,
         "order": [start[i] for i in best.order],
         "is_permutation": best.is_permutation,
         "distinct": len(set(best.order)),
@@ -148,7 +149,6 @@ def _searched(
         "loss": best.loss,
         "history": [list(point) for point in best.history],
         "before": result.before.value,
-        "seconds": round(result.seconds, 1),
         **scores_of(result.after),
     }
 
@@ -186,15 +186,21 @@ def _tuned(
     vectors: Tensor,
     task: Task,
 ) -> tuple[SearchResult, dict]:
-    """The search whose order scores highest on validation, and with what it was made."""
-    tried = []
+    """The search whose order scores highest on validation, with what it was made, and what all of
+    them spent."""
+    tried: list[tuple[SearchResult, dict]] = []
     for lr, temperature in itertools.product(setting.rates, setting.temperatures):
         result = find(lr=lr, temperature=temperature)
         order_found = SoftPrompt(vectors[list(result.order)])
         value = evaluate(model, order_found, task, "validation").value
         tried.append((result, {"lr": lr, "temperature": temperature, "validation": value}))
     result, chosen = max(tried, key=lambda each: each[1]["validation"])
-    return result, {**chosen, "tried": [each for _, each in tried]}
+    spent = {
+        "budget": setting.budget * len(tried),
+        "forward_passes": sum(each.forward_passes for each, _ in tried),
+        "seconds": round(sum(each.seconds for each, _ in tried), 1),
+    }
+    return result, {**chosen, "tried": [each for _, each in tried], **spent}
 
 
 def _guards(setting: SearchSetting) -> dict:
@@ -278,7 +284,6 @@ AGAINST = (TRAINED, SHUFFLED, "random", "lstm")
 def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
     """Each search against each of :data:`AGAINST`, over the prompts that learned and have both:
     ``better``, ``worse`` and what :func:`over_prompts` says."""
-    rows = learned(rows)
     started = {row["setting"]: row["start"] for row in rows if row["method"]}
     pairs = [(SHUFFLED, TRAINED)]
     for worse in AGAINST:

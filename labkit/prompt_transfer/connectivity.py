@@ -29,7 +29,7 @@ from labkit.core import scoring
 from labkit.core.errors import LabError
 from labkit.core.modes import evaluating
 from labkit.core.prompted_model import PromptedModel, for_classes
-from labkit.core.tasks import Example, Task
+from labkit.core.tasks import Example, Task, classes_of
 
 POINTS = (0.0, 0.25, 0.5, 0.75, 1.0)
 """Shares of the second prompt along the line."""
@@ -69,7 +69,7 @@ def losses_along(
         (K, N).
     """
     model = for_classes(model, task)
-    targets = torch.tensor([example.label for example in examples])
+    targets = torch.tensor(classes_of(examples))
     with evaluating(model):
         scorer = scoring.Scorer(model.backbone, model.encode(examples, a), model.labels())
         return np.stack(

@@ -34,7 +34,7 @@ from labkit.core.labels import Labels
 from labkit.core.prompted_model import PromptedModel, for_classes
 from labkit.core.sequences import Encoded, Prefix
 from labkit.core.statistics import Difference
-from labkit.core.tasks import Example, Task
+from labkit.core.tasks import Example, Task, classes_of
 from labkit.shuffle_probe.effect import pooled_effect
 
 
@@ -77,7 +77,7 @@ class Reader:
             )
         # words of the prefix read the mixture too, and are no part of it
         prefix = Prefix(prefix.ids[: places[-1] + 1])
-        targets = torch.tensor([example.label for example in examples])
+        targets = torch.tensor(classes_of(examples))
         return cls(model.backbone, sequences, model.labels(), targets, prefix, places, vectors)
 
     @property

@@ -27,7 +27,7 @@ from labkit.core import scoring
 from labkit.core.errors import LabError
 from labkit.core.modes import evaluating
 from labkit.core.prompted_model import PromptedModel, for_classes
-from labkit.core.tasks import Example, Task
+from labkit.core.tasks import Example, Task, classes_of
 
 OnPass = Callable[[int, int], None]
 """Called with (prompts scored, prompts in all)."""
@@ -119,7 +119,7 @@ class _Loss:
 
     def __init__(self, model: PromptedModel, examples: Sequence[Example]) -> None:
         self.model, self.examples = model, examples
-        self.targets = torch.tensor([example.label for example in examples])
+        self.targets = torch.tensor(classes_of(examples))
         self.scorers: dict[int, scoring.Scorer] = {}
 
     def __call__(self, rows: Tensor) -> float:

@@ -44,7 +44,7 @@ from labkit.core.tasks.splits import (
     split_examples,
     without_overlap,
 )
-from labkit.core.tasks.task import SPLITS, Example, Task, TaskPrompt
+from labkit.core.tasks.task import SPLITS, Example, Task, TaskPrompt, classes_of
 
 __all__ = [
     "GLUE",
@@ -59,6 +59,7 @@ __all__ = [
     "Task",
     "TaskPrompt",
     "are_seen",
+    "classes_of",
     "load_task",
     "normalise",
     "read_polarity_files",

@@ -35,6 +35,21 @@ class Example:
         return next(iter(self.fields.values()))
 
 
+def classes_of(examples: Sequence[Example]) -> list[int]:
+    """The right class of each example.
+
+    Raises:
+        LabError: for examples of a regression, which have none.
+    """
+    for example in examples:
+        if isinstance(example.label, float):
+            raise LabError(
+                f"the label of example {example.id!r} is a number ({example.label:g}), and no "
+                "class is right or wrong for it; take a task of classes"
+            )
+    return [example.label for example in examples]
+
+
 @dataclass(frozen=True)
 class TaskPrompt:
     """A template without virtual tokens, and the label words that go with it."""

@@ -48,10 +48,11 @@ def answer_changes(pairs: Iterable[tuple[str, str]]) -> NDArray[np.float64]:
 def paired_answers(
     rows: Sequence[Mapping], better: str, worse: str
 ) -> tuple[np.ndarray, np.ndarray] | None:
-    """Correctness (seeds, N) of both settings, for the seeds that have both."""
+    """Correctness (seeds, N) of both settings, for the seeds that have both and whose prompts
+    learned; None without any."""
     right = {
         (row["setting"], row["seed"]): from_digits(row["correct"])
-        for row in rows
+        for row in learned(rows)
         if "correct" in row
     }
     seeds = [seed for setting, seed in right if setting == better and (worse, seed) in right]

@@ -60,6 +60,8 @@ def run_grid(
 ) -> dict:
     """Run an experiment's rows, see :func:`labkit.experiments.run`."""
     table = _Table.of(experiment, profile, backbone, task, Path(out), limit)
+    asked = chosen(table.settings, only)
+    _refuse_unsuited(experiment, asked, table.given, limit)
     wanted = [(setting, seed) for seed in seeds for setting in table.settings]
     digests = [table.origin(setting, seed).digest for setting, seed in wanted]
     _refuse_twins(experiment.name, wanted, digests)
@@ -69,9 +71,21 @@ def run_grid(
         result = result_file.start(
             file, resume, name=experiment.name, task=", ".join(table.tasks), about=table.about
         )
-        return _Run(table, result, chosen(table.settings, only), note).through(
-            seeds, engine, on_progress or silent
-        )
+        return _Run(table, result, asked, note).through(seeds, engine, on_progress or silent)
+
+
+def _refuse_unsuited(
+    experiment: Experiment, settings: Sequence[Setting], given: str, limit: int | None
+) -> None:
+    """Before anything is trained.
+
+    Raises:
+        LabError: for a model or data of which a row can't be made.
+    """
+    for setting in settings if experiment.needs else ():
+        task = load_task(setting.task or given)
+        for need in experiment.needs:
+            need(setting, task, limit)
 
 
 def _refuse_twins(

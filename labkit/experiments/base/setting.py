@@ -65,6 +65,9 @@ class Place:
 RunRow = Callable[[Setting, Task, int, Place], dict]
 """Runs one setting with one seed: what the row says beside its setting, seed and backbone."""
 
+Needs = Callable[[Setting, Task, int | None], None]
+"""Raises a LabError for a setting, a task and a limit of which no row can be made."""
+
 
 @dataclass(frozen=True)
 class Experiment:
@@ -83,6 +86,7 @@ class Experiment:
         judge_row: a row with its own verdicts made anew from its numbers.
         inputs: files that a row reads beside model and data, from (setting, seed, place).
         pool: what all rows say together, from (rows, folder of results).
+        needs: what is asked of each setting, task and limit before the first row is made.
         one_seed_if_stuck: a row that says ``learns: False`` stands for all seeds of its setting,
             as long as none has learned: beside one that has, each seed is a row of its own. Not
             where prompts that did not learn are averaged too: there each is a row.
@@ -102,4 +106,5 @@ class Experiment:
     judge_row: Callable[[Mapping], dict] | None = None
     inputs: Callable[[Setting, int, Place], Sequence[Path]] | None = None
     pool: Callable[[Sequence[Mapping], Path], list[dict]] | None = None
+    needs: tuple[Needs, ...] = ()
     one_seed_if_stuck: bool = False

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from labkit.core import statistics
 from labkit.core.statistics import Difference
-from labkit.experiments.base.rows import learned, paired_answers
+from labkit.experiments.base.rows import paired_answers
 from labkit.shuffle_probe import pooled_effect
 
 UNDECIDED = "can't tell"
@@ -60,7 +60,7 @@ def judge(
         settings: names of all of the table's settings in their order, rows or not: what the ends
             ``FIRST``, ``PREVIOUS`` and ``LAST`` of a claim mean.
     """
-    rows, verdicts = learned(rows), []
+    verdicts = []
     for claim in claims:
         better, worse = (_resolve(end, settings) for end in (claim.better, claim.worse))
         pairs = paired_answers(rows, better, worse)

@@ -1,0 +1,57 @@
+"""What a table's rows ask of their model and data: said before the first row is made, and not after
+a prompt was trained for it.
+
+Usage::
+
+    Experiment(..., needs=(classes, at_least(8)))
+"""
+
+from __future__ import annotations
+
+from labkit.core.errors import LabError
+from labkit.core.loading import readout_of
+from labkit.core.tasks import Task
+from labkit.experiments.base.setting import Needs, Setting
+
+
+def classes(setting: Setting, task: Task, limit: int | None) -> None:
+    """A right and a wrong answer to each example.
+
+    Raises:
+        LabError: for a regression.
+    """
+    if task.kind == "regression":
+        raise LabError(
+            f"{task.name} asks for a number, and these rows need answers that are right or wrong; "
+            "choose a task of classes with --task"
+        )
+
+
+def causal(setting: Setting, task: Task, limit: int | None) -> None:
+    """A model that reads its virtual tokens before the words, and keeps their keys and values.
+
+    Raises:
+        LabError: for a model of another readout.
+    """
+    readout = readout_of(setting.backbone)
+    if readout != "causal":
+        raise LabError(
+            f"{setting.backbone} ({readout}) does not read its virtual tokens apart from the "
+            "words; choose a causal model with --backbone"
+        )
+
+
+def at_least(count: int) -> Needs:
+    """So many test examples."""
+
+    def enough(setting: Setting, task: Task, limit: int | None) -> None:
+        there = len(task.split("test"))
+        if limit is not None and limit < count:
+            raise LabError(f"--limit {limit}: these rows need {count} test examples or more")
+        if there < count:
+            raise LabError(
+                f"the test split of {task.name} has {there} examples, and these rows need {count} "
+                "or more; choose another task with --task"
+            )
+
+    return enough
