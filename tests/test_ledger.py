@@ -409,9 +409,8 @@ def test_the_notebooks_say_of_claims_what_the_ledger_says():
 def test_prompts_that_did_not_learn_decide_no_claim(tmp_path, reader):
     def rows(seed: int, learns: bool, better: str) -> list[dict]:
         of_seed = {"seed": seed, "learns": learns, "n": 4, "backbone": "tiny"}
-        return [of_seed | {"setting": "a", "correct": better}] + [
-            of_seed | {"setting": "b", "correct": "0000"}
-        ]
+        pair = {"a": better, "b": "0000"}
+        return [of_seed | {"setting": name, "correct": right} for name, right in pair.items()]
 
     file = tmp_path / "order-search-prompts-tiny-x.json"
 
