@@ -12,6 +12,7 @@ import transformers
 from torch.nn import functional as F
 
 import plain
+import tiny
 from labkit import cli
 from labkit.core import assets
 from labkit.core.conversions import quiet_transformers
@@ -342,6 +343,28 @@ def test_an_export_that_scores_otherwise_is_not_kept(tiny_backbone, tmp_path, mo
         export_as_tokens(tmp_path / "out", random_prompt(backbone), prompted(backbone, "gpt2"))
     assert (tmp_path / "out" / "tokenizer.json").read_text() == "the one before"
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_new_tokens_overwrite_no_words(tiny_folder, tiny_task, tmp_path):
+    """Of a vocabulary with gaps, where ids counted from its entries are those of its last words."""
+    gaps = range(6, 6 + LENGTH)
+    folder = tiny.with_gaps(tiny_folder("bert"), tmp_path / "gaps", gaps)
+    backbone = load_backbone(str(folder), device="cpu", dtype=torch.float32)
+    model, prompt = prompted(backbone, "bert"), random_prompt(backbone)
+    with pytest.raises(LabError, match=r"has gaps, .*fill the gaps in its tokenizer\.json"):
+        export_as_tokens(tmp_path / "out", prompt, model)
+    assert not (tmp_path / "out").exists()
+    said = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    said["model"]["vocab"] |= {f"[unused{number}]": number for number in gaps}
+    (folder / "tokenizer.json").write_text(json.dumps(said), encoding="utf-8")
+    filled = load_backbone(str(folder), device="cpu", dtype=torch.float32)
+    told = export_as_tokens(tmp_path / "out", prompt, prompted(filled, "bert"))
+    new = tokenizer_of(tmp_path / "out").convert_tokens_to_ids(list(told.tokens))
+    assert min(new) == backbone.rows  # behind every row that it had
+    hf, examples = plain.load("bert", tmp_path / "out"), tiny_task.split("test")
+    theirs = [text_scores("bert", hf, tokenizer_of(tmp_path / "out"), e.text) for e in examples]
+    ours = model.scores(prompt, examples)
+    torch.testing.assert_close(torch.stack(theirs), ours, rtol=1e-6, atol=1e-5)
 
 
 def test_states_all_around_the_origin_have_no_side_to_turn_away_from():

@@ -171,7 +171,16 @@ def _with_tokens(
             "exported model itself; give the one that the prompt was trained for"
         )
     theirs.add_tokens([AddedToken(name, special=True, normalized=False) for name in names])
-    return theirs, _ids_of(theirs, names)
+    ids = _ids_of(theirs, names)
+    # numbered from the count of entries on: with gaps further down, words stand there already
+    words = {number: token for token, number in ours.get_vocab().items()}
+    if overwritten := [words[number] for number in ids if number in words]:
+        raise LabError(
+            f"the vocabulary of {model.backbone.name} has gaps, and new tokens would take the ids "
+            f"of words such as {overwritten[0]!r}; fill the gaps in its tokenizer.json with names "
+            "that no text has, or use another model"
+        )
+    return theirs, ids
 
 
 def _put_in_front(
