@@ -51,6 +51,7 @@ from labkit.core.prompted_model import PromptedModel
 from labkit.core.readouts import ENCODER_SCALE, mean_pooled
 from labkit.core.sequences import Encoded, Pieces, collate
 from labkit.core.tasks import Example
+from labkit.soft_prompt.export_folder import check_replaceable, write_card
 from labkit.soft_prompt.export_texts import about, plain_text, random_texts
 
 MARGIN = 40.0
@@ -86,6 +87,8 @@ def export_as_tokens(
 ) -> Exported:
     """Write model and tokenizer to ``folder``, the prompt's rows among the word embeddings.
 
+    An earlier export there is replaced as a whole, and nothing else is.
+
     Args:
         model: as the prompt is used, in fp32.
         names_in_text: the tokenizer lays a text out as the model's own does, and the virtual
@@ -93,8 +96,10 @@ def export_as_tokens(
 
     Raises:
         LabError: for a layout or a model that plain ``transformers`` can't be given in this way, or
-            a folder that can't be written; an earlier folder there stays as it was.
+            a folder that holds anything else or can't be written; it stays as it was.
     """
+    folder = Path(folder)
+    check_replaceable(folder)
     _require_plain(model)
     with evaluating(model), torch.no_grad():
         vectors = model.fixed_vectors(prompt)
@@ -109,12 +114,13 @@ def export_as_tokens(
         export = _Export(model, vectors, ids, front)
         twin = export.built(texts[:_FITTED])
         try:
-            with folder_aside(Path(folder)) as aside, quiet_transformers():
+            with folder_aside(folder) as aside, quiet_transformers():
                 twin.save_pretrained(aside)
                 tokenizer.save_pretrained(aside)
                 line = front + model.template.without_soft().text
                 (aside / "README.md").write_text(about(model, tokens, front), encoding="utf-8")
                 difference = export.difference(aside, texts[_FITTED:])
+                write_card(aside)
         except OSError as error:
             raise LabError(f"{folder} can't be written ({first_line(error)}); make room") from error
     return Exported(tokens, export.masked, difference, line)
