@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import math
 import re
 import shutil
 
@@ -383,11 +384,28 @@ def test_an_export_that_scores_otherwise_is_not_kept(tiny_backbone, tmp_path, mo
     model, prompt = prompted(backbone, "gpt2"), random_prompt(backbone)
     export_as_tokens(tmp_path / "out", prompt, model)
     before = contents(tmp_path)
-    inner = export._away_from
-    monkeypatch.setattr(export, "_away_from", lambda *given: 0 * inner(*given))
-    with pytest.raises(LabError, match="would take probability from others"):
+    monkeypatch.setattr(export, "CLOSE", -1.0)
+    with pytest.raises(LabError, match="scores labels otherwise"):
         export_as_tokens(tmp_path / "out", prompt, model)
     assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("share", [1e-2, 2e-7])
+def test_output_rows_that_take_probability_are_refused(tiny_backbone, tmp_path, monkeypatch, share):
+    """Also where the scores differ by no more than rounding may."""
+
+    def taking(states, weight):
+        """Of the last state that is fitted, ``share`` of what the old rows have."""
+        (state, total) = states[-1], (states[-1] @ weight.T).logsumexp(-1)
+        # along the texts' mean, so that it is as much for states that are not fitted
+        mean = states.mean(0)
+        return (mean * (total + math.log(share / LENGTH)) / (state @ mean))[None]
+
+    monkeypatch.setattr(export, "_away_from", taking)
+    backbone = tiny_backbone("gpt2")
+    with pytest.raises(LabError, match=r"would take probability from others \(up to .* of it\)"):
+        export_as_tokens(tmp_path / "out", random_prompt(backbone), prompted(backbone, "gpt2"))
+    assert not (tmp_path / "out").exists()
 
 
 def test_an_earlier_export_is_replaced_as_it_was_written_only(tiny_backbone, tmp_path):

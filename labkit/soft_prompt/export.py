@@ -15,7 +15,8 @@ as they are. Other new output rows get a bias far below every other where the he
 has none, they point away from every state that the head was seen to read: the closest point to the
 origin of the states' convex hull gives the direction of the widest margin, and their logits lie
 :data:`MARGIN` nats below all others together. Trained models leave such a side free, random ones
-need not. A folder is written only after it was opened again and held against labkit.
+need not: where the rows take more than :data:`TAKEN` on other texts, the model is refused. A folder
+is written only after it was opened again and held against labkit.
 
 Programs that lay texts out by themselves read the tokens' names in front of a text, and want the
 tokenizer as it was (``names_in_text``): llama.cpp's converter to GGUF knows it by the ids of one
@@ -60,6 +61,9 @@ FAR_BELOW = -1e4
 
 CLOSE = 1e-4
 """Largest difference between a label's score in the exported model and here, in nats."""
+
+TAKEN = 1e-6
+"""Largest share of the probability that new output rows may take: as many nats of each piece."""
 
 _FITTED, _COMPARED = 48, 8
 """Texts that the output rows are fitted on, and others that the scores are compared on."""
@@ -112,7 +116,7 @@ def export_as_tokens(
             tokenizer.backend_tokenizer.post_processor = _put_in_front(model, tokenizer, tokens)
         texts = random_texts(model, _FITTED + _COMPARED)
         export = _Export(model, vectors, ids, front)
-        twin = export.built(texts[:_FITTED])
+        twin = export.built(texts)
         try:
             with folder_aside(folder) as aside, quiet_transformers():
                 twin.save_pretrained(aside)
@@ -238,7 +242,7 @@ class _Export:
     def __init__(self, model: PromptedModel, vectors: Tensor, ids: list[int], front: str) -> None:
         self.model, self.backbone = model, model.backbone
         self.vectors, self.ids, self.front = vectors, ids, front
-        self.masked, self.turned_away = 0, False
+        self.masked = 0
 
     def built(self, texts: Sequence[Example]) -> transformers.PreTrainedModel:
         """A model of the same kind whose tables have the new rows."""
@@ -297,11 +301,23 @@ class _Export:
             )
         if not self.masked:
             return weight, None
-        self.turned_away = True
-        row = _away_from(self._states(head, texts), weight)
+        row = _away_from(self._states(head, texts[:_FITTED]), weight)
         if row is None:
             raise self._takes_probability("")
-        return torch.cat([weight, row.expand(self.masked, -1)]), None
+        grown = torch.cat([weight, row.expand(self.masked, -1)])
+        # read off the logits, as rounding hides it in the scores
+        logits = self._states(head, texts[_FITTED:]).double() @ grown.double().T  # (n, V)
+        share = logits.softmax(-1)[:, -self.masked :].sum(-1).max().item()
+        if not share <= TAKEN:
+            raise self._takes_probability(f" (up to {share:.1g} of it)")
+        return grown, None
+
+    def _takes_probability(self, how_much: str) -> LabError:
+        return LabError(
+            f"new output rows of {self.backbone.name} would take probability from others{how_much}:"
+            " its head has no bias, and what it reads points everywhere; use a trained model, or "
+            "one whose table has as many rows to spare as the prompt has tokens"
+        )
 
     def _states(self, head: nn.Module, texts: Sequence[Example]) -> Tensor:
         """What the head reads at the answers to these texts: (n, D)."""
@@ -347,21 +363,12 @@ class _Export:
             theirs = self._plain_scores(opened, ids, laid.answer, labels.words)
             ours = self._ours(laid, labels.words)
             largest = max(largest, (ours - theirs).abs().max().item())
-        if self.turned_away and not largest <= CLOSE:
-            raise self._takes_probability(f" (up to {largest:.2g} nats of a label)")
         if not largest <= CLOSE:
             raise LabError(
                 f"the exported {self.backbone.name} scores labels otherwise than this one (by up "
                 f"to {largest:.2g}); its family can't be exported with its prompt"
             )
         return largest
-
-    def _takes_probability(self, how_much: str) -> LabError:
-        return LabError(
-            f"new output rows of {self.backbone.name} would take probability from others{how_much}:"
-            " its head has no bias, and what it reads points everywhere; use a trained model, or "
-            "one whose table has as many rows to spare as the prompt has tokens"
-        )
 
     def _plain_scores(
         self, opened: Backbone, ids: Pieces, answer: int, words: Sequence[Pieces]
