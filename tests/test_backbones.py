@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 from torch.nn import functional as F
 
 import plain
+import tiny
 from labkit.core.errors import LabError
 from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel
@@ -20,6 +21,7 @@ from labkit.core.sequences import collate
 from labkit.core.templates import Template, Verbalizer
 from labkit.core.tuning import fit
 from labkit.soft_prompt import SoftPrompt
+from labkit.soft_prompt.vocabulary import known_ids
 from tiny import FAMILIES
 
 WORDS = ["terrible", "great", "marvellous", "maddening", "good"]  # of one piece and of several
@@ -354,6 +356,27 @@ def test_special_tokens(tiny_backbone, family, before, after):
     backbone = tiny_backbone(family)
     names = backbone.tokenizer.convert_ids_to_tokens
     assert [names(ids) for ids in backbone.special_tokens()] == [before, after]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_ordinary_tokens_are_drawn_from_all_and_always_the_same(tiny_backbone, family):
+    backbone = tiny_backbone(family)
+    special = backbone.tokenizer.all_special_ids
+    ordinary = torch.tensor([n for n in range(len(backbone.tokenizer)) if n not in special])
+    order = torch.randperm(len(ordinary), generator=torch.Generator().manual_seed(0))
+    drawn = ordinary[order].tolist()  # kept results lean on this draw
+    assert backbone.ordinary_ids(len(drawn) + 3) == [*drawn, *drawn[:3]]
+    assert backbone.ordinary_ids(5) == drawn[:5]
+
+
+def test_ordinary_tokens_of_a_vocabulary_with_gaps(tiny_folder, tmp_path):
+    """Its highest id is above the count of its entries, and some below name nothing."""
+    gaps = range(6, 13)
+    folder = tiny.with_gaps(tiny_folder("bert"), tmp_path / "gaps", gaps)
+    backbone = load_backbone(str(folder), device="cpu", dtype=torch.float32)
+    ordinary = set(range(5, backbone.rows)) - set(gaps)  # 0 to 4 are the special ones
+    assert set(backbone.ordinary_ids(1000)) == ordinary
+    assert known_ids(backbone).tolist() == [*range(5), *sorted(ordinary)]
 
 
 @pytest.mark.parametrize("family", FAMILIES)

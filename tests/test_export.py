@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import json
+import math
+import re
 import shutil
 
 import pytest
@@ -12,8 +14,9 @@ import transformers
 from torch.nn import functional as F
 
 import plain
+import tiny
 from labkit import cli
-from labkit.core import assets
+from labkit.core import assets, loading
 from labkit.core.conversions import quiet_transformers
 from labkit.core.errors import LabError
 from labkit.core.loading import load_backbone
@@ -292,13 +295,57 @@ def test_export_by_command(tiny_backbone, tiny_folder, tmp_path, capsys):
         cli.main([*line, "--backbone", str(tiny_folder("gpt2")), "--names-in-text"])
     named = json.loads(capsys.readouterr().out)
     assert named["template"] == "".join(named["tokens"]) + "{text} It was {mask}"
+
+
+def contents(folder) -> dict:
+    return {path: path.is_file() and path.read_bytes() for path in folder.rglob("*")}
+
+
+@pytest.fixture
+def places(tiny_backbone, tiny_folder, tmp_path, monkeypatch):
+    """Folders of a prompt and its model, of somebody's work and of another model, and a file; the
+    model must not be loaded."""
+    backbone = tiny_backbone("gpt2")
+    save_prompt(tmp_path / "reads" / "prompt", random_prompt(backbone), prompted(backbone, "gpt2"))
+    shutil.copytree(tiny_folder("gpt2"), tmp_path / "reads" / "model")
+    shutil.copytree(tiny_folder("bert"), tmp_path / "bert")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.txt").write_text("years of work")
-    line[3] = str(tmp_path / "mine")
+    monkeypatch.setattr(loading, "load_backbone", lambda *_, **__: pytest.fail("loaded"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("out", "says"),
+    [
+        ("mine", "holds other files .*thesis.txt.*another folder"),
+        ("bert", "holds other files .*config.json, model.safetensors, tokenizer.json"),
+        ("mine/thesis.txt", "is a file"),
+        ("reads/model", "the backbone's own folder"),
+        ("reads/model/out", "the backbone's own folder"),
+        ("reads/prompt", "the prompt's own folder"),
+        ("reads/prompt/out", "the prompt's own folder"),
+        ("reads", "own folder .*around it"),
+    ],
+)
+def test_what_stands_at_the_place_is_not_lost(places, capsys, out, says):
+    before = contents(places)
+    where = [str(places / "reads" / name) for name in ("prompt", "model")]
     with pytest.raises(SystemExit) as ended:
-        cli.main([*line, "--backbone", str(tiny_folder("gpt2"))])
-    assert ended.value.code == 2 and "holds other files" in capsys.readouterr().err
-    assert (tmp_path / "mine" / "thesis.txt").read_text() == "years of work"
+        cli.main(["export", where[0], "--backbone", where[1], "--as-tokens", str(places / out)])
+    told = capsys.readouterr().err
+    assert ended.value.code == 2 and re.search(says, told) and str(places / out) in told
+    assert contents(places) == before
+
+
+def test_a_folder_called_as_a_default_model_is_no_backbones(places, monkeypatch, capsys):
+    """The name means the model in the cache; so an export may be called after it, and again."""
+    monkeypatch.chdir(places)
+    shutil.copytree("mine", "smollm2")
+    line = ["export", "reads/prompt", "--backbone", "smollm2", "--as-tokens", "smollm2"]
+    with pytest.raises(SystemExit):
+        cli.main(line)
+    assert "holds other files" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("backbone", ["minilm", "someone/on-the-hub", "."])
@@ -334,14 +381,89 @@ def test_weights_that_were_rounded_are_refused(tiny_folder, tmp_path):
 
 def test_an_export_that_scores_otherwise_is_not_kept(tiny_backbone, tmp_path, monkeypatch):
     backbone = tiny_backbone("gpt2")
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "tokenizer.json").write_text("the one before")
-    inner = export._away_from
-    monkeypatch.setattr(export, "_away_from", lambda *given: 0 * inner(*given))
-    with pytest.raises(LabError, match="would take probability from others"):
+    model, prompt = prompted(backbone, "gpt2"), random_prompt(backbone)
+    export_as_tokens(tmp_path / "out", prompt, model)
+    before = contents(tmp_path)
+    monkeypatch.setattr(export, "CLOSE", -1.0)
+    with pytest.raises(LabError, match="scores labels otherwise"):
+        export_as_tokens(tmp_path / "out", prompt, model)
+    assert contents(tmp_path) == before
+
+
+@pytest.mark.parametrize("share", [1e-2, 2e-7])
+def test_output_rows_that_take_probability_are_refused(tiny_backbone, tmp_path, monkeypatch, share):
+    """Also where the scores differ by no more than rounding may."""
+
+    def taking(states, weight):
+        """Of the last state that is fitted, ``share`` of what the old rows have."""
+        (state, total) = states[-1], (states[-1] @ weight.T).logsumexp(-1)
+        # along the texts' mean, so that it is as much for states that are not fitted
+        mean = states.mean(0)
+        return (mean * (total + math.log(share / LENGTH)) / (state @ mean))[None]
+
+    monkeypatch.setattr(export, "_away_from", taking)
+    backbone = tiny_backbone("gpt2")
+    with pytest.raises(LabError, match=r"would take probability from others \(up to .* of it\)"):
         export_as_tokens(tmp_path / "out", random_prompt(backbone), prompted(backbone, "gpt2"))
-    assert (tmp_path / "out" / "tokenizer.json").read_text() == "the one before"
-    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_earlier_export_is_replaced_as_it_was_written_only(tiny_backbone, tmp_path):
+    backbone, out = tiny_backbone("bert-encoder"), tmp_path / "out"
+    model = prompted(backbone, "bert-encoder")
+    export_as_tokens(out, random_prompt(backbone, 3), model)
+    first = contents(out)
+    export_as_tokens(out, random_prompt(backbone, 4), model)
+    assert contents(out).keys() == first.keys() and contents(out) != first
+
+    def refused(name):
+        before = contents(out)
+        with pytest.raises(LabError, match=rf"holds other files .*\({name}\)"):
+            export_as_tokens(out, random_prompt(backbone), model)
+        assert contents(out) == before
+
+    (out / "MODEL.gguf").write_bytes(b"hours of work")
+    refused("MODEL.gguf")
+    (out / "MODEL.gguf").unlink()
+    (out / "runs").mkdir()
+    refused("runs")
+    (out / "runs").rmdir()
+    about = (out / "README.md").read_text(encoding="utf-8")
+    (out / "README.md").write_text(about + "What I found: …", encoding="utf-8")
+    refused("README.md")
+    (out / "README.md").unlink()  # what is gone can't be lost
+    export_as_tokens(out, random_prompt(backbone), model)
+
+
+@pytest.mark.parametrize("card", ["{", "[]", '{"exported_files": 3}', '{"backbone": "minilm"}'])
+def test_a_card_that_says_something_else_is_no_exports(tiny_backbone, tmp_path, card):
+    (tmp_path / "labkit.json").write_text(card)
+    backbone = tiny_backbone("bert")
+    with pytest.raises(LabError, match=r"holds other files .*labkit\.json"):
+        export_as_tokens(tmp_path, random_prompt(backbone), prompted(backbone, "bert"))
+    assert (tmp_path / "labkit.json").read_text() == card
+
+
+def test_new_tokens_overwrite_no_words(tiny_folder, tiny_task, tmp_path):
+    """Of a vocabulary with gaps, where ids counted from its entries are those of its last words."""
+    gaps = range(6, 6 + LENGTH)
+    folder = tiny.with_gaps(tiny_folder("bert"), tmp_path / "gaps", gaps)
+    backbone = load_backbone(str(folder), device="cpu", dtype=torch.float32)
+    model, prompt = prompted(backbone, "bert"), random_prompt(backbone)
+    with pytest.raises(LabError, match=r"has gaps, .*fill the gaps in its tokenizer\.json"):
+        export_as_tokens(tmp_path / "out", prompt, model)
+    assert not (tmp_path / "out").exists()
+    said = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    said["model"]["vocab"] |= {f"[unused{number}]": number for number in gaps}
+    (folder / "tokenizer.json").write_text(json.dumps(said), encoding="utf-8")
+    filled = load_backbone(str(folder), device="cpu", dtype=torch.float32)
+    told = export_as_tokens(tmp_path / "out", prompt, prompted(filled, "bert"))
+    new = tokenizer_of(tmp_path / "out").convert_tokens_to_ids(list(told.tokens))
+    assert min(new) == backbone.rows  # behind every row that it had
+    hf, examples = plain.load("bert", tmp_path / "out"), tiny_task.split("test")
+    theirs = [text_scores("bert", hf, tokenizer_of(tmp_path / "out"), e.text) for e in examples]
+    ours = model.scores(prompt, examples)
+    torch.testing.assert_close(torch.stack(theirs), ours, rtol=1e-6, atol=1e-5)
 
 
 def test_states_all_around_the_origin_have_no_side_to_turn_away_from():

@@ -104,10 +104,9 @@ def vocabulary_of(*entries: str) -> SimpleNamespace:
     """As much of a backbone as its vocabulary is."""
     tokenizer = SimpleNamespace(
         all_special_ids=[0],
-        get_vocab=lambda: {entry: index for index, entry in enumerate(entries)},
         convert_ids_to_tokens=lambda ids: [entries[index] for index in ids],
     )
-    return SimpleNamespace(tokenizer=tokenizer, rows=len(entries))
+    return SimpleNamespace(tokenizer=tokenizer, known_ids=lambda: list(range(len(entries))))
 
 
 def test_single_characters_are_words_only_where_the_vocabulary_is_made_of_them():

@@ -5,7 +5,9 @@ They answer nonsense; they are for exact equality with Hugging Face's own forwar
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -41,6 +43,16 @@ def build(family: str, folder: Path) -> Path:
     model.eval().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     return folder
+
+
+def with_gaps(folder: Path, into: Path, ids: range) -> Path:
+    """A copy of a tiny BERT whose vocabulary leaves out these ids, as one that was pruned does."""
+    shutil.copytree(folder, into)
+    said = json.loads((into / "tokenizer.json").read_text(encoding="utf-8"))
+    vocabulary = said["model"]["vocab"]
+    said["model"]["vocab"] = {word: n for word, n in vocabulary.items() if n not in ids}
+    (into / "tokenizer.json").write_text(json.dumps(said), encoding="utf-8")
+    return into
 
 
 def word_piece() -> transformers.PreTrainedTokenizerBase:

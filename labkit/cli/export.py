@@ -47,9 +47,9 @@ def export(
                 f"{prompt} was saved by PEFT and does not say its template and label words; train "
                 "it here, or write its labkit.json"
             )
-        _check_free(as_tokens)
-        check_writable(as_tokens)
         name = backbone or card.backbone
+        _check_free(as_tokens, prompt, name)
+        check_writable(as_tokens)
         update(0, None, f"loading {name} in float32")
         frozen = (
             load_backbone(backbone, dtype=torch.float32)
@@ -83,10 +83,22 @@ def export(
     show(fields, lines, as_json)
 
 
-def _check_free(out: Path) -> None:
-    """Nothing but an earlier export is replaced."""
-    if out.is_dir() and any(out.iterdir()) and not (out / "tokenizer.json").is_file():
-        raise LabError(f"--as-tokens {out} holds other files; choose an empty or a new folder")
-    here = Path.cwd()
-    if out.resolve() in (here, *here.parents):
+def _check_free(out: Path, prompt: Path, backbone: str) -> None:
+    """Nothing but an earlier export is replaced, and it stands apart from what is read."""
+    from labkit.core.loading import NAMED
+    from labkit.soft_prompt.export_folder import check_replaceable
+
+    here, place = Path.cwd(), out.resolve()
+    if place in (here, *here.parents):
         raise LabError(f"--as-tokens {out} is the folder you stand in, or around it; name another")
+    read = {"prompt": prompt}
+    if backbone not in NAMED and Path(backbone).is_dir():
+        read["backbone"] = Path(backbone)
+    for role, folder in read.items():
+        theirs = folder.resolve()
+        if place.is_relative_to(theirs) or theirs.is_relative_to(place):
+            raise LabError(
+                f"--as-tokens {out} is the {role}'s own folder ({folder}), in it or around it; "
+                "name another"
+            )
+    check_replaceable(out)

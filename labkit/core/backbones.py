@@ -136,6 +136,14 @@ class Backbone(nn.Module):
                 "resize_token_embeddings, or take the tokenizer that it was made with"
             )
 
+    def known_ids(self) -> list[int]:
+        """Token ids that both the tokenizer and the model know, in ascending order.
+
+        Tables are often padded to a round number of rows; those behind the last token mean nothing.
+        Nor do those that a vocabulary leaves out, as one does that was pruned.
+        """
+        return sorted({n for n in self.tokenizer.get_vocab().values() if n < self.rows})
+
     def embed(self, ids: Tensor) -> Tensor:
         """What the word-embedding module gives for token ids: (…) → (…, D)."""
         return self.model.get_input_embeddings()(ids)
@@ -249,8 +257,7 @@ class Backbone(nn.Module):
     def ordinary_ids(self, count: int) -> list[int]:
         """``count`` token ids that are no special tokens, always the same, drawn from all."""
         special = set(self.tokenizer.all_special_ids)
-        size = min(len(self.tokenizer), self.rows)
-        usable = torch.tensor([number for number in range(size) if number not in special])
+        usable = torch.tensor([number for number in self.known_ids() if number not in special])
         order = torch.randperm(len(usable), generator=torch.Generator().manual_seed(0))
         return usable[order].repeat(-(-count // len(usable)))[:count].tolist()
 

@@ -32,7 +32,7 @@ def weights_fingerprint(folder: Path) -> str:
     known = {name: value for name, value in config.items() if name not in _SAYS_NOTHING}
     total = hashlib.sha256(json.dumps(known, sort_keys=True).encode())
     for file in _weight_files(folder):
-        total.update(f"\n{file.name} {_sum_of(file)}".encode())
+        total.update(f"\n{file.name} {sum_of(file)}".encode())
     return LOCAL + total.hexdigest()[:16]
 
 
@@ -71,7 +71,8 @@ def _weight_files(folder: Path) -> list[Path]:
     return []
 
 
-def _sum_of(file: Path) -> str:
+def sum_of(file: Path) -> str:
+    """sha256 of a file; that of a large one is read once and remembered."""
     about = file.stat()
     if about.st_size < LARGE:
         return _sha256(file)

@@ -15,7 +15,8 @@ as they are. Other new output rows get a bias far below every other where the he
 has none, they point away from every state that the head was seen to read: the closest point to the
 origin of the states' convex hull gives the direction of the widest margin, and their logits lie
 :data:`MARGIN` nats below all others together. Trained models leave such a side free, random ones
-need not. A folder is written only after it was opened again and held against labkit.
+need not: where the rows take more than :data:`TAKEN` on other texts, the model is refused. A folder
+is written only after it was opened again and held against labkit.
 
 Programs that lay texts out by themselves read the tokens' names in front of a text, and want the
 tokenizer as it was (``names_in_text``): llama.cpp's converter to GGUF knows it by the ids of one
@@ -51,6 +52,7 @@ from labkit.core.prompted_model import PromptedModel
 from labkit.core.readouts import ENCODER_SCALE, mean_pooled
 from labkit.core.sequences import Encoded, Pieces, collate
 from labkit.core.tasks import Example
+from labkit.soft_prompt.export_folder import check_replaceable, write_card
 from labkit.soft_prompt.export_texts import about, plain_text, random_texts
 
 MARGIN = 40.0
@@ -59,6 +61,9 @@ FAR_BELOW = -1e4
 
 CLOSE = 1e-4
 """Largest difference between a label's score in the exported model and here, in nats."""
+
+TAKEN = 1e-6
+"""Largest share of the probability that new output rows may take: as many nats of each piece."""
 
 _FITTED, _COMPARED = 48, 8
 """Texts that the output rows are fitted on, and others that the scores are compared on."""
@@ -86,6 +91,8 @@ def export_as_tokens(
 ) -> Exported:
     """Write model and tokenizer to ``folder``, the prompt's rows among the word embeddings.
 
+    An earlier export there is replaced as a whole, and nothing else is.
+
     Args:
         model: as the prompt is used, in fp32.
         names_in_text: the tokenizer lays a text out as the model's own does, and the virtual
@@ -93,8 +100,10 @@ def export_as_tokens(
 
     Raises:
         LabError: for a layout or a model that plain ``transformers`` can't be given in this way, or
-            a folder that can't be written; an earlier folder there stays as it was.
+            a folder that holds anything else or can't be written; it stays as it was.
     """
+    folder = Path(folder)
+    check_replaceable(folder)
     _require_plain(model)
     with evaluating(model), torch.no_grad():
         vectors = model.fixed_vectors(prompt)
@@ -107,14 +116,15 @@ def export_as_tokens(
             tokenizer.backend_tokenizer.post_processor = _put_in_front(model, tokenizer, tokens)
         texts = random_texts(model, _FITTED + _COMPARED)
         export = _Export(model, vectors, ids, front)
-        twin = export.built(texts[:_FITTED])
+        twin = export.built(texts)
         try:
-            with folder_aside(Path(folder)) as aside, quiet_transformers():
+            with folder_aside(folder) as aside, quiet_transformers():
                 twin.save_pretrained(aside)
                 tokenizer.save_pretrained(aside)
                 line = front + model.template.without_soft().text
                 (aside / "README.md").write_text(about(model, tokens, front), encoding="utf-8")
                 difference = export.difference(aside, texts[_FITTED:])
+                write_card(aside)
         except OSError as error:
             raise LabError(f"{folder} can't be written ({first_line(error)}); make room") from error
     return Exported(tokens, export.masked, difference, line)
@@ -171,7 +181,16 @@ def _with_tokens(
             "exported model itself; give the one that the prompt was trained for"
         )
     theirs.add_tokens([AddedToken(name, special=True, normalized=False) for name in names])
-    return theirs, _ids_of(theirs, names)
+    ids = _ids_of(theirs, names)
+    # numbered from the count of entries on: with gaps further down, words stand there already
+    words = {number: token for token, number in ours.get_vocab().items()}
+    if overwritten := [words[number] for number in ids if number in words]:
+        raise LabError(
+            f"the vocabulary of {model.backbone.name} has gaps, and new tokens would take the ids "
+            f"of words such as {overwritten[0]!r}; fill the gaps in its tokenizer.json with names "
+            "that no text has, or use another model"
+        )
+    return theirs, ids
 
 
 def _put_in_front(
@@ -223,7 +242,7 @@ class _Export:
     def __init__(self, model: PromptedModel, vectors: Tensor, ids: list[int], front: str) -> None:
         self.model, self.backbone = model, model.backbone
         self.vectors, self.ids, self.front = vectors, ids, front
-        self.masked, self.turned_away = 0, False
+        self.masked = 0
 
     def built(self, texts: Sequence[Example]) -> transformers.PreTrainedModel:
         """A model of the same kind whose tables have the new rows."""
@@ -282,11 +301,23 @@ class _Export:
             )
         if not self.masked:
             return weight, None
-        self.turned_away = True
-        row = _away_from(self._states(head, texts), weight)
+        row = _away_from(self._states(head, texts[:_FITTED]), weight)
         if row is None:
             raise self._takes_probability("")
-        return torch.cat([weight, row.expand(self.masked, -1)]), None
+        grown = torch.cat([weight, row.expand(self.masked, -1)])
+        # read off the logits, as rounding hides it in the scores
+        logits = self._states(head, texts[_FITTED:]).double() @ grown.double().T  # (n, V)
+        share = logits.softmax(-1)[:, -self.masked :].sum(-1).max().item()
+        if not share <= TAKEN:
+            raise self._takes_probability(f" (up to {share:.1g} of it)")
+        return grown, None
+
+    def _takes_probability(self, how_much: str) -> LabError:
+        return LabError(
+            f"new output rows of {self.backbone.name} would take probability from others{how_much}:"
+            " its head has no bias, and what it reads points everywhere; use a trained model, or "
+            "one whose table has as many rows to spare as the prompt has tokens"
+        )
 
     def _states(self, head: nn.Module, texts: Sequence[Example]) -> Tensor:
         """What the head reads at the answers to these texts: (n, D)."""
@@ -332,21 +363,12 @@ class _Export:
             theirs = self._plain_scores(opened, ids, laid.answer, labels.words)
             ours = self._ours(laid, labels.words)
             largest = max(largest, (ours - theirs).abs().max().item())
-        if self.turned_away and not largest <= CLOSE:
-            raise self._takes_probability(f" (up to {largest:.2g} nats of a label)")
         if not largest <= CLOSE:
             raise LabError(
                 f"the exported {self.backbone.name} scores labels otherwise than this one (by up "
                 f"to {largest:.2g}); its family can't be exported with its prompt"
             )
         return largest
-
-    def _takes_probability(self, how_much: str) -> LabError:
-        return LabError(
-            f"new output rows of {self.backbone.name} would take probability from others{how_much}:"
-            " its head has no bias, and what it reads points everywhere; use a trained model, or "
-            "one whose table has as many rows to spare as the prompt has tokens"
-        )
 
     def _plain_scores(
         self, opened: Backbone, ids: Pieces, answer: int, words: Sequence[Pieces]

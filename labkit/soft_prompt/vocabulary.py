@@ -110,12 +110,8 @@ def all_word_vectors(backbone: Backbone) -> Tensor:
 
 
 def known_ids(backbone: Backbone) -> Tensor:
-    """Token ids that both the tokenizer and the model know: (V,).
-
-    Tables are often padded to a round number of rows; those behind the last token mean nothing.
-    """
-    ids = {number for number in backbone.tokenizer.get_vocab().values() if number < backbone.rows}
-    return torch.tensor(sorted(ids))
+    """Token ids that both the tokenizer and the model know: (V,)."""
+    return torch.tensor(backbone.known_ids())
 
 
 def pieces(backbone: Backbone, text: str) -> Tensor:
