@@ -62,7 +62,7 @@ FAR_BELOW = -1e4
 CLOSE = 1e-4
 """Largest difference between a label's score in the exported model and here, in nats."""
 
-TAKEN = 1e-6
+TAKEN = 5e-6
 """Largest share of the probability that new output rows may take: as many nats of each piece."""
 
 _FITTED, _COMPARED = 48, 8
