@@ -110,10 +110,16 @@ def test_named_orders():
     )
 
 
+@pytest.mark.parametrize("make", [*NAMED.values(), lambda length: Shuffle().draw(length, 5)])
+def test_a_single_virtual_token_has_no_other_order_and_two_have_one(make):
+    with pytest.raises(LabError, match=r"length=1: .* no other order; take a longer prompt"):
+        make(1)
+    assert make(2).tolist() == [[1, 0]]
+
+
 @pytest.mark.parametrize(
     ("shuffle", "length", "words"),
     [
-        (Shuffle(), 1, "no other order"),
         (Shuffle(unit=20), 20, "no other order"),
         (Shuffle(fixed=(0, 18)), 20, "no other order"),
         (Shuffle(fixed=(5, 20)), 20, "0-19"),

@@ -158,6 +158,8 @@ class IncompleteProbe:
     def summary(self) -> dict:
         """The above as plain numbers."""
         effect = self.mean_difference()
+        # equal answers leave an interval without width: nothing tells what would have shown
+        detectable = statistics.detectable_effect(effect) if effect.low < effect.high else None
         return {
             "design": "incomplete",
             "metric": "accuracy",
@@ -167,7 +169,7 @@ class IncompleteProbe:
             "scorings_of_full_matrix": (len(self.design.orders) + 1) * self.design.sentences,
             "baseline": self.baseline,
             "mean_difference": list(effect),
-            "detectable": statistics.detectable_effect(effect),
+            "detectable": detectable,
             "seconds": round(self.seconds, 1),
         }
 
