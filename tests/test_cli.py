@@ -23,7 +23,7 @@ from labkit import benchmarks, cli, experiments
 from labkit.cli.folders import RUN_FOLDER
 from labkit.cli.incomplete import incomplete_lines
 from labkit.cli.options import command_line, read_verbalizer
-from labkit.core import assets, prompted_model, tuning
+from labkit.core import assets, prompted_model, scoring, tuning
 from labkit.core.engines import Engine
 from labkit.core.errors import LabError
 from labkit.core.tasks import Task
@@ -768,6 +768,24 @@ def test_probe_measures_the_mean_effect_by_an_incomplete_design(
     assert_refused(lab(*probing, "--per-order", 3), "--per-order", "--design incomplete")
     assert_refused(lab(*probing, *options, "--orders", "swaps"), "--orders")
     assert_refused(lab(*probing, *options, "--per-sentence", 6), "5 other orders")
+
+
+def test_a_stopped_incomplete_probe_promises_nothing_that_it_does_not_keep(
+    lab: Lab, probing: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [*probing, "--design", "incomplete", "--out", tmp_path / "out"]
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scoring, "scores_under_each", stop)
+        outcome = lab(*command)
+    assert outcome.code == 130 and "run the same command again" in outcome.err
+    assert "--resume" not in outcome.err
+    assert_refused(lab(*command, "--resume"), "--resume", "full matrix")
+    assert lab(*command).code == 0
+    assert (tmp_path / "out" / "incomplete.npz").is_file()
 
 
 def test_an_incomplete_probe_that_changed_no_answer_claims_no_power() -> None:
