@@ -21,12 +21,13 @@ import torch
 from conftest import ROOT
 from labkit import benchmarks, cli, experiments
 from labkit.cli.folders import RUN_FOLDER
+from labkit.cli.incomplete import incomplete_lines
 from labkit.cli.options import command_line, read_verbalizer
-from labkit.core import assets, prompted_model, tuning
+from labkit.core import assets, prompted_model, scoring, tuning
 from labkit.core.engines import Engine
 from labkit.core.errors import LabError
 from labkit.core.tasks import Task
-from labkit.shuffle_probe import matrix
+from labkit.shuffle_probe import IncompleteProbe, Shuffle, incomplete_design, matrix
 from labkit.soft_prompt import CARD, CONFIG, WEIGHTS
 
 TEMPLATE = "{text} It was {mask}"
@@ -758,13 +759,44 @@ def test_probe_measures_the_mean_effect_by_an_incomplete_design(
     )
     outcome = lab(*probing, *options)
     assert "36 of the full matrix's" in outcome.out and "random order minus" in outcome.out
-    low, high = lab(*probing, *options, "--json").json["mean_difference"][1:]
-    assert ("would have shown" in outcome.out) is (low <= 0 <= high)
+    told = lab(*probing, *options, "--json").json
+    low, high = told["mean_difference"][1:]
+    undecided = f"can't tell (an effect of {told['detectable']:.3f} would have shown)"
+    assert (undecided in outcome.out) is (low <= 0 <= high)
     assert_refused(lab(*probing, *options, "--out", tmp_path / "out"), "exists", "--out")
     assert_refused(lab(*probing, "--design", "half"), "'half'", "full or incomplete")
     assert_refused(lab(*probing, "--per-order", 3), "--per-order", "--design incomplete")
     assert_refused(lab(*probing, *options, "--orders", "swaps"), "--orders")
     assert_refused(lab(*probing, *options, "--per-sentence", 6), "5 other orders")
+
+
+def test_a_stopped_incomplete_probe_promises_nothing_that_it_does_not_keep(
+    lab: Lab, probing: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = [*probing, "--design", "incomplete", "--out", tmp_path / "out"]
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(scoring, "scores_under_each", stop)
+        outcome = lab(*command)
+    assert outcome.code == 130 and "run the same command again" in outcome.err
+    assert "--resume" not in outcome.err
+    assert_refused(lab(*command, "--resume"), "--resume", "full matrix")
+    assert lab(*command).code == 0
+    assert (tmp_path / "out" / "incomplete.npz").is_file()
+
+
+def test_an_incomplete_probe_that_changed_no_answer_claims_no_power() -> None:
+    design = incomplete_design(Shuffle(), 5, 16)
+    trained = np.arange(16) % 3 > 0
+    alike = IncompleteProbe(design, trained[design.sentence], trained).summary()
+    assert alike["mean_difference"] == [0, 0, 0] and alike["detectable"] is None
+    assert incomplete_lines(alike, Shuffle())[-1] == "nothing changed"
+    worse = IncompleteProbe(design, np.zeros(32, bool), trained).summary()
+    assert worse["mean_difference"][2] < 0
+    assert incomplete_lines(worse, Shuffle())[-1].startswith("scorings")
 
 
 def test_power_plans_from_stored_matrices(lab: Lab, tmp_path: Path, llama: str) -> None:

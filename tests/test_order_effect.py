@@ -137,6 +137,22 @@ def test_what_a_plan_promises_is_what_its_analysis_gives(prompts, wanted):
     assert np.sqrt(np.mean(widths**2)) == pytest.approx(plan.half_width, rel=0.12)
 
 
+@pytest.mark.parametrize("per_order", [32, 8])  # 8 and 32 orders
+def test_what_a_plan_of_one_prompt_promises_is_what_its_analysis_gives(per_order):
+    parts = Components(prompt=None, order=0.1**2, sentence=0.2**2, prompt_sentence=0, rest=0.3**2)
+    random, widths = np.random.default_rng(0), []
+    for seed in range(300):
+        design = incomplete_design(Shuffle(), 20, 128, per_order=per_order, seed=seed)
+        effects = random.normal(0, parts.order**0.5, len(design.orders))[design.order]
+        effects += random.normal(0, parts.sentence**0.5, 128)[design.sentence]
+        effects += random.normal(0, parts.rest**0.5, len(effects))
+        effect = IncompleteProbe(design, effects, np.zeros(128)).mean_difference()
+        widths.append((effect.high - effect.low) / 2)
+    promised = parts.half_width(1, len(design.orders), 128, len(design.order), full=False)
+    assert np.sqrt(np.mean(np.square(widths))) == pytest.approx(promised, rel=0.06)
+    assert parts.half_width(1, 1, 128, 128, full=False) == np.inf
+
+
 def test_probes_of_other_sentences_are_not_mixed():
     (first,), (second,) = worlds(0, prompts=1), worlds(0, prompts=1, sentences=81)
     for measure in (mean_effect, components):
@@ -245,13 +261,16 @@ def test_equal_half_width_takes_a_tenth_of_the_scorings(model):
     assert (orders + 1) * sentences / plan.scorings >= 10
 
 
-def test_the_estimate_is_unbiased_and_its_interval_covers():
+@pytest.mark.parametrize(("per_order", "orders"), [(6, 40), (30, 8), (60, 4), (120, 2)])
+def test_the_estimate_is_unbiased_and_its_interval_covers(per_order, orders):
     """Four hundred worlds with another effect of every order and sentence, truth known."""
     truth, covered, values = -0.08, 0, []
     for seed in range(400):
         random = np.random.default_rng(seed)
-        design = incomplete_design(Shuffle(), 20, 120, per_sentence=2, per_order=6, seed=seed)
-        of_order = random.normal(0, 0.1, len(design.orders))
+        sizes = {"per_sentence": 2, "per_order": per_order}
+        design = incomplete_design(Shuffle(), 20, 120, **sizes, seed=seed)
+        assert len(design.orders) == orders
+        of_order = random.normal(0, 0.15, len(design.orders))
         of_sentence = random.normal(0, 0.2, 120)
         chance = 0.6 + truth + of_order[design.order] + of_sentence[design.sentence]
         right = random.random(len(chance)) < chance
@@ -261,6 +280,27 @@ def test_the_estimate_is_unbiased_and_its_interval_covers():
         covered += effect.low <= truth <= effect.high
     assert np.mean(values) == pytest.approx(truth, abs=4 * np.std(values) / 20)
     assert covered >= 0.92 * 400
+
+
+def test_a_design_of_one_order_or_one_sentence_has_no_interval(tiny_backbone, tiny_task):
+    """Nor is it scored: the remedy is one of the design's."""
+    model = PromptedModel.for_task(tiny_backbone("llama"), tiny_task)
+    prompt = SoftPrompt.from_vocab(model.backbone, 5)
+    sizes = {"per_sentence": 1, "per_order": 8}
+    designs = {
+        "has 1 and 8": incomplete_design(Shuffle(), 5, 8, **sizes),
+        "has 1 and 4": incomplete_design(Shuffle(fixed=(0, 2)), 5, 4, **sizes),
+        "has 2 and 1": incomplete_design(Shuffle(), 5, 1),
+    }
+    for has, design in designs.items():
+        words = f"{has};.*--per-order.*--per-sentence.*--fixed, --unit"
+        with pytest.raises(LabError, match=words):
+            probe_incomplete(
+                model, prompt, tiny_task, design, progress=lambda *_: pytest.fail("it was scored")
+            )
+        answers = np.ones(len(design.order), bool), np.ones(design.sentences, bool)
+        with pytest.raises(LabError, match=words):
+            IncompleteProbe(design, *answers).mean_difference()
 
 
 @pytest.mark.parametrize("family", ["llama", "bert-encoder", "bert", "roberta", "t5"])

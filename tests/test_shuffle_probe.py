@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -13,9 +15,19 @@ from scipy import stats
 
 from labkit.core import scoring
 from labkit.core.errors import LabError
+from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import Example, Task
-from labkit.shuffle_probe import NAMED, Probe, Shuffle, probe_order, reversal, rotations, swaps
+from labkit.shuffle_probe import (
+    NAMED,
+    Probe,
+    Shuffle,
+    matrix,
+    probe_order,
+    reversal,
+    rotations,
+    swaps,
+)
 from labkit.soft_prompt import SoftPrompt
 
 # ---- orders ----
@@ -98,10 +110,16 @@ def test_named_orders():
     )
 
 
+@pytest.mark.parametrize("make", [*NAMED.values(), lambda length: Shuffle().draw(length, 5)])
+def test_a_single_virtual_token_has_no_other_order_and_two_have_one(make):
+    with pytest.raises(LabError, match=r"length=1: .* no other order; take a longer prompt"):
+        make(1)
+    assert make(2).tolist() == [[1, 0]]
+
+
 @pytest.mark.parametrize(
     ("shuffle", "length", "words"),
     [
-        (Shuffle(), 1, "no other order"),
         (Shuffle(unit=20), 20, "no other order"),
         (Shuffle(fixed=(0, 18)), 20, "no other order"),
         (Shuffle(fixed=(5, 20)), 20, "0-19"),
@@ -213,21 +231,132 @@ def test_a_row_torn_by_a_kill_is_scored_again(setup, tmp_path):
     assert (again.predictions == np.array(whole.predictions)).all()
 
 
-@pytest.mark.parametrize("change", ["prompt", "orders", "layout"])
+def with_first_example(task, **changes):
+    """The task with another first test example of the same id."""
+    first, *others = task.split("test")
+    return task.with_splits(test=(replace(first, **changes), *others))
+
+
+CHANGES = {
+    "prompt": lambda model, prompt, task: (model, SoftPrompt(prompt().detach() + 0.1), task),
+    "positions": lambda model, prompt, task: (model.with_changes(positions=False), prompt, task),
+    "max_length": lambda model, prompt, task: (model.with_changes(max_length=40), prompt, task),
+    "texts": lambda model, prompt, task: (
+        model,
+        prompt,
+        with_first_example(task, fields={"text": "another text"}),
+    ),
+    "labels": lambda model, prompt, task: (
+        model,
+        prompt,
+        with_first_example(task, label=1 - task.split("test")[0].label),
+    ),
+}
+
+
+def assert_refused_and_kept(folder, words, *probe, **options):
+    """A LabError of these words, and every file of the folder as it was."""
+    before = {file.name: file.read_bytes() for file in folder.iterdir()}
+    with pytest.raises(LabError, match=words):
+        probe_order(*probe, out=folder, **options)
+    assert {file.name: file.read_bytes() for file in folder.iterdir()} == before
+
+
+@pytest.mark.parametrize("change", CHANGES)
 def test_another_probe_is_never_continued(setup, tmp_path, change):
     model, prompt, task = setup()
     orders = Shuffle().draw(LENGTH, 3)
     probe_order(model, prompt, task, orders, out=tmp_path)
-    before = (tmp_path / "predictions.npy").read_bytes()
-    if change == "prompt":
-        prompt = SoftPrompt(prompt().detach() + 0.1)
-    elif change == "orders":
-        orders = Shuffle().draw(LENGTH, 3, seed=1)
-    else:
-        model = model.with_changes(positions=False)
-    with pytest.raises(LabError, match="another probe"):
-        probe_order(model, prompt, task, orders, out=tmp_path, resume=True)
-    assert (tmp_path / "predictions.npy").read_bytes() == before
+    other = CHANGES[change](model, prompt, task)
+    assert_refused_and_kept(tmp_path, "another probe", *other, orders, resume=True)
+
+
+def test_other_orders_and_t5s_other_target_are_another_probe(setup, tmp_path):
+    model, prompt, task = setup("t5")
+    orders = Shuffle().draw(LENGTH, 3)
+    probe_order(model, prompt, task, orders, out=tmp_path)
+    others = Shuffle().draw(LENGTH, 3, seed=1)
+    assert_refused_and_kept(tmp_path, r"same: orders\)", model, prompt, task, others, resume=True)
+    model = model.with_changes(sentinel=not model.sentinel)
+    assert_refused_and_kept(tmp_path, "same: sentinel", model, prompt, task, orders, resume=True)
+
+
+def test_a_model_that_was_trained_on_in_its_folder_is_another_one(
+    setup, tiny_folder, tiny_task, tmp_path
+):
+    """Its name, its precision and the prompt are those of the stopped probe."""
+    _, prompt, _ = setup("bert-encoder")
+    own, out = tmp_path / "model", tmp_path / "probe"
+    shutil.copytree(tiny_folder("bert-encoder"), own)
+    orders = Shuffle().draw(LENGTH, 3)
+    model = PromptedModel.for_task(load_backbone(str(own)), tiny_task)
+    probe_order(model, prompt, tiny_task, orders, out=out)
+    with torch.no_grad():
+        next(model.backbone.model.parameters()).add_(0.5)
+    model.backbone.model.save_pretrained(own)
+    later = PromptedModel.for_task(load_backbone(str(own)), tiny_task)
+    assert_refused_and_kept(out, r"same: revision\)", later, prompt, tiny_task, orders, resume=True)
+
+
+@pytest.mark.parametrize("left", [0, 100, 128, -1])
+def test_a_matrix_that_was_cut_short_is_not_filled_up(setup, tmp_path, left):
+    """Nothing, half a header, a header alone, all but the last byte."""
+    model, prompt, task = setup()
+    orders = Shuffle().draw(LENGTH, 3)
+    probe_order(model, prompt, task, orders, out=tmp_path)
+    file = tmp_path / "predictions.npy"
+    file.write_bytes(file.read_bytes()[:left])
+    words = r"predictions\.npy is damaged: .* 4 × \d+ .* delete it"
+    assert_refused_and_kept(tmp_path, words, model, prompt, task, orders, resume=True)
+
+
+@pytest.mark.parametrize(
+    "changed", [lambda rows: rows[:-1], lambda rows: rows.T, lambda rows: rows.astype(np.float32)]
+)
+def test_a_matrix_of_another_shape_or_type_is_not_taken_for_the_probes(setup, tmp_path, changed):
+    model, prompt, task = setup()
+    orders = Shuffle().draw(LENGTH, 3)
+    probe_order(model, prompt, task, orders, out=tmp_path)
+    np.save(tmp_path / "predictions.npy", changed(np.load(tmp_path / "predictions.npy")))
+    assert_refused_and_kept(tmp_path, "is damaged", model, prompt, task, orders, resume=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "missing"), [("predictions.npy", "probe.json"), ("probe.json", "predictions.npy")]
+)
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_file_of_the_users_is_not_written_over(setup, tmp_path, name, missing, resume):
+    model, prompt, task = setup()
+    (tmp_path / name).write_bytes(b"a year of work")
+    orders = Shuffle().draw(LENGTH, 3)
+    words = f"{name} stands there without {missing}"
+    assert_refused_and_kept(tmp_path, words, model, prompt, task, orders, resume=resume)
+
+
+@pytest.mark.parametrize("text", ["[]", "{", '{"about": 3, "seconds": 0}', '{"about": {}}'])
+def test_notes_that_tell_of_no_probe_are_named(setup, tmp_path, text):
+    model, prompt, task = setup()
+    orders = Shuffle().draw(LENGTH, 3)
+    probe_order(model, prompt, task, orders, out=tmp_path)
+    (tmp_path / "probe.json").write_text(text, encoding="utf-8")
+    assert_refused_and_kept(
+        tmp_path, r"probe\.json is damaged", model, prompt, task, orders, resume=True
+    )
+
+
+def test_a_probe_that_could_not_begin_leaves_nothing_to_stumble_over(setup, tmp_path, monkeypatch):
+    model, prompt, task = setup()
+    orders = Shuffle().draw(LENGTH, 3)
+
+    def no_room(*_):
+        raise OSError("No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(matrix, "write_text", no_room)
+        with pytest.raises(OSError, match="No space"):
+            probe_order(model, prompt, task, orders, out=tmp_path)
+    assert not list(tmp_path.iterdir())
+    assert len(probe_order(model, prompt, task, orders, out=tmp_path).predictions) == 3
 
 
 def test_a_finished_probe_is_not_overwritten(setup, tmp_path):

@@ -70,15 +70,25 @@ def probe_incomplete(
 
 
 def incomplete_lines(summary: Mapping[str, Any], shuffle: Shuffle) -> list[str]:
-    value, low, high = summary["mean_difference"]
+    from labkit.core.statistics import Difference
+    from labkit.experiments.base.verdicts import (
+        UNCHANGED,
+        UNDECIDED,
+        outcome_of,
+        signed,
+        verdict,
+    )
+
+    effect = Difference(*summary["mean_difference"])
+    judged = verdict("random orders score above the trained one", effect)
     lines = [
         f"incomplete design: {summary['n']} sentences, {summary['permutations']} orders "
         f"({shuffle})",
         f"trained order   {summary['metric']} {summary['baseline']:.3f}",
-        f"random order minus trained     {value:+.3f} [{low:+.3f}, {high:+.3f}]",
+        f"random order minus trained     {signed(effect)}",
         f"scorings        {summary['scorings']:,} of the full matrix's "
         f"{summary['scorings_of_full_matrix']:,}, {summary['seconds']:.1f} s",
     ]
-    if low <= 0 <= high:
-        lines.append(f"can't tell      an effect of {summary['detectable']:.3f} would have shown")
+    if judged["verdict"] in (UNCHANGED, UNDECIDED):
+        lines.append(outcome_of(judged))
     return lines

@@ -293,15 +293,18 @@ def probe(
     limit: Annotated[int, typer.Option(min=8, help="examples to score each order on")] = 256,
     seed: Annotated[int, typer.Option(min=0, help="of the orders")] = 0,
     out: Annotated[Path | None, typer.Option(help="folder for the prediction matrix")] = None,
-    resume: Annotated[bool, typer.Option(help="go on with a stopped probe in --out")] = False,
+    resume: Annotated[bool, typer.Option(help="full: go on with a stopped probe in --out")] = False,
     batch_tokens: BatchTokens = None,
     log: LogFile = None,
     as_json: Json = False,
 ) -> None:
     """Score a prompt in many orders of its virtual tokens."""
     again = "stopped"
-    if out is not None:
+    if out is not None and design == "full":
         again += "; the same command with --resume keeps the orders that were scored"
+    elif out is not None:
+        again += "; of an incomplete design nothing is kept before all of it is scored: run the "
+        again += "same command again"
     with verb(as_json, again), held_to(batch_tokens), progress("probing", log) as update:
         from labkit import shuffle_probe
         from labkit.core import prompted_model

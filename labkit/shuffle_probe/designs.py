@@ -25,7 +25,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import brentq, linear_sum_assignment
 
 from labkit.core.errors import LabError
-from labkit.shuffle_probe.orders import Orders, checked
+from labkit.shuffle_probe.orders import Orders, checked, require_two
 
 LARGEST_SHARE = 0.5
 """Expected share of discordant pairs of a uniform random order."""
@@ -54,8 +54,7 @@ def mallows(length: int, share: float, count: int, seed: int = 0) -> Orders:
     Raises:
         LabError: for a length below 2, a share out of range or a count below one.
     """
-    if length < 2:
-        raise LabError(f"length={length}: an order needs at least 2 virtual tokens")
+    require_two(length)
     if not 0 < share <= LARGEST_SHARE:
         raise LabError(
             f"share={share} of the pairs discordant is out of range; give more than 0 and at most "

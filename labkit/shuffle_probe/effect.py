@@ -87,7 +87,7 @@ def _over_prompts(
     if count > 1 and redrawn:
         rows = rng.integers(count, size=(n_boot, count))
         means = drawn[rows, np.arange(n_boot)[:, None]].mean(axis=1)
-        beyond = np.sqrt(count / (count - 1)) * stats.t.ppf(statistics.TAILS[1], count - 1)
+        beyond = np.sqrt(count / (count - 1)) * _student(count)
         means += (beyond / statistics.Z - 1) * (values[rows].mean(axis=1) - values.mean())
     low, high = np.quantile(means, statistics.TAILS)
     return Difference(float(values.mean()), float(low), float(high))
@@ -126,7 +126,7 @@ def pooled_effect(effects: NDArray[np.float64]) -> Difference:
     by_sentence = np.sum(around.mean(axis=0) ** 2) / sentences / (sentences - 1)
     by_both = np.sum(around**2) / around.size**2
     variance = max(by_prompt + by_sentence - by_both, by_prompt, by_sentence)
-    half = stats.t.ppf(statistics.TAILS[1], prompts - 1) * np.sqrt(variance)
+    half = _student(prompts) * np.sqrt(variance)
     return Difference(float(mean), float(mean - half), float(mean + half))
 
 
@@ -195,16 +195,25 @@ class Components:
 
         Args:
             full: every order on every sentence. :func:`mean_effect` then takes Student's t for the
-                part between prompts only; over several prompts of an incomplete design
-                :func:`pooled_effect` takes it for all.
+                part between prompts only; in an incomplete design it is taken for all, by
+                :func:`pooled_effect` over several prompts, by
+                :meth:`~labkit.shuffle_probe.IncompleteProbe.mean_difference` over the orders and
+                sentences of one.
         """
-        if self.prompt is not None and prompts < 2:
-            return np.inf  # nothing shows how far prompts lie apart
-        beyond = stats.t.ppf(statistics.TAILS[1], prompts - 1) if prompts > 1 else statistics.Z
-        between = beyond**2 * (self.prompt or 0.0) / prompts
-        quantile = statistics.Z if full else beyond
+        clusters = prompts if prompts > 1 else min(orders, sentences)
+        if (self.prompt is not None and prompts < 2) or (not full and clusters < 2):
+            return np.inf  # nothing shows how far prompts, or orders, lie apart
+        between = 0.0
+        if self.prompt is not None:
+            between = _student(prompts) ** 2 * self.prompt / prompts
+        quantile = statistics.Z if full else _student(clusters)
         within = quantile**2 * self.variance(prompts, orders, sentences, scorings)
         return float(np.sqrt(between + within))
+
+
+def _student(clusters: int) -> float:
+    """Half-width of a 95 % interval, in standard errors that so many clusters tell of."""
+    return float(stats.t.ppf(statistics.TAILS[1], clusters - 1))
 
 
 def components(probes: Sequence[Probe]) -> Components:

@@ -24,6 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import stats
 from torch import Tensor, nn
 
 from labkit.core import scoring, statistics
@@ -136,25 +137,29 @@ class IncompleteProbe:
         """A random order's score minus the trained one's, with its interval.
 
         The variance is the two-way cluster-robust one: scorings of the same order belong together,
-        and so do those of the same sentence.
+        and so do those of the same sentence. It is never below that of either alone, and few orders
+        say little of it: the interval is Student's, with as many degrees of freedom as the smaller
+        number of clusters leaves (Cameron, Gelbach and Miller 2011, section 2).
+
+        Raises:
+            LabError: for a design of fewer than two orders or sentences.
         """
+        quantile = stats.t.ppf(statistics.TAILS[1], _degrees_of_freedom(self.design))
         effect = self.right.astype(float) - self.trained_right[self.design.sentence]
         mean = effect.mean()
         around = effect - mean
-        variance = (
-            _clustered(around, self.design.order)
-            + _clustered(around, self.design.sentence)
-            - _clustered(around, np.arange(len(around)))
-        )
-        at_least = max(
-            _clustered(around, self.design.order), _clustered(around, self.design.sentence)
-        )
-        half = statistics.Z * np.sqrt(max(variance, at_least))
+        by_order = _clustered(around, self.design.order)
+        by_sentence = _clustered(around, self.design.sentence)
+        by_scoring = _clustered(around, np.arange(len(around)))
+        variance = max(by_order + by_sentence - by_scoring, by_order, by_sentence)
+        half = quantile * np.sqrt(variance)
         return Difference(float(mean), float(mean - half), float(mean + half))
 
     def summary(self) -> dict:
         """The above as plain numbers."""
         effect = self.mean_difference()
+        # equal answers leave an interval without width: nothing tells what would have shown
+        detectable = statistics.detectable_effect(effect) if effect.low < effect.high else None
         return {
             "design": "incomplete",
             "metric": "accuracy",
@@ -164,7 +169,7 @@ class IncompleteProbe:
             "scorings_of_full_matrix": (len(self.design.orders) + 1) * self.design.sentences,
             "baseline": self.baseline,
             "mean_difference": list(effect),
-            "detectable": statistics.detectable_effect(effect),
+            "detectable": detectable,
             "seconds": round(self.seconds, 1),
         }
 
@@ -186,8 +191,24 @@ def _clustered(around: NDArray[np.float64], cluster: NDArray) -> float:
     """Variance of the mean where what is in the same cluster varies together."""
     sums = np.bincount(cluster, weights=around)
     clusters = len(np.unique(cluster))
-    factor = clusters / (clusters - 1) if clusters > 1 else np.inf
-    return float(factor * (sums**2).sum() / len(around) ** 2)
+    return float(clusters / (clusters - 1) * (sums**2).sum() / len(around) ** 2)
+
+
+def _degrees_of_freedom(design: Design) -> int:
+    """One less than there are orders or sentences, whichever are fewer.
+
+    Raises:
+        LabError: where one of either leaves none.
+    """
+    orders, sentences = (len(np.unique(cluster)) for cluster in (design.order, design.sentence))
+    if min(orders, sentences) < 2:
+        raise LabError(
+            "a mean over orders and sentences has an interval from two of each on, and the design "
+            f"has {orders} and {sentences}; read fewer sentences in an order (--per-order), each "
+            "sentence in more orders (--per-sentence), or let more of the prompt move (--fixed, "
+            "--unit)"
+        )
+    return min(orders, sentences) - 1
 
 
 def from_matrix(probe: Probe, design: Design) -> IncompleteProbe:
@@ -215,9 +236,11 @@ def probe_incomplete(
         progress: called with (scorings done, scorings in all).
 
     Raises:
-        LabError: for a regression (a correlation is no mean over sentences).
+        LabError: for a regression (a correlation is no mean over sentences), or a design of fewer
+            than two orders or sentences.
     """
     started = time.perf_counter()
+    _degrees_of_freedom(design)  # what has no interval is not worth the scorings
     targets, trained, moved = _read(model, prompt, task, design, split, progress)
     return IncompleteProbe(
         design,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from labkit.core.errors import LabError
-from labkit.core.files import write_text
+from labkit.core.files import file_aside, write_text
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.tasks import Example, Task
 from labkit.shuffle_probe.orders import Orders
@@ -45,24 +45,16 @@ class PredictionMatrix:
         folder = Path(out)
         notes, file = folder / "probe.json", folder / "predictions.npy"
         about = _fingerprint(model, vectors, task, examples, orders)
-        if notes.is_file() and file.is_file():
-            known = _read_notes(notes)
-            if known.get("about") != about:
-                raise LabError(f"{folder} holds another probe; choose another folder")
-            if not resume:
-                raise LabError(
-                    f"{folder} holds this probe already; go on with --resume, or choose another "
-                    "folder"
-                )
-            rows = np.load(file, mmap_mode="r+")
-            return cls(rows, notes, known["seconds"])
-        folder.mkdir(parents=True, exist_ok=True)
-        rows = np.lib.format.open_memmap(file, "w+", kind, shape)
-        rows[:] = UNSEEN[kind]
-        rows.flush()
-        matrix = cls(rows, notes, 0.0)
-        _write_notes(notes, {"about": about, "seconds": 0.0})
-        return matrix
+        if not _both_are_there(notes, file):
+            _begin(notes, file, about, np.full(shape, UNSEEN[kind], kind))
+            return cls(_mapped(file, kind, shape), notes, 0.0)
+        known = _read_notes(notes)
+        _check_same(known["about"], about, folder)
+        if not resume:
+            raise LabError(
+                f"{folder} holds this probe already; go on with --resume, or choose another folder"
+            )
+        return cls(_mapped(file, kind, shape), notes, known["seconds"])
 
     def has(self, row: int) -> bool:
         """Whether the row is whole: a run that was killed while writing left a mark in it."""
@@ -79,25 +71,67 @@ class PredictionMatrix:
             _write_notes(self.notes, _read_notes(self.notes) | {"seconds": self.seconds})
 
 
+def _both_are_there(notes: Path, file: Path) -> bool:
+    """Whether a probe has been begun; one file without the other is not known to be ours."""
+    if notes.exists() == file.exists():
+        return notes.exists()
+    there, missing = (notes, file) if notes.exists() else (file, notes)
+    raise LabError(
+        f"{there} stands there without {missing.name}, so that no probe can go on in its folder; "
+        "choose another folder, or move it away"
+    )
+
+
+def _begin(notes: Path, file: Path, about: Mapping[str, object], rows: NDArray) -> None:
+    # the matrix last: where there is no room for either, neither is left
+    with file_aside(file) as aside:
+        with aside.open("wb") as stream:
+            np.save(stream, rows)
+        _write_notes(notes, {"about": about, "seconds": 0.0})
+
+
+def _mapped(file: Path, kind: np.dtype, shape: tuple[int, int]) -> np.memmap:
+    """The matrix in the file, to be written to; never one of another size.
+
+    numpy would lengthen a file that was cut short by zeros, and 0 is a class.
+    """
+    try:
+        rows = np.lib.format.open_memmap(file, "r")  # fails where the file ends before the matrix
+        whole = (rows.dtype, rows.shape) == (kind, shape)
+        whole = whole and file.stat().st_size == rows.offset + rows.nbytes
+    except ValueError:
+        whole = False
+    if not whole:
+        raise LabError(
+            f"{file} is damaged: it does not hold {shape[0]} × {shape[1]} predictions; delete it "
+            "and probe.json and run again, or choose another folder"
+        )
+    return np.lib.format.open_memmap(file, "r+")
+
+
+def _check_same(known: Mapping[str, object], about: Mapping[str, object], folder: Path) -> None:
+    names = [name for name in {**about, **known} if known.get(name) != about.get(name)]
+    if names:
+        raise LabError(
+            f"{folder} holds another probe (not the same: {', '.join(names)}); choose another "
+            "folder, or delete the probe.json and predictions.npy in it"
+        )
+
+
 def _fingerprint(
     model: PromptedModel,
     vectors: torch.Tensor,
     task: Task,
     examples: Sequence[Example],
     orders: Orders,
-) -> dict[str, str]:
+) -> dict[str, object]:
     """What has to be the same for a probe to be continued."""
-    side = f", side={model.backbone.side}" if model.backbone.side else ""
     return {
         "prompt": _digest(vectors.float().cpu().numpy().tobytes()),
         "orders": _digest(orders.astype(np.int64).tobytes()),
-        "examples": _digest(repr([example.id for example in examples]).encode()),
         "task": task.name,
-        "backbone": model.backbone.name,
-        "dtype": str(model.backbone.dtype),
-        "template": model.template.text,
-        "words": str(model.verbalizer.words),
-        "layout": f"bos={model.bos}, positions={model.positions}{side}",
+        "examples": task.with_splits(scored=examples).fingerprint("scored"),
+        **model.layout(),
     }
 
 
@@ -107,9 +141,13 @@ def _digest(data: bytes) -> str:
 
 def _read_notes(file: Path) -> dict:
     try:
-        return json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise LabError(f"{file} is damaged ({error}); delete its folder and run again") from error
+        notes = json.loads(file.read_text(encoding="utf-8"))
+        return {"about": dict(notes["about"]), "seconds": float(notes["seconds"])}
+    except (ValueError, TypeError, KeyError) as error:
+        raise LabError(
+            f"{file} is damaged, or no probe's ({error}); delete it and predictions.npy and run "
+            "again, or choose another folder"
+        ) from error
 
 
 def _write_notes(file: Path, notes: dict) -> None:

@@ -46,6 +46,7 @@ class Shuffle:
         """
         if self.unit < 1:
             raise LabError(f"unit={self.unit}: a block has at least one virtual token")
+        require_two(length)
         moving = [i for i in range(length) if not self._is_fixed(i, length)]
         blocks = [moving[i : i + self.unit] for i in range(0, len(moving), self.unit)]
         if len(blocks) < 2:
@@ -94,18 +95,30 @@ class Shuffle:
         return unit if self.fixed is None else "{}, {}-{} fixed".format(unit, *self.fixed)
 
 
+def require_two(length: int) -> None:
+    """Raise LabError for fewer virtual tokens than can change places."""
+    if length < 2:
+        raise LabError(
+            f"length={length}: fewer than 2 virtual tokens have no other order; take a longer "
+            "prompt"
+        )
+
+
 def reversal(length: int) -> Orders:
     """The trained order backwards: (1, P)."""
+    require_two(length)
     return np.arange(length)[::-1][None].copy()
 
 
 def rotations(length: int) -> Orders:
     """Every shift by 1 … P−1 places: (P−1, P)."""
+    require_two(length)
     return np.stack([np.roll(np.arange(length), shift) for shift in range(1, length)])
 
 
 def swaps(length: int) -> Orders:
     """Every exchange of two virtual tokens: (P(P−1)/2, P), pairs as `itertools.combinations`."""
+    require_two(length)
     orders = np.tile(np.arange(length), (math.comb(length, 2), 1))
     for row, (i, j) in enumerate(itertools.combinations(range(length), 2)):
         orders[row, [i, j]] = j, i

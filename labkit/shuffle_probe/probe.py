@@ -197,7 +197,8 @@ def probe_order(
 
     Raises:
         LabError: for orders that are no permutations of the prompt's virtual tokens, a folder that
-            holds another probe, or one that holds this probe when ``resume`` is not set.
+            holds another probe, half of one or a damaged one, or one that holds this probe when
+            ``resume`` is not set. What is in the folder stays as it is.
     """
     task = model.view_of(task)
     examples = task.split(split) if limit is None else task.take(split, limit, seed=0)

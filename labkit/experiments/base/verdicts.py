@@ -106,13 +106,18 @@ def over_prompts(claim: str, effects: NDArray[np.float64], upwards: bool = True)
 
 
 def verdict_line(judged: Mapping) -> str:
+    """A claim with its difference and what follows from it."""
+    ends = signed([judged["difference"], *judged["ci95"]])
+    return f"{judged['claim']}: {ends}: {outcome_of(judged)}"
+
+
+def outcome_of(judged: Mapping) -> str:
     """A verdict in words, with the smallest effect that an undecided one could have shown."""
-    outcome = judged["verdict"]
-    if outcome == UNDECIDED:
-        ends = Difference(judged["difference"], *judged["ci95"])
-        effect = judged.get("detectable", statistics.detectable_effect(ends))
-        outcome += f" (an effect of {effect:.3f} would have shown)"
-    return f"{judged['claim']}: {signed([judged['difference'], *judged['ci95']])}: {outcome}"
+    if judged["verdict"] != UNDECIDED:
+        return judged["verdict"]
+    ends = Difference(judged["difference"], *judged["ci95"])
+    effect = judged.get("detectable", statistics.detectable_effect(ends))
+    return f"{UNDECIDED} (an effect of {effect:.3f} would have shown)"
 
 
 def signed(values: Sequence[float]) -> str:
