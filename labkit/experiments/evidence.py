@@ -53,6 +53,7 @@ class Reading:
     Attributes:
         difference: None where too few prompts passed the gate to compare anything; ``passed``:
             how many did.
+        devices: what the prompts were scored on; None: all that the result's rows were.
         seeds: trained prompts or draws; n: how many ``unit`` the interval is about.
         about: the part of the result that it is of, such as a task; "" where there is one only.
     """
@@ -63,6 +64,7 @@ class Reading:
     about: str = ""
     unit: str = "examples"
     passed: int = 0
+    devices: Sequence[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -102,11 +104,15 @@ class Result:
     @property
     def devices(self) -> list[str]:
         """What rows were scored on, where they say so."""
-        return sorted({row["device"] for row in self.rows if "device" in row})
+        return devices_of(self.rows)
 
     @property
     def seeds(self) -> int:
         return len({row["seed"] for row in self.rows})
+
+
+def devices_of(rows: Sequence[Mapping]) -> list[str]:
+    return sorted({row["device"] for row in rows if "device" in row})
 
 
 Reader = Callable[..., Iterator[Reading]]
@@ -148,17 +154,19 @@ def _stopped_at_the_gate(*settings: Sequence[Mapping]) -> Iterator[Reading]:
 def order_row(result: Result, setting: str, field: str) -> Iterator[Reading]:
     """A difference that rows about orders hold; the pooled one where there are several prompts."""
     pooled = [row for row in result.content.get("pooled", ()) if row["setting"] == setting]
-    if pooled and field in pooled[0]:
-        for row in pooled:
-            yield Reading(Difference(*row[field]), row["prompts"], row["n"], setting)
-        return
     every = result.named(setting)
+    if pooled and field in pooled[0]:
+        on = devices_of(every)
+        for row in pooled:
+            difference = Difference(*row[field])
+            yield Reading(difference, row["prompts"], row["n"], setting, devices=on)
+        return
     if every and not any(row["learns"] for row in every):
         yield Reading(None, len(every), every[0]["n"], setting)
     rows = [row for row in every if row["learns"] and field in row]
     for row in rows:
         about = f"{setting}, seed {row['seed']}" if len(rows) > 1 else setting
-        yield Reading(difference_in(row, field), 1, row["n"], about)
+        yield Reading(difference_in(row, field), 1, row["n"], about, devices=devices_of([row]))
 
 
 def order_kind(result: Result, kind: str) -> Iterator[Reading]:

@@ -111,7 +111,8 @@ def _entry(claim: Mapping, model: str, result: Result, reading: Reading) -> dict
     if "detectable" in judged:
         entry["detectable"] = round(judged["detectable"], DIGITS)
     entry |= {"seeds": reading.seeds, "n": reading.n, "unit": reading.unit}
-    return entry | ({"devices": result.devices} if len(result.devices) > 1 else {})
+    devices = result.devices if reading.devices is None else reading.devices
+    return entry | ({"devices": list(devices)} if len(devices) > 1 else {})
 
 
 def _command(pointer: Mapping, model: str) -> str:
