@@ -113,6 +113,12 @@ def pearson_interval(x: ArrayLike, y: ArrayLike) -> Interval:
     return Interval(*map(float, stats.pearsonr(x, y).confidence_interval(CONFIDENCE)))
 
 
+def student(count: int) -> float:
+    """Half-width of a 95 % interval, in standard errors that ``count`` values tell of: Student's t
+    with one degree of freedom less."""
+    return float(stats.t.ppf(TAILS[1], count - 1))
+
+
 def mean_interval(values: ArrayLike) -> Interval:
     """Student's t interval of the mean of (S,) values, one per seed.
 
@@ -123,7 +129,7 @@ def mean_interval(values: ArrayLike) -> Interval:
     if len(values) < 2:
         raise LabError("interval of a mean from 1 value: give at least 2 seeds")
     mean, error = values.mean(), values.std(ddof=1) / np.sqrt(len(values))
-    half = stats.t.ppf(TAILS[1], len(values) - 1) * error
+    half = student(len(values)) * error
     return Interval(float(mean - half), float(mean + half))
 
 

@@ -198,7 +198,7 @@ def power(
         stored: folder of results with matrices to read the variances from; default: the course's.
 
     Raises:
-        LabError: for a table that is not about orders, or one without stored matrices.
+        LabError: for a table whose rows keep no matrices, or one of which none is stored.
     """
     return planning.plan_table(
         _experiment(name),

@@ -87,7 +87,7 @@ class Result:
 
     def probes(self, setting: str) -> dict[int, Probe]:
         """The matrices of a setting's prompts that learned, by seed."""
-        rows = [row for row in self.named(setting) if row["learns"]]
+        rows = learned(self.named(setting))
         table = self.file.stem
         files = {row["seed"]: self.file.parent / matrix_of(row, table) for row in rows}
         return {seed: Probe.load(file) for seed, file in files.items() if file.is_file()}
@@ -143,7 +143,7 @@ def settings_over_prompts(result: Result, better: str, worse: str) -> Iterator[R
 def _stopped_at_the_gate(*settings: Sequence[Mapping]) -> Iterator[Reading]:
     """Where all settings were run and some of their prompts did not learn: a reading without a
     difference, which a run that is missing does not have."""
-    if all(settings) and not all(row.get("learns", True) for rows in settings for row in rows):
+    if all(settings) and any(len(learned(rows)) < len(rows) for rows in settings):
         passed = min(len(learned(rows)) for rows in settings)
         yield Reading(None, len(settings[0]), settings[0][0]["n"], passed=passed)
 
@@ -161,9 +161,9 @@ def order_row(result: Result, setting: str, field: str) -> Iterator[Reading]:
             difference = Difference(*row[field])
             yield Reading(difference, row["prompts"], row["n"], setting, devices=on)
         return
-    if every and not any(row["learns"] for row in every):
+    if every and not learned(every):
         yield Reading(None, len(every), every[0]["n"], setting)
-    rows = [row for row in every if row["learns"] and field in row]
+    rows = [row for row in learned(every) if field in row]
     for row in rows:
         about = f"{setting}, seed {row['seed']}" if len(rows) > 1 else setting
         yield Reading(difference_in(row, field), 1, row["n"], about, devices=devices_of([row]))

@@ -35,6 +35,9 @@ NOT_RUN, NOT_LEARNED = "not run yet", "no prompt passed the gate"
 TOO_FEW = "too few prompts passed the gate"
 """Of a run that is there, and of which what is left can't be compared."""
 
+STOPPED = NOT_LEARNED, TOO_FEW
+"""What a run ended in that stopped at the gate."""
+
 DIGITS = 6
 """Of stored numbers: what differs between releases of numpy and scipy is far smaller."""
 
@@ -135,7 +138,7 @@ def by_model(claim: Mapping) -> dict[str, str]:
         verdicts.setdefault(entry["model"], Counter())[entry["verdict"]] += 1
     for counts in verdicts.values():
         if len(counts) > 1:
-            for outcome in (NOT_LEARNED, TOO_FEW):
+            for outcome in STOPPED:
                 counts.pop(outcome, None)
     return {model: _shared(counts) for model, counts in verdicts.items()}
 
@@ -224,7 +227,7 @@ def summary(ledger: Mapping) -> list[str]:
         outcomes = Counter(outcome for claim in claims for outcome in by_model(claim).values())
         single = [outcomes.pop(o, 0) for o in (AGREES, DISAGREES, UNDECIDED)]
         single[-1] += outcomes.pop(UNCHANGED, 0)
-        not_run = sum(outcomes.pop(outcome, 0) for outcome in (NOT_RUN, NOT_LEARNED, TOO_FEW))
+        not_run = sum(outcomes.pop(outcome, 0) for outcome in (NOT_RUN, *STOPPED))
         unexamined = sum("not_examined" in claim for claim in claims)
         numbers = [len(claims), *single, sum(outcomes.values()), not_run, unexamined]
         lines.append(cells([paper["short"], *numbers]))

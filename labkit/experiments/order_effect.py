@@ -23,7 +23,7 @@ from labkit.experiments.base.models import shared_backbone, short
 from labkit.experiments.base.recipe import recipe_for
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
 from labkit.experiments.base.requirements import classes
-from labkit.experiments.base.rows import answer_changes, from_digits
+from labkit.experiments.base.rows import answer_changes, from_digits, learned
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import over_prompts, signed
 from labkit.experiments.order import (
@@ -160,11 +160,11 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
     """For each model and kind of shuffling: the mean effect over its prompts that learned."""
     pooled = []
     for setting in dict.fromkeys(row["setting"] for row in rows):
-        learned = [row for row in rows if row["setting"] == setting and row["learns"]]
-        if len(learned) < 2 or len({row["n"] for row in learned}) > 1:
+        passed = learned([row for row in rows if row["setting"] == setting])
+        if len(passed) < 2 or len({row["n"] for row in passed}) > 1:
             continue
-        bare = _without_positions(learned)
-        every = {kind: effects_of(learned, kind) for kind in learned[0]["effects"]}
+        bare = _without_positions(passed)
+        every = {kind: effects_of(passed, kind) for kind in passed[0]["effects"]}
         if bare is not None:
             every["positions taken away"] = bare
         for kind, effects in every.items():
@@ -172,7 +172,7 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
                 {
                     "setting": setting,
                     "kind": kind,
-                    "baseline": float(np.mean([row["value"] for row in learned])),
+                    "baseline": float(np.mean([row["value"] for row in passed])),
                     **over_prompts(f"{kind}: the score falls", effects, upwards=False),
                 }
             )

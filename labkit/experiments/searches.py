@@ -115,9 +115,10 @@ def _searched(
         **model.backbone.where(),
     }
     row |= order.at_gate(model, prompt, task)
-    if not row["learns"] or setting.method is None:
-        order_known = {"order": start} if row["learns"] else {}
-        return row | order_known | scores_of(evaluate(model, given, task, limit=place.limit))
+    if not row["learns"]:
+        return row | scores_of(evaluate(model, given, task, limit=place.limit))
+    if setting.method is None:
+        return row | {"order": start} | scores_of(evaluate(model, given, task, limit=place.limit))
     find = functools.partial(
         search,
         model,

@@ -16,7 +16,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import stats
 
 from labkit.core import statistics
 from labkit.core.errors import LabError
@@ -87,7 +86,7 @@ def _over_prompts(
     if count > 1 and redrawn:
         rows = rng.integers(count, size=(n_boot, count))
         means = drawn[rows, np.arange(n_boot)[:, None]].mean(axis=1)
-        beyond = np.sqrt(count / (count - 1)) * _student(count)
+        beyond = np.sqrt(count / (count - 1)) * statistics.student(count)
         means += (beyond / statistics.Z - 1) * (values[rows].mean(axis=1) - values.mean())
     low, high = np.quantile(means, statistics.TAILS)
     return Difference(float(values.mean()), float(low), float(high))
@@ -126,7 +125,7 @@ def pooled_effect(effects: NDArray[np.float64]) -> Difference:
     by_sentence = np.sum(around.mean(axis=0) ** 2) / sentences / (sentences - 1)
     by_both = np.sum(around**2) / around.size**2
     variance = max(by_prompt + by_sentence - by_both, by_prompt, by_sentence)
-    half = _student(prompts) * np.sqrt(variance)
+    half = statistics.student(prompts) * np.sqrt(variance)
     return Difference(float(mean), float(mean - half), float(mean + half))
 
 
@@ -205,15 +204,10 @@ class Components:
             return np.inf  # nothing shows how far prompts, or orders, lie apart
         between = 0.0
         if self.prompt is not None:
-            between = _student(prompts) ** 2 * self.prompt / prompts
-        quantile = statistics.Z if full else _student(clusters)
+            between = statistics.student(prompts) ** 2 * self.prompt / prompts
+        quantile = statistics.Z if full else statistics.student(clusters)
         within = quantile**2 * self.variance(prompts, orders, sentences, scorings)
         return float(np.sqrt(between + within))
-
-
-def _student(clusters: int) -> float:
-    """Half-width of a 95 % interval, in standard errors that so many clusters tell of."""
-    return float(stats.t.ppf(statistics.TAILS[1], clusters - 1))
 
 
 def components(probes: Sequence[Probe]) -> Components:

@@ -24,7 +24,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import stats
 from torch import Tensor, nn
 
 from labkit.core import scoring, statistics
@@ -144,7 +143,7 @@ class IncompleteProbe:
         Raises:
             LabError: for a design of fewer than two orders or sentences.
         """
-        quantile = stats.t.ppf(statistics.TAILS[1], _degrees_of_freedom(self.design))
+        quantile = statistics.student(_clusters(self.design))
         effect = self.right.astype(float) - self.trained_right[self.design.sentence]
         mean = effect.mean()
         around = effect - mean
@@ -194,11 +193,11 @@ def _clustered(around: NDArray[np.float64], cluster: NDArray) -> float:
     return float(clusters / (clusters - 1) * (sums**2).sum() / len(around) ** 2)
 
 
-def _degrees_of_freedom(design: Design) -> int:
-    """One less than there are orders or sentences, whichever are fewer.
+def _clusters(design: Design) -> int:
+    """How many orders or sentences there are, whichever are fewer.
 
     Raises:
-        LabError: where one of either leaves none.
+        LabError: where there is one of either, which says nothing of how far they lie apart.
     """
     orders, sentences = (len(np.unique(cluster)) for cluster in (design.order, design.sentence))
     if min(orders, sentences) < 2:
@@ -208,7 +207,7 @@ def _degrees_of_freedom(design: Design) -> int:
             "sentence in more orders (--per-sentence), or let more of the prompt move (--fixed, "
             "--unit)"
         )
-    return min(orders, sentences) - 1
+    return min(orders, sentences)
 
 
 def from_matrix(probe: Probe, design: Design) -> IncompleteProbe:
@@ -240,7 +239,7 @@ def probe_incomplete(
             than two orders or sentences.
     """
     started = time.perf_counter()
-    _degrees_of_freedom(design)  # what has no interval is not worth the scorings
+    _clusters(design)  # what has no interval is not worth the scorings
     targets, trained, moved = _read(model, prompt, task, design, split, progress)
     return IncompleteProbe(
         design,

@@ -30,6 +30,7 @@ from labkit.experiments.base.origin import (
     origin_of,
 )
 from labkit.experiments.base.report import as_markdown
+from labkit.experiments.base.rows import learned
 from labkit.experiments.base.setting import Experiment, Place, RunRow, Setting
 from labkit.experiments.base.verdicts import judge, summarise
 
@@ -82,10 +83,12 @@ def _refuse_unsuited(
     Raises:
         LabError: for a model or data of which a row can't be made.
     """
-    for setting in settings if experiment.needs else ():
-        task = load_task(setting.task or given)
+    if not experiment.needs:
+        return
+    tasks = {name: load_task(name) for name in {setting.task or given for setting in settings}}
+    for setting in settings:
         for need in experiment.needs:
-            need(setting, task, limit)
+            need(setting, tasks[setting.task or given], limit)
 
 
 def _refuse_twins(
@@ -253,7 +256,7 @@ class _Run:
         of_setting = [row for row in self.result["rows"] if row["setting"] == setting.name]
         if any(row["seed"] == seed for row in of_setting):
             return True
-        none_learned = of_setting and not any(row.get("learns", True) for row in of_setting)
+        none_learned = of_setting and not learned(of_setting)
         return bool(self.table.experiment.one_seed_if_stuck and none_learned)
 
     def _take(self, settings: Sequence[Setting], seed: int, rank: Mapping) -> list[Setting]:
