@@ -41,13 +41,15 @@ def classes_of(examples: Sequence[Example]) -> list[int]:
     Raises:
         LabError: for examples of a regression, which have none.
     """
+    classes: list[int] = []
     for example in examples:
         if isinstance(example.label, float):
             raise LabError(
                 f"the label of example {example.id!r} is a number ({example.label:g}), and no "
                 "class is right or wrong for it; take a task of classes"
             )
-    return [example.label for example in examples]
+        classes.append(example.label)
+    return classes
 
 
 @dataclass(frozen=True)
