@@ -101,13 +101,17 @@ def with_columns(readme: str, known: Seconds) -> str:
 
 
 def told(text: str, language: str, stem: str, known: Seconds) -> str:
-    """A first cell that tells the minutes of its notebook."""
+    """A first cell that tells the minutes of its notebook, those without bf16 where they differ."""
     quick, slow = (minutes(known[each][stem]) for each in (WITH, WITHOUT))
     if language == "zh":
-        sentence = f"在两个处理器核心上运行约 {quick} 分钟（没有 bf16 时约 {slow} 分钟）"
+        sentence = f"在两个处理器核心上运行约 {quick} 分钟"
+        without = f"（没有 bf16 时约 {slow} 分钟）"
     else:
         unit = "a minute" if quick == 1 else f"{quick} minutes"
-        sentence = f"About {unit} on two processor cores to run ({slow} without bf16)"
+        sentence = f"About {unit} on two processor cores to run"
+        without = f" ({slow} without bf16)"
+    if slow != quick:
+        sentence += without
     return _TOLD[language].sub(sentence, text, count=1)
 
 
