@@ -407,6 +407,15 @@ def test_full_disk_costs_neither_the_old_prompt_nor_the_new(
     assert weights(copy_of_trained) != weights(trained)
 
 
+def test_a_prompt_is_probed_on_the_task_that_it_was_trained_on(
+    lab: Lab, llama: Path, films: Path, trained: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    probing = ("probe", "--prompt", trained, "--backbone", llama, "--permutations", 2, "--json")
+    assert_refused(lab(*probing[:-1]), "trained on the task 'films'", "--task")
+    monkeypatch.chdir(films.parent)  # where its name says which folder
+    assert lab(*probing).json["task"] == lab(*probing, "--task", films).json["task"] == "films"
+
+
 def test_run_that_never_began_leaves_no_trace(
     lab: Lab, tuning_films: list[object], trained: Path, copy_of_trained: Path, tmp_path: Path
 ) -> None:
@@ -431,6 +440,13 @@ def test_folder_with_other_files_is_not_replaced(
     assert_refused(lab(*tuning_films, "--out", tmp_path), "thesis.tex", "--out")
     monkeypatch.chdir(tmp_path)
     assert_refused(lab(*tuning_films, "--out", "."), "--out .")
+    making = ("assets", "make", "minilm-mlm", "--steps", 1, "--out")
+    assert_refused(lab(*making, "."), "--out .")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/notes.txt").write_text("kept")
+    assert_refused(lab(*making, "model"), "notes.txt", "model's own")
+    assert_refused(lab(*making, "thesis.tex"), "thesis.tex", "can't be written")
+    assert (tmp_path / "model/notes.txt").read_text() == "kept"
     assert (tmp_path / "thesis.tex").read_text() == "years of work"
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from labkit.cli.folders import check_replaceable, check_writable
 from labkit.cli.options import Json, command_line
 from labkit.cli.output import show, verb
 from labkit.cli.progress import progress
@@ -84,9 +85,12 @@ def assets_make(
     with verb(as_json, again), progress("reading texts") as update:
         if name != "minilm-mlm":
             raise LabError(f"{name!r} is not made here; give minilm-mlm")
+        from labkit.core.masked_head.storage import FILES
         from labkit.core.masked_head.texts import DEFAULT_TASKS, gather_texts
         from labkit.core.masked_head.training import MaskedRecipe, train_masked_head
 
+        check_replaceable(out, "model", FILES)
+        check_writable(out)
         options = {"tasks": tasks, "text": text, "steps": steps, "seed": seed, "out": out}
         card = train_masked_head(
             out,

@@ -1,11 +1,11 @@
-"""Folders that verbs write to: nothing of the user's is lost, and a stopped run can go on."""
+"""Folders that verbs write to: what they replace is their own kind, and a stopped run can go on."""
 
 from __future__ import annotations
 
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from labkit.core.errors import LabError
@@ -50,18 +50,27 @@ def run_folder(out: Path, command: str, resume: bool) -> Iterator[Path]:
                 out.rmdir()  # only if it is empty
 
 
-def check_replaceable(out: Path) -> None:
+def check_replaceable(out: Path, what: str = "prompt", files: Collection[str] = ()) -> None:
+    """Whether a folder of this kind may take this place: that of another one of it, or none.
+
+    Args:
+        files: all that such a folder holds; default: a soft prompt's.
+
+    Raises:
+        LabError: for the folder that the user stands in, or one that holds other files.
+    """
     from labkit.soft_prompt import CARD, CONFIG, WEIGHTS
 
     here = Path.cwd()
     if out.resolve() in (here, *here.parents):
         raise LabError(f"--out {out} is the folder you stand in, or around it; name one inside it")
     if out.is_dir():
-        others = {file.name for file in out.iterdir()} - {CARD, CONFIG, WEIGHTS, RUN_FOLDER}
+        own = files or (CARD, CONFIG, WEIGHTS, RUN_FOLDER)
+        others = {file.name for file in out.iterdir()}.difference(own)
         if others:
             raise LabError(
                 f"--out {out} holds other files ({', '.join(sorted(others)[:3])}); choose a folder "
-                "of the prompt's own"
+                f"of the {what}'s own"
             )
 
 

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 BackboneName = Annotated[
     str,
     typer.Option(
-        "--backbone", help="smollm2, minilm, t5-titles, minilm-mlm, a Hub id, or a folder"
+        "--backbone",
+        help="smollm2, minilm, t5-titles, minilm-mlm, gemma-270m, a Hub id, or a folder",
     ),
 ]
 TaskName = Annotated[
@@ -155,6 +156,29 @@ def model_for(
     if line is not None:
         changes |= {"template": line, "sentinel": None}  # whether it has one is the template's word
     return saved.with_changes(**changes)
+
+
+def task_of(prompt: Path, card: PromptCard | None, given: str | None) -> Task:
+    """The task that is given, or else the one in the command that made the prompt.
+
+    Raises:
+        LabError: where neither names one, or it is not there.
+    """
+    from labkit.core.tasks import load_task
+
+    if given is not None:
+        return load_task(given)
+    words = shlex.split(card.command) if card else []
+    if "--task" not in words[:-1]:
+        raise LabError(f"{prompt} does not say its task; name it with --task")
+    name = words[words.index("--task") + 1]
+    try:
+        return load_task(name)
+    except LabError as error:
+        raise LabError(
+            f"{prompt} was trained on the task {name!r}, which can't be read ({error}); name one "
+            "with --task"
+        ) from error
 
 
 def command_line(

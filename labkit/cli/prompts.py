@@ -25,6 +25,7 @@ from labkit.cli.options import (
     model_for,
     read_range,
     read_verbalizer,
+    task_of,
 )
 from labkit.cli.output import as_row, score_lines, show, verb
 from labkit.cli.progress import Update, progress
@@ -75,7 +76,9 @@ def evaluate(
 def tune(
     backbone: BackboneName,
     task: TaskName,
-    out: Annotated[Path, typer.Option(help="folder for the prompt")],
+    out: Annotated[
+        Path, typer.Option(help="folder for the prompt; one that is finished is replaced")
+    ],
     template: TemplateLine = None,
     verbalizer: Words = None,
     length: Length = 20,
@@ -268,7 +271,7 @@ def probe(
     backbone: Annotated[
         str | None, typer.Option(help="default: the one that the prompt was trained for")
     ] = None,
-    task: TaskName = "rt-polarity",
+    task: Annotated[str | None, typer.Option(help="default: what it was trained on")] = None,
     permutations: Annotated[int, typer.Option(min=1, help="orders to score")] = 200,
     unit: Annotated[int, typer.Option(min=1, help="virtual tokens that stay together")] = 1,
     fixed: Annotated[
@@ -309,7 +312,6 @@ def probe(
         from labkit import shuffle_probe
         from labkit.core import prompted_model
         from labkit.core.loading import load_backbone
-        from labkit.core.tasks import load_task
         from labkit.soft_prompt import load_for, load_prompt
 
         if resume and out is None:
@@ -319,7 +321,7 @@ def probe(
         card = load_prompt(prompt)[1]
         if backbone is None and card is None:
             raise LabError(f"{prompt} does not say its backbone; name it with --backbone")
-        data = load_task(task)
+        data = task_of(prompt, card, task)
         frozen = load_backbone(backbone) if backbone else card.load_backbone()
         module, card = load_for(frozen, prompt)
         model = model_for(frozen, data, None, None, soft=True, card=card)

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from labkit.cli.folders import check_replaceable, check_writable, writing
-from labkit.cli.options import Json, LogFile, command_line, model_for
+from labkit.cli.options import Json, LogFile, command_line, model_for, task_of
 from labkit.cli.output import show, verb
 from labkit.cli.progress import progress
 from labkit.core.errors import LabError
-
-if TYPE_CHECKING:
-    from labkit.soft_prompt import PromptCard
 
 app = typer.Typer()
 
@@ -50,7 +46,6 @@ def sort(
     with verb(as_json), progress("sorting", log, out) as update:
         from labkit import lstm_sorter
         from labkit.core.loading import load_backbone
-        from labkit.core.tasks import load_task
         from labkit.soft_prompt import SoftPrompt, load_for, load_prompt, save_prompt
 
         _, card = load_prompt(prompt)
@@ -58,12 +53,9 @@ def sort(
             raise LabError(f"--out {out} is the prompt to be sorted; choose another folder")
         check_replaceable(out)
         check_writable(out)
-        task = task or (card and _trained_on(card))
-        if not (backbone or card) or not task:
-            raise LabError(
-                f"{prompt} does not say its backbone and task; name them with --backbone and --task"
-            )
-        data = load_task(task)
+        if backbone is None and card is None:
+            raise LabError(f"{prompt} does not say its backbone; name it with --backbone")
+        data = task_of(prompt, card, task)
         frozen = load_backbone(backbone) if backbone else card.load_backbone()
         backbone = backbone or frozen.name
         module, card = load_for(frozen, prompt)
@@ -88,7 +80,7 @@ def sort(
             "loss_before": result.best.loss_before,
             "loss": result.best.loss,
         }
-        what = {"prompt": prompt, "backbone": backbone, "task": task, **settings}
+        what = {"prompt": prompt, "backbone": backbone, "task": task or data.name, **settings}
         flags = {"positions": what.pop("positions")}
         command = command_line("sort", {**what, "out": out}, flags)
         ordered = SoftPrompt(module().detach()[scores["order"]])
@@ -107,9 +99,3 @@ def sort(
     ]
     about = {"metric": result.after.metric, "ci95": list(result.after.ci95), "n": result.after.n}
     show({**scores, **about, "method": method, "out": str(out), "command": command}, lines, as_json)
-
-
-def _trained_on(card: PromptCard) -> str | None:
-    """The task in the command that made the prompt."""
-    words = shlex.split(card.command)
-    return words[words.index("--task") + 1] if "--task" in words[:-1] else None

@@ -131,7 +131,9 @@ def transfer_retrieve(
         prompts = prompt_transfer.read_library(library, backbone=frozen)
         model = model_for(frozen, data, None, None, soft=True)
         recipe = RECIPES[frozen.readout]
-        length = len(next(iter(prompts.values())))
+        one = next(iter(prompts.values()))
+        prompt_transfer.likeness(one, prompts, metric, frozen)  # what can't be compared, now
+        length = len(one)
         short_trained = initialise(recipe.init, frozen, length, model.verbalizer, seed)
         fit(
             model,

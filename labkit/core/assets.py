@@ -28,6 +28,7 @@ from filelock import FileLock
 from safetensors import SafetensorError
 
 from labkit.core import downloads
+from labkit.core.bundled import bundled
 from labkit.core.conversions import UNPACK as _UNPACK
 from labkit.core.downloads import OnProgress, Package, sha256
 from labkit.core.errors import LabError
@@ -377,5 +378,7 @@ def _named(names: Iterable[str] | None) -> list[Asset]:
 
 def _known(name: str) -> Asset:
     if name not in ASSETS:
+        if bundled("models", name).is_dir():
+            raise LabError(f"{name} comes with labkit and is not fetched; leave it out")
         raise LabError(f"there is no asset {name!r}; there are {', '.join(ASSETS)}")
     return ASSETS[name]

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -66,7 +67,8 @@ class Recipe:
                 )
         if self.patience is not None and self.evaluate_every is None:
             raise LabError(
-                "patience needs evaluate_every: without evaluations nothing can stop early"
+                "patience needs evaluate_every (give both): without evaluations nothing can stop "
+                "early"
             )
 
     def with_changes(self, changes: Mapping[str, Any]) -> Recipe:
@@ -89,10 +91,10 @@ class Recipe:
 
 
 def require_positive(name: str, value: float | None) -> None:
-    if value is not None and not value > 0:
-        raise LabError(f"{name}={value} must be above zero")
+    if value is not None and not 0 < value < math.inf:
+        raise LabError(f"{name}={value} must be above zero and finite")
 
 
 def require_not_negative(name: str, value: float) -> None:
-    if not value >= 0:
-        raise LabError(f"{name}={value} must not be below zero")
+    if not 0 <= value < math.inf:
+        raise LabError(f"{name}={value} must be finite and not below zero")

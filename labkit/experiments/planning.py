@@ -58,7 +58,8 @@ def plan_table(
     """
     if experiment.run_row is not order_row:
         raise LabError(
-            f"rows of {experiment.name} keep no matrix to plan by; plan one of table1 to table6"
+            f"rows of {experiment.name} keep no matrix to plan by; plan one of table1 to table6, "
+            "or swaps"
         )
     settings = chosen(experiment.settings(backbone, profile), only)
     rows, missing, correlations = [], [], []

@@ -214,7 +214,7 @@ def _written_in_front(model: PromptedModel, names: Sequence[str]) -> str:
         (first, *_) = tokenizer.convert_ids_to_tokens(own)
         raise LabError(
             f"this prompt stands in front of {first}, which the tokenizer of {model.backbone.name} "
-            "puts first; export it without names in the text, or train it with bos='first'"
+            "puts first; export it without --names-in-text"
         )
     missing = [] if own else _around(model)[0]
     return "".join([*tokenizer.convert_ids_to_tokens(missing), *names])

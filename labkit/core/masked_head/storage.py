@@ -28,6 +28,9 @@ from labkit.core.files import folder_aside, write_text
 HEAD = "head.safetensors"
 ADAPTER = "adapter_model.safetensors"
 CARD = "labkit.json"
+FILES = (ADAPTER, "adapter_config.json", "config.json", HEAD, CARD)
+"""All that a folder holds."""
+
 BUNDLED = {"minilm-mlm": bundled("models", "minilm-mlm")}
 """Those that come with labkit, by name."""
 

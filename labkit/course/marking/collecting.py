@@ -98,7 +98,10 @@ def collect(
         LabError: if there is no such folder or nobody in it.
     """
     if not (source.is_dir() or zipfile.is_zipfile(source)):
-        raise LabError(f"{source} is not a folder; give the one with a folder for each student")
+        raise LabError(
+            f"{source} is neither a folder nor a zip file; give the one with a folder for each "
+            "student"
+        )
     result = Collection()
     entries = _below_wrappers(list(_walk(source, unpacked, result.aside)), stems)
     names = _gradescope_names(entries)
