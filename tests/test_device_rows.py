@@ -58,6 +58,9 @@ ROWS = {
     "placement": "t5",
     "first-place": "llama",
     "lester-objective": "t5",
+    "table8": "llama",
+    "transfer-starts": "bert-encoder",
+    "p-tuning-family": "llama",
 }
 
 

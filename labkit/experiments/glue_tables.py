@@ -86,12 +86,14 @@ def glue_row(setting: GlueSetting, task: Task, seed: int, place: Place) -> dict:
     }
     if setting.method == "fine-tuning":
         return row | _fine_tuned(setting, task, seed, limit, place)
+    backbone = shared_backbone(setting.backbone)
+    row |= backbone.where()
     if setting.method == COSINE:
-        return row | _cosine(shared_backbone(setting.backbone), task, limit)
+        return row | _cosine(backbone, task, limit)
     if setting.method == HARD:
-        model = PromptedModel.for_task(shared_backbone(setting.backbone), task, soft=False)
+        model = PromptedModel.for_task(backbone, task, soft=False)
         return row | scores_of(evaluate(model, None, task, "test", limit=limit))
-    model = PromptedModel.for_task(shared_backbone(setting.backbone), task)
+    model = PromptedModel.for_task(backbone, task)
     if setting.rates:
         tried = {rate: _tried(setting, rate, model, task, place) for rate in setting.rates}
         best = _best(tried)
@@ -158,7 +160,7 @@ def _fine_tuned(setting: GlueSetting, task: Task, seed: int, limit: int, place: 
             on_step=place.on_step(recipe.steps),
         )
     scores = scores_of(evaluate(model, None, task, "test", limit=limit))
-    return {**asdict(recipe), **scores}
+    return {**asdict(recipe), **backbone.where(), **scores}
 
 
 def _cosine(backbone: Backbone, task: Task, limit: int) -> dict:

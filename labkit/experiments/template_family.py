@@ -94,7 +94,8 @@ def family_row(setting: FamilySetting, task: Task, seed: int, place: Place) -> d
         result = evaluate(model, None, task, limit=limit)
         calibrated = (result.scores - result.scores.mean(0)).argmax(-1) == result.targets
         text = {"template": model.template.text, "learns": False}
-        return row | text | scores_of(result) | {"calibrated": as_digits(calibrated)}
+        scores = scores_of(result) | {"calibrated": as_digits(calibrated)}
+        return row | text | model.backbone.where() | scores
     model, prompt = lay_virtual_tokens(model)
     if setting.method == "encoder":
         prompt = PromptEncoder.from_prompt(prompt, seed=seed)

@@ -147,6 +147,7 @@ def _training(
         "validation_n": before.n,
         "best_step": history.best_step,
         "seconds": round(history.seconds, 1),
+        **model.backbone.where(),
         **scores_of(evaluate(model, start, task, "test", limit=limit)),
     }
 
