@@ -11,8 +11,8 @@
 ## make run     run every notebook without a window; pages land in build/
 ## make ledger  the papers' claims against data/reference: data/claims.json, docs/claims.md and the
 ##              table in README.md, after new results
-## make speed   labkit against PEFT on this machine's CPU, which should be quiet, in bf16 and in fp32:
-##              docs/speed/ and the tables in docs/speed.md and docs/gpu.md
+## make speed   labkit against PEFT on this machine's CPU, which should be quiet, in bf16 and in fp32,
+##              as far as docs/speed/ does not hold it yet; the tables in docs/speed.md and docs/gpu.md
 ## make lint    style, layers and types only
 ## make lock    take the newest allowed releases and write requirements.lock anew
 ## make clean   remove .venv, build/ and caches (fetched models and data stay)

@@ -27,7 +27,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import torch
@@ -38,7 +37,7 @@ from labkit.core import statistics
 from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel
-from labkit.core.readouts import mean_pooled
+from labkit.core.readouts import Seq2SeqBackbone, mean_pooled
 from labkit.core.scoring import length_batches
 from labkit.core.sequences import Encoded, collate
 from labkit.core.tasks import GLUE, Example, Task, TaskPrompt
@@ -157,13 +156,14 @@ def _text_vectors(backbone: Backbone, texts: Sequence[str]) -> Tensor:
     """Mean-pooled unit vectors of texts without any prompt: (N, D)."""
     tokenized = backbone.tokenizer(list(texts), truncation=True, max_length=backbone.max_length)
     sequences = [Encoded(tuple(ids), -1) for ids in tokenized["input_ids"]]
-    vectors = torch.empty(len(texts), backbone.hidden_size)
+    vectors: dict[int, Tensor] = {}
     with torch.inference_mode():
         for rows in length_batches([len(sequence.ids) for sequence in sequences], 2048):
             batch = collate([sequences[row] for row in rows], backbone.device)
             hidden = backbone.model(input_ids=batch.ids, attention_mask=batch.mask)
-            vectors[rows] = mean_pooled(hidden.last_hidden_state, batch.mask).cpu()
-    return vectors
+            pooled = mean_pooled(hidden.last_hidden_state, batch.mask).cpu()  # (B, D)
+            vectors.update(zip(rows, pooled, strict=True))
+    return torch.stack([vectors[row] for row in range(len(texts))])
 
 
 def best_threshold(values: NDArray, labels: NDArray) -> tuple[float, int]:
@@ -262,24 +262,18 @@ def written_answers(
     """What a sequence-to-sequence model writes, its likeliest piece each time, in 8 pieces at most.
 
     Raises:
-        LabError: for another readout.
+        LabError: for another readout, or virtual tokens in front of the decoder.
     """
     backbone = model.backbone
-    if backbone.readout != "seq2seq":
+    if not isinstance(backbone, Seq2SeqBackbone):
         raise LabError(f"{backbone.name} writes no text of its own; numbers are read from T5")
     vectors = model.fixed_vectors(prompt)
     sequences = model.encode(examples, vectors)
-    writer: Any = backbone.model
     texts: list[str] = []
     with torch.inference_mode():
         for start in range(0, len(sequences), batch_size):
             batch = collate(sequences[start : start + batch_size], backbone.device)
-            written = writer.generate(
-                inputs_embeds=backbone.embed_batch(batch.ids, vectors, batch.slots),
-                attention_mask=batch.mask,
-                max_new_tokens=8,
-                do_sample=False,
-            )
+            written = backbone.write(batch, vectors, pieces=8)
             texts += backbone.tokenizer.batch_decode(written, True)
     return texts
 

@@ -23,6 +23,8 @@ from labkit.experiments.base.recipe import Recipe
 from labkit.experiments.base.setting import Experiment
 from labkit.experiments.glue_tables import GlueSetting
 from labkit.soft_prompt import SoftPrompt, initialise
+from labkit.soft_prompt.decoder_side import DecoderSide
+from zoo import FAMILIES
 
 LENGTH = 5
 
@@ -175,6 +177,25 @@ def test_numbers_are_read_from_what_t5_writes(tiny_backbone, graded, monkeypatch
     expected = [float(answers[text]) for text in written]
     assert values.tolist() == [2.5 if value > 5 else value for value in expected]
     assert unread == np.mean([value > 5 for value in expected])
+
+
+def test_answers_are_written_as_the_scores_are_read(tiny_backbone, tiny_task):
+    """Where virtual tokens have no positions, their order changes neither scores nor texts."""
+    backbone, examples = tiny_backbone("t5"), tiny_task.split("test")
+    model = PromptedModel.for_task(backbone, tiny_task)
+    bare = model.with_changes(positions=False)
+    moved = []
+    for seed in range(10):
+        draw = torch.randn(4, backbone.hidden_size, generator=torch.Generator().manual_seed(seed))
+        prompt, turned = SoftPrompt(2 * draw), SoftPrompt(2 * draw.flip(0))
+        texts = glue.written_answers(bare, prompt, examples)
+        assert texts == glue.written_answers(bare, turned, examples)
+        texts = glue.written_answers(model, prompt, examples)
+        moved.append(texts != glue.written_answers(model, turned, examples))
+    assert any(moved)
+    behind = model.with_changes(backbone=DecoderSide.of(backbone))
+    with pytest.raises(LabError, match="on the encoder's side"):
+        glue.written_answers(behind, prompt, examples)
 
 
 def test_other_readouts_write_no_numbers(setup):
@@ -344,8 +365,10 @@ def test_a_prompt_that_failed_the_gate_is_missing_and_no_gain_of_zero():
     assert gain[1:] == pytest.approx(mean_interval(by_seed))
 
 
-def test_the_cosine_of_two_texts_is_that_of_their_mean_states(tiny_backbone):
-    backbone = tiny_backbone("bert-encoder")
+@pytest.mark.parametrize("family", ["bert, body", "albert, body"])
+def test_the_cosine_of_two_texts_is_that_of_their_mean_states(family, tiny_backbone, tmp_path):
+    """Albert's states are wider than its word embeddings."""
+    backbone = load_backbone(str(FAMILIES[family].build(tmp_path / "model")), device="cpu")
     pairs = [("a good film", "bad"), ("bad film", "a film that is good"), ("good", "good")]
     examples = [Example(str(i), {"a": a, "b": b}, 0) for i, (a, b) in enumerate(pairs)]
     expected = []

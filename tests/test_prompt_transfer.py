@@ -20,6 +20,7 @@ from labkit.core.prompted_model import PromptedModel
 from labkit.core.templates import Verbalizer
 from labkit.prompt_transfer import TransferTable, active_neurons, read_prompt, similarities
 from labkit.soft_prompt import SoftPrompt, save_prompt
+from labkit.soft_prompt.decoder_side import DecoderSide
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore:`is_gradient_checkpointing`:FutureWarning"),
@@ -216,6 +217,16 @@ def test_an_encoder_has_neurons_too_and_hooks_are_gone(tiny_backbone):
     assert not any(m._forward_hooks for m in backbone.model.modules())
     both = similarities([vectors, vectors.flip(0)], "neurons", backbone)
     assert both[0, 0] == pytest.approx(1) and 0 < both[0, 1] < 1
+
+
+def test_neurons_in_front_of_the_decoder_hear_every_virtual_token(tiny_backbone):
+    view = DecoderSide.of(tiny_backbone("t5"))
+    vectors = torch.randn(4, view.hidden_size, generator=torch.Generator().manual_seed(0))
+    found = active_neurons(view, vectors)
+    for token in range(4):
+        other = vectors.clone()
+        other[token] *= -3
+        assert not torch.equal(active_neurons(view, other), found)
 
 
 def test_overlap_is_the_cosine_of_the_two_sets():

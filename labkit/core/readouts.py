@@ -209,18 +209,27 @@ class Seq2SeqBackbone(Backbone):
         return self.model.get_encoder()
 
     def word_scores(self, batch: Batch, vectors: Tensor | None, words: Sequence[Pieces]) -> Tensor:
+        read = self._read(batch, vectors)
+        scores = [self._target_score(pieces, len(batch.ids), **read) for pieces in words]
+        return torch.stack(scores, dim=-1)
+
+    def write(self, batch: Batch, vectors: Tensor | None, pieces: int) -> Tensor:
+        """The likeliest piece each time, until the model ends or there are ``pieces``: (B, ≤ K)."""
+        writer: Any = self.model
+        return writer.generate(**self._read(batch, vectors), max_new_tokens=pieces, do_sample=False)
+
+    def first_written(self, virtual_tokens: int) -> int:
+        """Where the decoder's place is that writes the first piece of the answer."""
+        return 0
+
+    def _read(self, batch: Batch, vectors: Tensor | None) -> dict[str, Any]:
+        """What the decoder is told of the texts."""
         with self._positions(batch.ids):
             encoded = self.reader(
                 inputs_embeds=self.embed_batch(batch.ids, vectors, batch.slots),
                 attention_mask=batch.mask,
             )
-        scores = [
-            self._target_score(
-                pieces, len(batch.ids), encoder_outputs=encoded, attention_mask=batch.mask
-            )
-            for pieces in words
-        ]
-        return torch.stack(scores, dim=-1)
+        return {"encoder_outputs": encoded, "attention_mask": batch.mask}
 
     def combine(self, word_scores: Tensor) -> Tensor:
         return word_scores.logsumexp(-1)

@@ -23,6 +23,7 @@ from torch.nn import functional as F
 
 from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
+from labkit.core.readouts import Seq2SeqBackbone
 from labkit.core.sequences import Batch
 
 # ---- by their vectors ----
@@ -150,8 +151,9 @@ def active_neurons(backbone: Backbone, vectors: Tensor) -> Tensor:
 
     The input is the prompt, the tokenizer's special tokens and the answer slot, without any text.
     A neuron is active where the output of its layer's activation function is above zero. The slot
-    is the mask token (mlm), the last position (causal), or the decoder's first one (seq2seq); an
-    encoder has none, and the mean over the special tokens, which its readout pools, stands in.
+    is the mask token (mlm), the last position (causal), or the one where the decoder writes its
+    first piece (seq2seq); an encoder has none, and the mean over the special tokens, which its
+    readout pools, stands in.
 
     Args:
         vectors: (P, D) virtual tokens for this backbone.
@@ -165,8 +167,8 @@ def active_neurons(backbone: Backbone, vectors: Tensor) -> Tensor:
             f"rows of width {backbone.hidden_size}; name the backbone that it was made for"
         )
     batch = _bare_input(backbone, len(vectors))
-    if backbone.readout == "seq2seq":
-        slots = torch.tensor([0])
+    if isinstance(backbone, Seq2SeqBackbone):
+        slots = torch.tensor([backbone.first_written(len(vectors))])
     elif backbone.readout == "encoder":
         slots = (batch.ids[0] >= 0).nonzero().squeeze(-1)
     else:

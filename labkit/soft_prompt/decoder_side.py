@@ -85,6 +85,22 @@ class DecoderSide(Seq2SeqBackbone):
         ]
         return torch.stack(scores, dim=-1)
 
+    def write(self, batch: Batch, vectors: Tensor | None, pieces: int) -> Tensor:
+        """As without virtual tokens.
+
+        Raises:
+            LabError: with some: transformers writes behind words, not behind vectors.
+        """
+        if vectors is not None:
+            raise LabError(
+                f"virtual tokens in front of the decoder of {self.name} are scored, not written "
+                "behind; to have an answer written, put the prompt on the encoder's side"
+            )
+        return super().write(batch, None, pieces)
+
+    def first_written(self, virtual_tokens: int) -> int:
+        return virtual_tokens
+
     def _target_logits(
         self, target: Tensor, *, vectors: Tensor | None = None, **inputs: Any
     ) -> Tensor:
