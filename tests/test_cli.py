@@ -393,6 +393,26 @@ def test_finished_run_is_not_trained_again(
         assert lab(*tuning_films, "--out", out, "--resume", "--json").json == first
 
 
+def test_a_finished_prompt_is_not_taken_for_that_of_other_data(
+    lab: Lab, llama: Path, films: Path, tmp_path: Path
+) -> None:
+    """A command says a folder's name, not what is in it."""
+    folder = Path(shutil.copytree(films, tmp_path / "films"))
+    tuning = [
+        *("tune", "--backbone", llama, "--task", folder, "--template", SOFT),
+        *("--verbalizer", WORDS, "--length", LENGTH, "--steps", 3, "--batch-size", 4),
+    ]
+    first = lab(*tuning, "--out", tmp_path / "p", "--json").json
+    assert lab(*tuning, "--out", tmp_path / "p", "--resume", "--json").json == first
+    before = weights(tmp_path / "p")
+    train = folder / "train.jsonl"
+    flipped = {"negative": "positive", "positive": "negative"}
+    rows = [json.loads(line) for line in train.read_text().splitlines()]
+    write_jsonl(train, [(row["text"], flipped[row["label"]]) for row in rows])
+    again = lab(*tuning, "--out", tmp_path / "p", "--resume", "--json").json
+    assert again["examples"] != first["examples"] and weights(tmp_path / "p") != before
+
+
 def test_full_disk_costs_neither_the_old_prompt_nor_the_new(
     lab: Lab, tuning_films: list[object], trained: Path, copy_of_trained: Path
 ) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -170,9 +170,10 @@ def tune(
         if encoder is not None:
             prompt = PromptEncoder.from_prompt(prompt, encoder, seed=seed)
         require_scorable(model, prompt, data)
-        result = _finished(out, command) if resume else None
+        made = _Made(command, frozen.revision, data.fingerprint(*data.splits))
+        result = _finished(out, made) if resume else None
         if result is None:
-            prompt, how = _train(model, prompt, data, settings, command, out, resume, update)
+            prompt, how = _train(model, prompt, data, settings, made, out, resume, update)
             result = _scored(model, prompt, data, how, command, out, seed, update)
     lines = [
         frozen.describe(),
@@ -186,12 +187,20 @@ def tune(
     show({**result, "out": str(out), "command": command, **about}, lines, as_json)
 
 
+class _Made(NamedTuple):
+    """What made a prompt: a command names folders of models and tasks, not what is in them."""
+
+    command: str
+    revision: str
+    examples: str
+
+
 def _train(
     model: PromptedModel,
     prompt: nn.Module,
     task: Task,
     settings: Mapping[str, Any],
-    command: str,
+    made: _Made,
     out: Path,
     resume: bool,
     update: Update,
@@ -204,7 +213,8 @@ def _train(
     from labkit.core.tuning import fit
     from labkit.soft_prompt import load_prompt, save_prompt
 
-    if resume and _is_made_by(out, command):
+    command = made.command
+    if resume and _is_made_by(out, made):
         saved, card = load_prompt(out)
         return saved, dict(card.scores)
 
@@ -220,6 +230,7 @@ def _train(
             "best_step": history.best_step,
             "loss": history.losses[-1],
             "seconds": round(history.seconds, 2),
+            "examples": made.examples,
         }
         with writing(out):  # before anything else can go wrong
             save_prompt(out, prompt, model, command=command, seed=settings["seed"], scores=how)
@@ -247,19 +258,21 @@ def _scored(
     return {**result, "warnings": warnings}
 
 
-def _is_made_by(out: Path, command: str) -> bool:
+def _is_made_by(out: Path, made: _Made) -> bool:
     from labkit.soft_prompt import CARD, load_prompt
 
     if (out / RUN_FOLDER).is_dir() or not (out / CARD).is_file():
         return False
-    return load_prompt(out)[1].command == command
+    card = load_prompt(out)[1]
+    examples = (card.scores or {}).get("examples", made.examples)  # earlier cards don't say
+    return _Made(card.command, card.revision, str(examples)) == made
 
 
-def _finished(out: Path, command: str) -> dict[str, Any] | None:
+def _finished(out: Path, made: _Made) -> dict[str, Any] | None:
     """What `labkit tune` reported for the prompt in ``out``, if this command has made it."""
     from labkit.soft_prompt import load_prompt
 
-    if not _is_made_by(out, command):
+    if not _is_made_by(out, made):
         return None
     scores = load_prompt(out)[1].scores
     return {**scores, "warnings": []} if "value" in scores else None
