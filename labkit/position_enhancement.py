@@ -60,7 +60,7 @@ class PositionEnhancement(nn.Module):
             the attention sees content alone, and shuffling its input only shuffles its output.
 
     Raises:
-        LabError: if the heads don't divide the width.
+        LabError: if the heads don't divide the width, or for a length below one.
     """
 
     places: Tensor
@@ -79,6 +79,8 @@ class PositionEnhancement(nn.Module):
             raise LabError(
                 f"heads={heads} do not divide the width {width}; choose a divisor of {width}"
             )
+        if length < 1:
+            raise LabError(f"length={length}: there is at least one virtual token to place")
         self.width, self.length, self.heads = width, length, heads
         self.absolute, self.relative = absolute, relative
         self.project = nn.Linear(width, 3 * width)  # Q, K and V side by side

@@ -45,6 +45,10 @@ def test_a_prompt_in_another_order_is_found_again():
     assert order[matched(rows, moved)].tolist() == list(range(20))
     with pytest.raises(LabError, match="can't be matched"):
         matched(rows, rows[:5])
+    with pytest.raises(LabError, match="NaN or infinite"):
+        matched(rows, rows / 0)
+    with pytest.raises(LabError, match="between its ends"):
+        deviation(np.array([0.1, 0.2]), (0.0, 1.0))
 
 
 def test_losses_are_those_of_the_prompts_in_between(tiny_backbone, tiny_task):

@@ -131,6 +131,13 @@ def test_a_shuffle_that_leaves_nothing_to_do_says_so(shuffle, length, words):
         shuffle.draw(length, 5)
 
 
+def test_orders_may_come_as_numbers_of_any_kind(setup):
+    model, prompt, task = setup("llama")
+    orders = Shuffle().draw(LENGTH, 3)
+    as_floats = probe_order(model, prompt, task, orders.astype(float)).predictions
+    assert (as_floats == probe_order(model, prompt, task, orders).predictions).all()
+
+
 # ---- probing ----
 
 LENGTH = 6

@@ -210,6 +210,9 @@ def test_an_entry_is_its_own_nearest_whatever_its_length(tiny_backbone):
     found = nearest_tokens(backbone, prompt() * 7, k=1)
     assert found.tokens == [[" great"], [" film"]]
     assert found.cosines.flatten().tolist() == pytest.approx([1, 1])
+    for k in (0, 10**6):
+        with pytest.raises(LabError, match=f"k={k}"):
+            nearest_tokens(backbone, prompt(), k=k)
 
 
 def test_neighbours_are_counted(tiny_backbone):

@@ -254,12 +254,15 @@ def as_markdown(ledger: Mapping) -> str:
 
 
 _ABOUT = (
-    "Each claim is read as the sign of a difference; it agrees or disagrees where the 95 % "
-    "interval leaves zero out. Where it can't tell, the smallest effect stands beside it that as "
-    "many data would have shown in four of five cases. A seed is a training, or a draw of "
-    "examples, of its own; with one, the interval is about that prompt alone. Every number comes "
-    "from `data/reference` by `make ledger`; `labkit audit` prints the same with the command of "
-    "each run.",
+    "Each claim is read as the sign of a difference, what it names first minus the other, in "
+    "shares of 1 (0.01 is a point of accuracy; on stsb a correlation). It agrees or disagrees "
+    "where the 95 % interval leaves zero out. Where it can't tell, the smallest effect stands "
+    "beside it that as many data would have shown in four of five cases. A seed is a training, or "
+    "a draw of examples, of its own; with one, the interval is about that prompt alone. Where no "
+    "prompt passed the gate, none did better than the majority class on validation, and nothing "
+    "follows. Its own numbers: what `labkit audit` finds in the printed table alone. Every number "
+    "comes from `data/reference` by `make ledger`; `labkit audit` prints the same with the command "
+    "of each run.",
 )
 
 

@@ -40,13 +40,15 @@ def matched(a: Tensor, b: Tensor) -> list[int]:
     squared distances is the least that any matching has.
 
     Raises:
-        LabError: for prompts of other shapes.
+        LabError: for prompts of other shapes, or with numbers that are not finite.
     """
     if a.shape != b.shape:
         raise LabError(
             f"prompts of shapes {tuple(a.shape)} and {tuple(b.shape)} can't be matched token by "
             "token; give two of one length, for one model"
         )
+    if not (a.isfinite().all() and b.isfinite().all()):
+        raise LabError("a prompt with NaN or infinite numbers matches none; train it again")
     distances = torch.cdist(a.double(), b.double(), compute_mode="donot_use_mm_for_euclid_dist")
     _, partners = linear_sum_assignment(distances.square().cpu().numpy())
     return [int(partner) for partner in partners]
@@ -82,7 +84,12 @@ def deviation(losses: NDArray[np.float64], points: Sequence[float] = POINTS) -> 
     ends, on average over the inner points; below zero where it lies below.
 
     Over many pairs its mean is zero where there is no barrier, as that of :func:`barrier` is not.
+
+    Raises:
+        LabError: for a line without an inner point.
     """
+    if len(points) < 3:
+        raise LabError(f"points={tuple(points)}: a line deviates between its ends; give one there")
     return float(_above_the_ends(losses, points)[1:-1].mean())
 
 

@@ -47,9 +47,10 @@ def ensemble_scores(
 
 
 def majority_vote(scores: Tensor) -> Tensor:
-    """The class that most of E prompts choose, (E, N, C) → (N,); ties go to the higher mean score.
+    """The class that most of E prompts choose, (E, N, C) → (N,).
 
-    The paper's ensemble. Averaging scores instead is :func:`mean_vote`.
+    Ties go to the class of the higher mean probability. The paper's ensemble; averaging instead is
+    :func:`mean_vote`.
     """
     counts = F.one_hot(scores.argmax(-1), scores.shape[-1]).sum(0).double()  # (N, C)
     probability = scores.double().softmax(-1).mean(0)  # (N, C), below 1: it only breaks ties

@@ -153,4 +153,4 @@ def checked(orders: Orders, length: int) -> Orders:
         )
     if not (np.sort(orders, axis=1) == np.arange(length)).all():
         raise LabError(f"an order must name each of the virtual tokens 0-{length - 1} once")
-    return orders
+    return orders.astype(np.int64)

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from labkit.core.backbones import Backbone
+from labkit.core.errors import LabError
 from labkit.core.templates import Verbalizer
 
 COMMON_ENTRIES = 5000
@@ -62,8 +63,13 @@ def nearest_tokens(backbone: Backbone, vectors: Tensor, k: int = 5) -> Neighbour
 
     Lester et al. 2021, section 7. Read them beside those of random vectors and of the
     initialisation: every vector has nearest neighbours, trained or not.
+
+    Raises:
+        LabError: for fewer than one, or more than the vocabulary has.
     """
     known = known_ids(backbone)  # (V,)
+    if not 1 <= k <= len(known):
+        raise LabError(f"k={k}: the vocabulary of {backbone.name} has 1 to {len(known)} nearest")
     words = F.normalize(word_vectors(backbone, known), dim=-1)  # (V, D)
     cosines, nearest = (F.normalize(vectors.detach().float().cpu(), dim=-1) @ words.T).topk(k)
     tokenizer = backbone.tokenizer
