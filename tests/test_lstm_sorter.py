@@ -44,11 +44,13 @@ both_modes = pytest.mark.parametrize("mode", MODES)
 with_and_without_positions = pytest.mark.parametrize("positions", [False, True])
 
 
-def build(mode: str = "permutation", positions: bool = False, seed: int = 0) -> LSTMSorter:
+def build(
+    mode: str = "permutation", positions: bool = False, seed: int = 0, temperature: float = 1.0
+) -> LSTMSorter:
     torch.manual_seed(seed)
     prompt = SoftPrompt(torch.randn(LENGTH, WIDTH))
     enhance = PositionEnhancement(WIDTH, LENGTH, heads=2) if positions else None
-    return LSTMSorter(prompt, mode=mode, positions=enhance)
+    return LSTMSorter(prompt, mode=mode, positions=enhance, temperature=temperature)
 
 
 # ---- the sorter ----
@@ -94,7 +96,9 @@ def by_hand(sorter: LSTMSorter, choices: list[int]) -> list[list[float]]:
         weights = [
             0.0
             if token in taken
-            else math.exp(sum(encoded[token, a] * query[a] for a in range(WIDTH)))
+            else math.exp(
+                sum(encoded[token, a] * query[a] for a in range(WIDTH)) / sorter.temperature
+            )
             for token in range(LENGTH)
         ]
         result.append([weight / sum(weights) for weight in weights])
@@ -104,8 +108,9 @@ def by_hand(sorter: LSTMSorter, choices: list[int]) -> list[list[float]]:
 @torch.no_grad()
 @both_modes
 @with_and_without_positions
-def test_encoder_decoder_and_gate_by_hand(mode, positions):
-    sorter = build(mode, positions)
+@pytest.mark.parametrize("temperature", [1.0, 0.1])
+def test_encoder_decoder_and_gate_by_hand(mode, positions, temperature):
+    sorter = build(mode, positions, temperature=temperature)
     for parameter in sorter.parameters():
         parameter.mul_(2.0)  # probabilities far from uniform
     sorting = sorter.sort()

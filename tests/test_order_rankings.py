@@ -83,6 +83,23 @@ def test_relaxations_end_at_the_sort(relax) -> None:
     assert relax(SCORES, 1.0).sum(-1).tolist() == pytest.approx([1] * 4)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_relaxations_are_the_papers_formulas(temperature: float) -> None:
+    """SoftSort's equation 3 and NeuralSort's equation 5, one weight after the other."""
+    scores = SCORES.tolist()
+    length, ranked = len(scores), sorted(scores, reverse=True)
+    soft, neural = soft_sort(SCORES, temperature), neural_sort(SCORES, temperature)
+    for place in range(1, length + 1):
+        near = [math.exp(-abs(ranked[place - 1] - s) / temperature) for s in scores]
+        assert soft[place - 1].tolist() == pytest.approx([w / sum(near) for w in near], abs=1e-5)
+        apart = [sum(abs(s - other) for other in scores) for s in scores]
+        high = [
+            math.exp(((length + 1 - 2 * place) * s - a) / temperature)
+            for s, a in zip(scores, apart, strict=True)
+        ]
+        assert neural[place - 1].tolist() == pytest.approx([w / sum(high) for w in high], abs=1e-5)
+
+
 def test_a_soft_sorter_gives_rows_exactly_and_a_gradient_to_every_score() -> None:
     vectors = torch.randn(5, 3, generator=torch.Generator().manual_seed(0))
     for relaxation in ("softsort", "neuralsort"):
