@@ -72,6 +72,14 @@ def test_variances_that_were_put_in_come_out():
         assert np.mean(values) == pytest.approx(spread**2, rel=0.3), name
 
 
+def test_what_few_orders_and_sentences_add_is_not_taken_for_prompts_that_differ():
+    """The spread of twelve prompts' means is a third too large where each is read so little."""
+    spreads = {"prompt": 0.1, "order": 0.04, "sentence": 0.1, "prompt_sentence": 0.1}
+    sizes = {"prompts": 12, "orders": 4, "sentences": 20}
+    found = [components(worlds(seed, **sizes, spreads=spreads)).prompt for seed in range(200)]
+    assert np.mean(found) == pytest.approx(0.1**2, rel=0.15)
+
+
 def test_the_interval_covers_the_effect_over_prompts_orders_and_sentences():
     """A hundred worlds of five prompts: where only sentences are drawn anew, coverage is lost."""
     spreads = {"prompt": 0.06, "order": 0.1, "sentence": 0.1, "prompt_sentence": 0.1}
