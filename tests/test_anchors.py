@@ -56,6 +56,8 @@ def test_cosines_are_taken_from_the_centre():
     words = torch.tensor([[5.0, 1.0], [5.0, -1.0], [7.0, 0.0], [3.0, 0.0]])
     described = relative(torch.tensor([[6.0, 0.0]]), words)
     assert described[0].tolist() == pytest.approx([0.0, 0.0, 1.0, -1.0], abs=1e-6)
+    # the anchors lie 1, 1, 2 and 2 from (5, 0), where what is found leaves for: 1.5 to its right
+    assert placed(described, words)[0].tolist() == pytest.approx([6.5, 0.0], abs=1e-3)
     with pytest.raises(LabError, match="by 4 anchors, and 3"):
         placed(described, words[:3])
 

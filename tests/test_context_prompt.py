@@ -11,6 +11,7 @@ from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.tuning import fit
 from labkit.soft_prompt import ContextPrompt, demonstrations, load_prompt, save_prompt
+from labkit.soft_prompt.context import LONGEST
 from tiny import FAMILIES
 
 
@@ -104,3 +105,18 @@ def test_what_cannot_be_a_context(tiny_backbone, tiny_task):
     numbers = replace(tiny_task, labels=(), range=(0.0, 5.0))
     with pytest.raises(LabError, match="shows a class"):
         demonstrations(numbers, 2, seed=0)
+
+
+def test_of_a_long_text_the_first_pieces_are_shown(model, tiny_task):
+    tokenizer, text = model.backbone.tokenizer, " ".join(["film", "cast"] * 30)
+    first = tokenizer(text, add_special_tokens=False)["input_ids"][:LONGEST]
+    (example,) = tiny_task.split("train")[:1]
+
+    def read(text):
+        prompt = ContextPrompt(model, [replace(example, fields={"text": text})])
+        return letters(tokenizer.decode(prompt.ids.tolist()))
+
+    shown, short = letters(tokenizer.decode(first)), "film cast film cast"
+    assert shown in read(text) and "film" in shown
+    assert read(text).count("film") == shown.count("film") < 30
+    assert letters(short) in read(short)

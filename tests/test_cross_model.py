@@ -39,6 +39,22 @@ def quick(monkeypatch, tiny_task_named, tiny_folder):
     return encoder
 
 
+def test_the_map_by_hand(tiny_backbone):
+    """LayerNorm(W₂ tanh(W₁ x)) of each normalised virtual token, at the spread of the words."""
+    backbone = tiny_backbone("bert")
+    vectors = torch.randn(3, 5, generator=torch.Generator().manual_seed(0)) * 4
+    prompt = ProjectedPrompt(vectors, backbone, width=7)
+    first, first_bias, second, second_bias = (w.detach().numpy() for w in prompt.parameters())
+
+    def normalised(rows):
+        return (rows - rows.mean(1, keepdims=True)) / rows.std(1, keepdims=True)
+
+    hidden = np.tanh(normalised(vectors.numpy()) @ first.T + first_bias)
+    words = backbone.model.get_input_embeddings().weight.detach()
+    wanted = normalised(hidden @ second.T + second_bias) * words.std().item()
+    assert prompt().detach().numpy() == pytest.approx(wanted, abs=2e-4)
+
+
 def test_every_target_is_read_under_three_inputs(quick, tiny_folder, tmp_path):
     llama = str(tiny_folder("llama"))
     with pytest.raises(LabError, match="labkit run transfer"):

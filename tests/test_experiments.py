@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -24,7 +25,9 @@ from labkit.experiments.base.verdicts import (
     verdict_line,
 )
 from labkit.soft_prompt import load_prompt
+from numbers_apart import numbers_in, without_numbers
 
+DECIMALS = re.compile(r"([+-]?\d+\.\d+)")
 QUICK = {"steps": 2, "batch_size": 4, "length": 3}
 
 
@@ -279,3 +282,25 @@ def test_verdicts_are_made_again_from_rows_that_stay_as_they_were(tmp_path):
     assert experiments.conclude_again(tmp_path) == [stem]
     assert file.read_text(encoding="utf-8") == whole
     assert not experiments.conclude_again(tmp_path)
+
+
+def test_stored_results_follow_from_their_rows_by_the_code_as_it_is(tmp_path):
+    """A result that was stored, and not made again after a change of what is concluded from rows:
+    its verdict, its report and the notebooks that quote it would still say the old thing."""
+    again = tmp_path / "reference"
+    shutil.copytree(experiments.REFERENCE, again)
+    experiments.conclude_again(again)
+    for file in sorted(experiments.REFERENCE.glob("*.json")):
+        stored, now = (json.loads((f / file.name).read_text("utf-8")) for f in (file.parent, again))
+        for part in ("rows", "summary", "verdict", "pooled"):
+            ours, theirs = now.get(part), stored.get(part)
+            assert without_numbers(ours) == without_numbers(theirs), f"{file.name}: {part}"
+            close = pytest.approx(numbers_in(theirs), rel=1e-6, abs=1e-9)
+            assert numbers_in(ours) == close, f"{file.name}: {part}"
+        ours, theirs = (
+            DECIMALS.split((f / file.name).with_suffix(".md").read_text("utf-8"))
+            for f in (again, file.parent)
+        )
+        assert ours[::2] == theirs[::2], file.name
+        numbers = [[float(number) for number in text[1::2]] for text in (ours, theirs)]
+        assert numbers[0] == pytest.approx(numbers[1], abs=1.1e-3), file.name

@@ -26,8 +26,6 @@ pytestmark = pytest.mark.skipif(
     not isolates(), reason=f"no submission can be shut in here: {sandbox.doors.why_open()}"
 )
 
-ASKED = "it reached the outside"
-
 
 class Outside:
     """What a submission must not reach: daemons of this user's, files, other courses."""

@@ -15,6 +15,7 @@ from labkit.experiments import ledger
 from labkit.experiments.evidence import READERS, Result
 from labkit.experiments.template_family import TEMPLATES, cost_of_a_word
 from labkit.shuffle_probe import Probe
+from numbers_apart import numbers_in, without_numbers
 
 LEDGER = ledger.read()
 CLAIMS = {claim["id"]: claim for claim in LEDGER["claims"]}
@@ -22,23 +23,6 @@ UNDECIDED = "can't tell"
 
 
 # ------------------------------------------------------------------------------ the stored ledger
-
-
-def without_numbers(value):
-    """A tree of JSON with each number replaced by None."""
-    if isinstance(value, dict):
-        return {key: without_numbers(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [without_numbers(each) for each in value]
-    return None if isinstance(value, float) else value
-
-
-def numbers_in(value) -> list[float]:
-    if isinstance(value, dict):
-        value = list(value.values())
-    if isinstance(value, list):
-        return [number for each in value for number in numbers_in(each)]
-    return [value] if isinstance(value, float) else []
 
 
 def test_the_ledger_says_what_the_stored_results_say():

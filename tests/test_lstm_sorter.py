@@ -26,13 +26,14 @@ from labkit.lstm_sorter import (
     PromptLoss,
     SinkhornSorter,
     find_order,
+    pair_changes,
     promising_pairs,
     search,
     searches,
     sinkhorn,
     teach,
 )
-from labkit.lstm_sorter.trials import BestOrder
+from labkit.lstm_sorter.trials import BestOrder, Trials
 from labkit.position_enhancement import PositionEnhancement
 from labkit.soft_prompt import WEIGHTS, SoftPrompt, load_prompt, save_prompt
 
@@ -44,11 +45,13 @@ both_modes = pytest.mark.parametrize("mode", MODES)
 with_and_without_positions = pytest.mark.parametrize("positions", [False, True])
 
 
-def build(mode: str = "permutation", positions: bool = False, seed: int = 0) -> LSTMSorter:
+def build(
+    mode: str = "permutation", positions: bool = False, seed: int = 0, temperature: float = 1.0
+) -> LSTMSorter:
     torch.manual_seed(seed)
     prompt = SoftPrompt(torch.randn(LENGTH, WIDTH))
     enhance = PositionEnhancement(WIDTH, LENGTH, heads=2) if positions else None
-    return LSTMSorter(prompt, mode=mode, positions=enhance)
+    return LSTMSorter(prompt, mode=mode, positions=enhance, temperature=temperature)
 
 
 # ---- the sorter ----
@@ -94,7 +97,9 @@ def by_hand(sorter: LSTMSorter, choices: list[int]) -> list[list[float]]:
         weights = [
             0.0
             if token in taken
-            else math.exp(sum(encoded[token, a] * query[a] for a in range(WIDTH)))
+            else math.exp(
+                sum(encoded[token, a] * query[a] for a in range(WIDTH)) / sorter.temperature
+            )
             for token in range(LENGTH)
         ]
         result.append([weight / sum(weights) for weight in weights])
@@ -104,8 +109,9 @@ def by_hand(sorter: LSTMSorter, choices: list[int]) -> list[list[float]]:
 @torch.no_grad()
 @both_modes
 @with_and_without_positions
-def test_encoder_decoder_and_gate_by_hand(mode, positions):
-    sorter = build(mode, positions)
+@pytest.mark.parametrize("temperature", [1.0, 0.1])
+def test_encoder_decoder_and_gate_by_hand(mode, positions, temperature):
+    sorter = build(mode, positions, temperature=temperature)
     for parameter in sorter.parameters():
         parameter.mul_(2.0)  # probabilities far from uniform
     sorting = sorter.sort()
@@ -244,6 +250,19 @@ def test_sinkhorn_rounds_to_the_best_permutation_of_all():
     assert len(drawn) > 5 and all(sorted(order) == list(range(5)) for order in drawn)
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.25])
+def test_the_relaxation_of_sinkhorns_sorter_by_plain_normalisation(temperature):
+    generator = torch.Generator().manual_seed(0)
+    prompt = SoftPrompt(torch.randn(4, 3, generator=generator))
+    sorter = SinkhornSorter(prompt, temperature=temperature, rounds=3).eval()
+    sorter.scores.data.copy_(torch.randn(4, 4, generator=generator))
+    matrix = np.exp(sorter.scores.detach().double().numpy() / temperature)
+    for _ in range(3):
+        matrix /= matrix.sum(1, keepdims=True)
+        matrix /= matrix.sum(0, keepdims=True)
+    assert sorter.sort().probabilities.detach().numpy() == pytest.approx(matrix, abs=1e-5)
+
+
 # ---- searches on a toy whose answer is known ----
 
 
@@ -292,6 +311,13 @@ def test_promising_pairs_are_in_the_order_of_what_they_bring():
     assert changes == sorted(changes) and changes[0] < 0 < changes[-1]
 
 
+def test_exchanges_are_measured_from_the_order_given():
+    changes = pair_changes(Linear())
+    assert changes.pairs == list(itertools.combinations(range(LENGTH), 2))
+    assert changes.measured == pytest.approx(changes.predicted)  # exact of a linear loss
+    assert min(changes.measured) < 0 < max(changes.measured)
+
+
 def test_the_hidden_order_is_the_toys_optimum():
     toy = HiddenOrder(5, seed=1)
     scores = {order: toy.score(order) for order in itertools.permutations(range(5))}
@@ -326,6 +352,59 @@ def test_swaps_find_the_hidden_order_of_twenty(seed):
     toy = HiddenOrder(20, seed=seed)
     found = find_order(toy, "swap", budget=600, seed=seed)
     assert toy.score(found.order) >= 0.95
+
+
+@pytest.mark.parametrize("still", [{"lr": 1e-12}, {"temperature": 1e-9}])
+def test_a_sorter_that_cannot_learn_stays_where_its_weights_put_it(still):
+    """By steps of no length; by a gate that is sure whatever it sees, and has no gradient."""
+    given = {"budget": 200, "seed": 3}
+    first = find_order(HiddenOrder(8), "lstm-untrained", **given).order
+    assert find_order(HiddenOrder(8), "lstm", **given, **still).order == first
+    assert find_order(HiddenOrder(8), "lstm", **given).order != first
+
+
+@pytest.mark.parametrize("method", ["softsort", "neuralsort"])
+def test_scores_that_take_no_steps_leave_the_order_given(method):
+    assert find_order(HiddenOrder(8), method, budget=200, lr=1e-12).order == tuple(range(8))
+    assert find_order(HiddenOrder(8), method, budget=200).order != tuple(range(8))
+
+
+def test_a_sorter_with_positions_reads_other_rows():
+    plain_rows, enhanced = (
+        find_order(HiddenOrder(8), "lstm-untrained", budget=2, seed=3, positions=positions)
+        for positions in (False, True)
+    )
+    assert plain_rows.order != enhanced.order
+
+
+def test_scoring_on_the_way_takes_a_third_of_what_is_spent():
+    toy = HiddenOrder(6)
+    run = Trials(toy, budget=10_000)
+    for order in itertools.permutations(range(6)):
+        toy.spent += 1  # a step of training that costs as much as a score
+        run.check(order)
+    scored = len(run.known) - 1
+    assert run.spent / 3 - 2 < scored <= run.spent / 3
+
+
+def test_drawn_orders_are_compared_whatever_the_losses_scale():
+    class Faint(HiddenOrder):
+        def loss(self, vectors):
+            return super().loss(vectors) * 2.0**-26
+
+    given = {"method": "plackett-luce", "budget": 1500, "seed": 1}
+    found = find_order(HiddenOrder(8), **given)
+    assert find_order(Faint(8), **given).order == found.order
+    assert HiddenOrder(8).score(found.order) > 0.9
+
+
+def test_effects_are_read_off_batches_of_unlike_difficulty():
+    class Uneven(HiddenOrder):
+        def batch_loss(self, vectors, step):
+            return super().batch_loss(vectors, step) + 20 * math.sin(step)
+
+    toy = Uneven(10)
+    assert toy.score(find_order(toy, "assignment", budget=800).order) > 0.95
 
 
 def test_swaps_stop_where_no_exchange_helps():
@@ -431,6 +510,19 @@ def test_orders_that_are_compared_on_one_batch_are_scored_each_for_itself(
     expected = [torch.nn.functional.cross_entropy(each, wanted).item() for each in scores]
     assert len({round(loss, 5) for loss in expected}) == 3  # orders that do differ
     assert objective.batch_values(orders, step=0) == pytest.approx(expected, abs=2e-6)
+
+
+def test_training_steps_go_through_all_examples_and_mix_them_anew(prompted, tiny_task):
+    model, prompt = prompted("bert-encoder")
+    examples = tiny_task.split("train")
+    objective = PromptLoss(model, prompt, tiny_task, sentences=6, batch_size=6)
+    wanted = torch.tensor([example.label for example in examples])
+    whole = F.cross_entropy(model.scores(prompt, examples), wanted).item()
+    with torch.no_grad():
+        losses = [objective.batch_loss(objective.vectors, step).item() for step in range(8)]
+    for epoch in (losses[:4], losses[4:]):
+        assert np.mean(epoch) == pytest.approx(whole, abs=1e-5)
+    assert sorted(losses[:4]) != pytest.approx(sorted(losses[4:]), abs=1e-4)
 
 
 @pytest.mark.parametrize("method", METHODS)

@@ -67,6 +67,25 @@ def test_effects_put_in_come_out() -> None:
     assert fitted.effects.sum(1) == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.parametrize("count", [20, 60])  # fewer orders than effects, and more
+def test_the_ridge_is_that_of_the_regression(count: int) -> None:
+    """Least squares with a row √ridge for each effect, and none for the intercept."""
+    random, length, ridge = np.random.default_rng(1), 6, 4.0
+    orders = np.array([random.permutation(length) for _ in range(count + 50)])
+    stands = np.zeros((len(orders), length * length))
+    for row, order in zip(stands, orders, strict=True):
+        for place, token in enumerate(order):
+            row[token * length + place] = 1
+    values = 2 + random.normal(size=count)
+    one = np.ones((count, 1))
+    shrink = np.hstack([np.zeros((length**2, 1)), math.sqrt(ridge) * np.eye(length**2)])
+    given = np.vstack([np.hstack([one, stands[:count]]), shrink])
+    wanted = np.concatenate([values, np.zeros(length**2)])
+    intercept, *effects = np.linalg.lstsq(given, wanted, rcond=None)[0]
+    fitted = TokenPlaceEffects.fit(orders[:count], values, ridge=ridge)
+    assert fitted.predict(orders[count:]) == pytest.approx(intercept + stands[count:] @ effects)
+
+
 def test_effects_need_a_value_for_each_order() -> None:
     with pytest.raises(LabError, match="3 values for 4 orders"):
         TokenPlaceEffects.fit(Shuffle().draw(5, 4), [0.1, 0.2, 0.3])

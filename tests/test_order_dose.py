@@ -97,3 +97,26 @@ def test_the_pooled_lines_are_recounted_from_the_rows(result, tmp_path):
 
 def test_one_prompt_says_nothing_of_others(result, tmp_path):
     assert order_dose.pool(result["rows"][:1], tmp_path) == []
+
+
+def test_what_hand_made_rows_say_together(monkeypatch, tmp_path):
+    """Two orders of each dose; cost rises with distance, but for one pair of the second prompt."""
+    monkeypatch.setattr(order_dose, "ORDERS", 2)
+    distance = [k / 24 for k in range(12)]
+    costs = [0.1 * k for k in range(12)]
+    exchanged = [costs[1], costs[0], *costs[2:]]
+    flips = [0.05 * (k // 2) for k in range(12)]  # 0.05 more with each dose
+    row = {"distance": distance, "cost": costs, "flips": flips, "held_out": 0.5, "correct": "1100"}
+    row["assigned"] = {"correct": "1110"}
+    other = row | {"cost": exchanged, "flips": [f + 0.1 for f in flips], "held_out": 0.7}
+    *doses, going, foretold, gain = order_dose.pool([row, other], tmp_path)
+    for index, line in enumerate(doses):
+        assert line["flip_rate"][0] == pytest.approx(0.05 * index + 0.05)
+        assert line["mean"][0] == pytest.approx(0.2 * index + 0.05)
+        assert line["distance"] == pytest.approx((2 * index + 0.5) / 24)
+    # Spearman's correlation of twelve with one neighbouring pair exchanged: 1 − 6 · 2 / (12 · 143)
+    assert going["mean"][0] == pytest.approx((1 + 1 - 12 / 1716) / 2)
+    assert foretold["mean"][0] == pytest.approx(0.6)
+    assert gain["mean"][0] == pytest.approx(0.25)
+    assert going["verdict"]["verdict"] == "agrees"  # 0.5 and 0.7 alone would not decide
+    assert foretold["verdict"]["verdict"] == "can't tell"

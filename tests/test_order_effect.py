@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from labkit import experiments
 from labkit.core.errors import LabError
@@ -71,6 +72,14 @@ def test_variances_that_were_put_in_come_out():
         assert np.mean(values) == pytest.approx(spread**2, rel=0.3), name
 
 
+def test_what_few_orders_and_sentences_add_is_not_taken_for_prompts_that_differ():
+    """The spread of twelve prompts' means is a third too large where each is read so little."""
+    spreads = {"prompt": 0.1, "order": 0.04, "sentence": 0.1, "prompt_sentence": 0.1}
+    sizes = {"prompts": 12, "orders": 4, "sentences": 20}
+    found = [components(worlds(seed, **sizes, spreads=spreads)).prompt for seed in range(200)]
+    assert np.mean(found) == pytest.approx(0.1**2, rel=0.15)
+
+
 def test_the_interval_covers_the_effect_over_prompts_orders_and_sentences():
     """A hundred worlds of five prompts: where only sentences are drawn anew, coverage is lost."""
     spreads = {"prompt": 0.06, "order": 0.1, "sentence": 0.1, "prompt_sentence": 0.1}
@@ -103,6 +112,18 @@ def test_the_predicted_half_width_is_the_bootstraps():
         low, high = mean_effect(probes, n_boot=1000)[1:]
         ratios.append(components(probes).half_width(1, 30, 150, 30 * 150) / ((high - low) / 2))
     assert np.mean(ratios) == pytest.approx(1, abs=0.08)
+
+
+def test_prompts_alone_drawn_anew_give_students_interval_of_their_effects():
+    """Over many worlds: one draw of five from five is far from a normal distribution."""
+    ratios = []
+    for seed in range(60):
+        probes = worlds(seed, prompts=6, orders=2, sentences=40)
+        effects = [probe.scores.mean() - probe.baseline for probe in probes]
+        low, high = mean_effect(probes, n_boot=4000, factors=["prompts"])[1:]
+        students = stats.t.interval(0.95, 5, loc=np.mean(effects), scale=stats.sem(effects))
+        ratios.append((high - low) / (students[1] - students[0]))
+    assert np.mean(ratios) == pytest.approx(1, abs=0.03)
 
 
 def effects_of_an_incomplete_design(random, parts, prompts, sentences, per_sentence, per_order):
@@ -349,3 +370,14 @@ def test_the_cheapest_plan_weighs_what_things_cost():
     assert narrow.seconds > cheap.seconds
     with pytest.raises(LabError, match="out of reach"):
         cheapest(parts, Costs(1, 1, 1), **{**asked, "half_width": 0.001})
+
+
+def test_the_seconds_of_a_plan_are_those_of_all_that_it_reads():
+    """Every prompt trained, read in the trained order and in each of the design's, and scored."""
+    parts = Components(prompt=4e-4, order=1e-3, sentence=0.1, prompt_sentence=0.05, rest=0.1)
+    asked = {"half_width": 0.04, "sentences": 512, "available": 10**9}
+    plan = cheapest(parts, Costs(prompt=70, order=3, scoring=0.1), **asked)
+    sizes = {"per_sentence": plan.per_sentence, "per_order": plan.per_order}
+    design = incomplete_design(Shuffle(), 20, plan.sentences, **sizes)
+    readings, scorings = len(design.orders) + 1, len(design.order) + plan.sentences
+    assert plan.seconds == pytest.approx(plan.prompts * (70 + 3 * readings + 0.1 * scorings))

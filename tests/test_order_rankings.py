@@ -60,19 +60,17 @@ def test_draws_follow_those_probabilities() -> None:
 
 
 def test_the_surrogates_gradient_is_that_of_the_expected_loss() -> None:
-    """Averaged over many draws against the exact sum over all orders."""
-    orders = torch.tensor(list(itertools.permutations(range(4))))
-    losses = {tuple(order.tolist()): float(order @ torch.tensor([1, 2, 4, 3])) for order in orders}
-    exact = ranking(SCORES)
-    every = torch.tensor([losses[tuple(order.tolist())] for order in orders])
-    (exact.log_probability(orders).exp() * every).sum().backward()
-    torch.manual_seed(1)
-    drawn = ranking(SCORES)
-    for _ in range(4000):
-        sample = drawn.draw(8)
-        values = torch.tensor([losses[tuple(order.tolist())] for order in sample])
-        (drawn.surrogate(sample, values) / 4000).backward()
-    assert drawn.scores.grad == pytest.approx(exact.scores.grad, abs=0.08)
+    """Summed over all pairs of draws, each as often as it comes, against all orders."""
+    scores, orders = SCORES[:3], list(itertools.permutations(range(3)))
+    losses = dict(zip(orders, (0.3, 2.0, -1.0, 0.7, 5.0, 1.1), strict=True))
+    exact, drawn = ranking(scores), ranking(scores)
+    probabilities = exact.log_probability(torch.tensor(orders)).exp()
+    (probabilities * torch.tensor(list(losses.values()))).sum().backward()
+    for pair in itertools.product(orders, repeat=2):
+        weight = by_definition(scores, pair[0]) * by_definition(scores, pair[1])
+        values = torch.tensor([losses[order] for order in pair])
+        (weight * drawn.surrogate(torch.tensor(pair), values)).backward()
+    assert drawn.scores.grad.tolist() == pytest.approx(exact.scores.grad.tolist(), abs=1e-5)
 
 
 @pytest.mark.parametrize("relax", [soft_sort, neural_sort])
@@ -81,6 +79,23 @@ def test_relaxations_end_at_the_sort(relax) -> None:
     assert sharp.argmax(-1).tolist() == [2, 0, 3, 1]
     assert sharp.max(-1).values.tolist() == pytest.approx([1] * 4, abs=1e-4)
     assert relax(SCORES, 1.0).sum(-1).tolist() == pytest.approx([1] * 4)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 0.5])
+def test_relaxations_are_the_papers_formulas(temperature: float) -> None:
+    """SoftSort's equation 3 and NeuralSort's equation 5, one weight after the other."""
+    scores = SCORES.tolist()
+    length, ranked = len(scores), sorted(scores, reverse=True)
+    soft, neural = soft_sort(SCORES, temperature), neural_sort(SCORES, temperature)
+    for place in range(1, length + 1):
+        near = [math.exp(-abs(ranked[place - 1] - s) / temperature) for s in scores]
+        assert soft[place - 1].tolist() == pytest.approx([w / sum(near) for w in near], abs=1e-5)
+        apart = [sum(abs(s - other) for other in scores) for s in scores]
+        high = [
+            math.exp(((length + 1 - 2 * place) * s - a) / temperature)
+            for s, a in zip(scores, apart, strict=True)
+        ]
+        assert neural[place - 1].tolist() == pytest.approx([w / sum(high) for w in high], abs=1e-5)
 
 
 def test_a_soft_sorter_gives_rows_exactly_and_a_gradient_to_every_score() -> None:

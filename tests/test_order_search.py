@@ -155,3 +155,29 @@ def test_what_a_sorter_hands_back_is_held_against_the_shuffle_it_was_given(
                 for j in range(i + 1, 5)
             ]
             assert tau == pytest.approx(sum(signs) / len(signs))
+
+
+def test_over_prompts_no_pair_is_told_twice_and_nothing_is_found_again_from_the_trained_order(
+    tmp_path,
+):
+    methods = {
+        "trained order": (None, "trained order"),
+        "shuffled": (None, "shuffled"),
+        "random": ("random", "shuffled"),
+        "lstm": ("lstm", "shuffled"),
+        "swap from the trained order": ("swap", "trained order"),
+    }
+    rows = [
+        {"setting": name, "method": method, "start": start, "seed": seed, "correct": "0110"}
+        for name, (method, start) in methods.items()
+        for seed in (0, 1)
+    ]
+    assert [line["setting"] for line in searches.pool(rows, tmp_path)] == [
+        "shuffled − trained order",
+        "random − trained order",
+        "lstm − trained order",
+        "swap from the trained order − trained order",
+        "random − shuffled",
+        "lstm − shuffled",
+        "lstm − random",
+    ]

@@ -99,3 +99,38 @@ def test_what_has_not_learned_is_in_the_table_and_in_no_difference(run, monkeypa
     monkeypatch.setattr(order, "learns", lambda gate: False)
     result = run("llama", seeds=(0,), only=[AS_SET])
     assert [row["setting"] for row in result["rows"]] == [AS_SET] and result["pooled"] == []
+
+
+def test_what_hand_made_rows_say_together(tmp_path):
+    """Ordinary prompts are right in their own order only, the other way's in every second one."""
+    told = {
+        ORDINARY: {"correct": "1111", "right": "0000"},
+        ORDER_PROOF: {"correct": "0000", "right": "1111"},
+    }
+    rows = [
+        {
+            "setting": way,
+            "seed": seed,
+            "learns": True,
+            "correct": row["correct"],
+            "effects": {"all tokens move": {"right": row["right"], "per_sentence": 2}},
+        }
+        for way, row in told.items()
+        for seed in (0, 1)
+    ]
+    pooled = {
+        (line["setting"], line["what"]): (
+            line["mean_difference"][0],
+            line["verdict"]["claim"].split(": ")[1].split(",")[0],
+            line["verdict"]["verdict"],
+        )
+        for line in order_worth.pool(rows, tmp_path)
+    }
+    against = f"{ORDER_PROOF} − {ORDINARY}"
+    assert pooled == {
+        (ORDINARY, "random order − own"): (-1.0, "below zero", "agrees"),
+        (ORDER_PROOF, "random order − own"): (0.5, "below zero", "disagrees"),
+        (against, "own order"): (-1.0, "below zero", "agrees"),
+        (against, "random order"): (0.5, "above zero", "agrees"),
+        (against, "random order − ordinary's own"): (-0.5, "below zero", "agrees"),
+    }

@@ -124,6 +124,31 @@ def test_the_interval_covers_the_share_of_other_prompts_and_sentences():
 # ---- the experiment ----
 
 
+def test_the_share_of_a_row_is_what_its_patch_takes_back_of_the_cost(tmp_path):
+    """Two prompts, three sentences: 1 nat dearer in another order, a quarter of it under a patch,
+    more than all of it under another one."""
+
+    def patch(place, loss):
+        return {"layers": [0, 2], "place": place, "losses": [loss] * 3}
+
+    row = {
+        "n": 3,
+        "layers": 2,
+        "losses": {"trained": [0.0] * 3, "shuffled": [1.0] * 3, "first kept": [0.6] * 3},
+        "patches": [patch(0, 0.25), patch(1, 1.5)],
+    }
+    lines = first_place.pool([row, row], tmp_path)
+    assert [line["what"] for line in lines] == [
+        "first virtual token kept in place",
+        "place 1, all layers",
+        "place 2, all layers",
+    ]
+    shares = [line["restored"] for line in lines]
+    assert shares == [pytest.approx([share] * 3) for share in (0.4, 0.75, -0.5)]
+    assert [line["verdict"]["verdict"] for line in lines] == ["agrees", "agrees", "disagrees"]
+    assert {line["cost"] for line in lines} == {1.0}
+
+
 @pytest.fixture
 def result(monkeypatch, tiny_folder, tiny_task, tmp_path):
     monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)

@@ -6,6 +6,8 @@ import re
 
 import numpy as np
 import pytest
+import torch
+from torch.nn import functional as F
 
 from labkit import prompt_pretraining
 from labkit.core import assets
@@ -126,4 +128,9 @@ def test_every_readout_can_be_trained_on_the_made_tasks(tiny_backbone, family):
         elif any("answer" in w for options in words.values() for w in options):
             continue
         prompt = SoftPrompt.from_vocab(backbone, 2)
-        fit(model, prompt, task, steps=1, batch_size=4)
+        before = prompt().detach().clone()
+        (loss,) = fit(model, prompt, task, steps=1, batch_size=len(task.split("train"))).losses
+        scores = model.scores(SoftPrompt(before), task.split("train"))
+        labels = torch.tensor([example.label for example in task.split("train")])
+        assert loss == pytest.approx(F.cross_entropy(scores, labels).item(), abs=1e-4)
+        assert not torch.equal(prompt().detach(), before)

@@ -12,6 +12,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 from scipy import stats
+from torch.nn import functional as F
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from labkit import cli, prompt_transfer
 from labkit.core import assets
@@ -176,6 +178,13 @@ def hidden_states(backbone, vectors):
             ids = (tokenizer.cls_token_id, tokenizer.mask_token_id, tokenizer.sep_token_id)
             backbone.model(inputs_embeds=torch.cat([soft, words(*ids)], 1))
             slot = len(vectors) + 1
+        elif backbone.readout == "encoder":
+            backbone.model(
+                inputs_embeds=torch.cat(
+                    [soft, words(tokenizer.cls_token_id, tokenizer.sep_token_id)], 1
+                )
+            )
+            slot = [len(vectors), len(vectors) + 1]  # both are pooled
         else:
             before, _ = backbone.special_tokens()
             inputs = torch.cat([soft, words(*before)], 1) if before else soft
@@ -187,9 +196,14 @@ def hidden_states(backbone, vectors):
 
 
 def fires(backbone, layer, state):
-    """Whether the pre-activations are above zero: there GELU, SiLU and ReLU are positive."""
+    """Whether the pre-activations are above zero: there GELU, SiLU and ReLU are positive.
+
+    Of an encoder's several positions: whether the mean of the activations is.
+    """
     model = backbone.model
     with torch.no_grad():
+        if backbone.readout == "encoder":
+            return F.gelu(model.encoder.layer[layer].intermediate.dense(state)).mean(0) > 0
         if model.config.model_type == "bert":
             return model.bert.encoder.layer[layer].intermediate.dense(state) > 0
         if model.config.model_type == "gpt2":
@@ -199,7 +213,7 @@ def fires(backbone, layer, state):
         return model.decoder.block[layer].layer[2].DenseReluDense.wi_0(state) > 0
 
 
-@pytest.mark.parametrize("family", ["bert", "gpt2", "llama", "t5"])
+@pytest.mark.parametrize("family", ["bert", "gpt2", "llama", "t5", "bert-encoder"])
 def test_active_neurons_are_those_of_the_weights(tiny_backbone, family):
     backbone = tiny_backbone(family)
     vectors = SoftPrompt.from_vocab(backbone, 4).weight.detach()
@@ -499,6 +513,51 @@ def test_a_mixture_learns_from_every_task_and_touches_the_prompt_only(tiny_backb
     assert not torch.allclose(train([tiny_task, flipped], 2), train([tiny_task, other], 2))
     torch.testing.assert_close(train([tiny_task, flipped], 1), train([tiny_task], 1))
     assert all(torch.equal(a, b) for a, b in zip(before, backbone.model.parameters(), strict=True))
+
+
+def test_a_mixture_goes_through_all_examples_of_each_task_in_turn(
+    monkeypatch, tiny_backbone, tiny_task_named
+):
+    backbone, tasks = tiny_backbone("bert-encoder"), [tiny_task_named(n) for n in ("one", "two")]
+    batches, inner = [], prompt_transfer.starts.scoring.training_scores
+
+    def spy(backbone, sequences, *given):
+        batches.append([tuple(sequence.ids) for sequence in sequences])
+        return inner(backbone, sequences, *given)
+
+    monkeypatch.setattr(prompt_transfer.starts.scoring, "training_scores", spy)
+    prompt = SoftPrompt.from_vocab(backbone, 3)
+    prompt_transfer.fit_mixture(backbone, prompt, tasks, steps=12, batch_size=4, lr=0.05)
+    for first, task in enumerate(tasks):
+        seen = [ids for batch in batches[first::2] for ids in batch]
+        model = PromptedModel.for_task(backbone, task)
+        every = model.encode(task.split("train"), prompt().detach())
+        assert sorted(seen) == sorted(tuple(sequence.ids) for sequence in every)
+
+
+def test_a_steep_gradient_of_a_mixture_is_clipped_to_length_one(tiny_backbone, tiny_task):
+    class Steep(torch.nn.Module):
+        """A prompt whose gradient is a thousand times as long."""
+
+        def __init__(self, start):
+            super().__init__()
+            self.weight = torch.nn.Parameter(start / 1000)
+
+        def forward(self):
+            return 1000 * self.weight
+
+    backbone = tiny_backbone("bert-encoder")
+    prompt = Steep(SoftPrompt.from_vocab(backbone, 3)().detach())
+    given, taken = [], []
+    prompt.weight.register_hook(lambda gradient: given.append(gradient.clone()))
+    handle = register_optimizer_step_pre_hook(lambda *_: taken.append(prompt.weight.grad.clone()))
+    try:
+        prompt_transfer.fit_mixture(backbone, prompt, [tiny_task], steps=2, batch_size=4, lr=1e-6)
+    finally:
+        handle.remove()
+    assert len(given) == len(taken) == 2 and all(gradient.norm() > 2 for gradient in given)
+    for before, after in zip(given, taken, strict=True):
+        torch.testing.assert_close(after, before / before.norm())
 
 
 # ---- ensembles ----

@@ -120,3 +120,20 @@ def test_rows_score_the_tokens_that_they_name(monkeypatch, tiny_folder, tiny_tas
     lost = np.mean([row["kept"]["1"]["value"] - row["value"] for row in greedily])
     assert lines["greedy", 1]["mean_difference"][0] == pytest.approx(lost)
     assert "3 kept" in (tmp_path / f"{result['file']}.md").read_text(encoding="utf-8")
+
+
+def test_answers_that_are_lost_agree_with_the_claim_and_answers_gained_do_not(tmp_path):
+    kept = {"3": {"correct": "0000"}, "2": {"correct": "1111"}, "1": {"correct": "0011"}}
+    row = {"setting": "greedy", "correct": "0011", "kept": kept}
+    lines = pruning_rows.pool([row, row | {"correct": "0001"}], tmp_path)
+    assert [(line["kept"], line["mean_difference"][0]) for line in lines] == [
+        (3, -0.375),
+        (2, 0.625),
+        (1, 0.125),
+    ]
+    whole = row | {"correct": "1111", "kept": {"3": {"correct": "0000"}}}
+    (lost,) = pruning_rows.pool([whole, whole], tmp_path)
+    assert lost["verdict"]["verdict"] == "agrees"
+    bad = row | {"correct": "0000", "kept": {"3": {"correct": "1111"}}}
+    (gained,) = pruning_rows.pool([bad, bad], tmp_path)
+    assert gained["verdict"]["verdict"] == "disagrees"

@@ -28,7 +28,6 @@ WIDTH, LAYERS, HEADS, PLACES = 32, 2, 4, 64
 _ROBERTA = {"bos_token": "<s>", "eos_token": "</s>", "pad_token": "<pad>", "unk_token": "<unk>"}
 _MASKED = {"cls_token": "<s>", "sep_token": "</s>", "mask_token": "<mask>"}
 _ALBERT = {"pad_token": "[PAD]", "unk_token": "<unk>", "cls_token": "[CLS]"}
-_END = "<|endoftext|>"
 _FIRST = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
 
 
