@@ -43,6 +43,7 @@ from labkit.core.scoring import length_batches
 from labkit.core.sequences import Encoded, collate
 from labkit.core.tasks import GLUE, Example, Task, TaskPrompt
 from labkit.lstm_sorter import PromptLoss, find_order
+from labkit.lstm_sorter.sorters import is_permutation
 from labkit.shuffle_probe import Shuffle, probe_order
 from labkit.soft_prompt import SoftPrompt
 
@@ -78,7 +79,7 @@ class Sorted:
 
     @property
     def is_permutation(self) -> bool:
-        return len(set(self.order)) == len(self.order)
+        return is_permutation(self.order)
 
 
 def budget_of(task: Task, limit: int | None = None) -> int:

@@ -38,7 +38,7 @@ TRAINING_TOKENS = 512
 """Tokens computed in a part of a training batch on the CPU: less padding, few parts."""
 
 Progress = Callable[[int, int], None]
-"""Called with (sequences done, sequences in all)."""
+"""Called with (done, in all) of what is counted: sequences here."""
 
 
 def class_scores(

@@ -29,9 +29,6 @@ from labkit.core.modes import evaluating
 from labkit.core.prompted_model import PromptedModel, for_classes
 from labkit.core.tasks import Example, Task, classes_of
 
-OnPass = Callable[[int, int], None]
-"""Called with (prompts scored, prompts in all)."""
-
 
 def missed(
     model: PromptedModel,
@@ -95,10 +92,14 @@ def greedy(
     prompt: nn.Module,
     task: Task,
     examples: Sequence[Example],
-    progress: OnPass | None = None,
+    progress: scoring.Progress | None = None,
 ) -> list[int]:
     """Virtual tokens in the order in which they go, each time the one whose absence costs least;
-    the last one in the list is the one that stays longest."""
+    the last one in the list is the one that stays longest.
+
+    Args:
+        progress: called with (prompts scored, prompts in all).
+    """
     rows = model.fixed_vectors(prompt)
     loss = _Loss(for_classes(model, task), examples)
     tell = progress or (lambda done, total: None)
