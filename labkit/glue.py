@@ -60,6 +60,9 @@ PASSES_PER_EXAMPLE = 3
 """Forward passes per training example that a search may spend: an epoch of the sorter takes two
 (forward and backward), and a third of what it spends may go into comparing orders."""
 
+WRITTEN_TOGETHER = 16
+"""Examples whose answers are written in one batch."""
+
 VALIDATION_EXAMPLES = 256
 """Sample on which the best of N random orders is chosen."""
 
@@ -258,7 +261,6 @@ def written_answers(
     model: PromptedModel,
     prompt: nn.Module | None,
     examples: Sequence[Example],
-    batch_size: int = 16,
 ) -> list[str]:
     """What a sequence-to-sequence model writes, its likeliest piece each time, in 8 pieces at most.
 
@@ -273,8 +275,8 @@ def written_answers(
     writer: Any = backbone.model
     texts: list[str] = []
     with torch.inference_mode():
-        for start in range(0, len(sequences), batch_size):
-            batch = collate(sequences[start : start + batch_size], backbone.device)
+        for start in range(0, len(sequences), WRITTEN_TOGETHER):
+            batch = collate(sequences[start : start + WRITTEN_TOGETHER], backbone.device)
             written = writer.generate(
                 inputs_embeds=backbone.embed_batch(batch.ids, vectors, batch.slots),
                 attention_mask=batch.mask,

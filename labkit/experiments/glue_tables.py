@@ -290,16 +290,17 @@ def compared_seeds(result: Mapping, method: str, against: str = "prompt") -> dic
     return compared
 
 
-def mean_gain(result: Mapping, method: str, against: str = "prompt") -> Difference:
-    """A method's gain, each seed's mean over the tasks that it was sorted on: over seeds.
+def mean_gain(result: Mapping, method: str) -> Difference:
+    """A method's gain over the unsorted prompt, each seed's mean over the tasks that it was sorted
+    on: over seeds.
 
     Ends are NaN with a single seed.
     """
     value = {(row["task"], row["method"], row["seed"]): row["value"] for row in result["rows"]}
     by_seed: dict[int, list[float]] = {}
-    for task, seeds in compared_seeds(result, method, against).items():
+    for task, seeds in compared_seeds(result, method).items():
         for seed in seeds:
-            gain = value[task, method, seed] - value[task, against, seed]
+            gain = value[task, method, seed] - value[task, "prompt", seed]
             by_seed.setdefault(seed, []).append(gain)
     return _over_seeds([sum(gains) / len(gains) for gains in by_seed.values()])
 
@@ -316,10 +317,10 @@ def _over_seeds(values: Sequence[float]) -> Difference:
     return Difference(sum(values) / len(values), *ends)
 
 
-def printed_gains(method: str, against: str = "prompt") -> dict[str, float]:
+def printed_gains(method: str) -> dict[str, float]:
     """The same from the paper's table 8, as shares: task → difference of the printed scores."""
     names = {ours: theirs for theirs, ours in PRINTED.items()}
-    a, b = (row(printed(8), names[name]) for name in (method, against))
+    a, b = (row(printed(8), names[name]) for name in (method, "prompt"))
     return {task: (a[task] - b[task]) / 100 for task in GLUE}
 
 

@@ -162,12 +162,12 @@ class HiddenOrder(Objective):
     of tokens in place, and is largest for the hidden order.
     """
 
-    SHARPNESS = 8.0
+    SHARPNESS, WIDTH = 8.0, 32
     size = batch_size = 1
 
-    def __init__(self, length: int, width: int = 32, seed: int = 0) -> None:
+    def __init__(self, length: int, seed: int = 0) -> None:
         generator = torch.Generator().manual_seed(seed)
-        self.vectors = F.normalize(torch.randn(length, width, generator=generator), dim=-1)
+        self.vectors = F.normalize(torch.randn(length, self.WIDTH, generator=generator), dim=-1)
         self.hidden: Order = tuple(torch.randperm(length, generator=generator).tolist())
 
     def loss(self, vectors: Tensor) -> Tensor:
