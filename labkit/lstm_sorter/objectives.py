@@ -10,7 +10,6 @@ Usage::
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 
 import torch
@@ -20,7 +19,7 @@ from torch.nn import functional as F
 from labkit.core import scoring
 from labkit.core.prompted_model import PromptedModel, for_classes
 from labkit.core.tasks import Task
-from labkit.core.tuning import epoch_batches, targets
+from labkit.core.tuning import batch_of_step, targets
 from labkit.lstm_sorter.sorters import Order
 
 
@@ -129,8 +128,7 @@ class PromptLoss(Objective):
     def _batch(self, step: int) -> tuple[list, Tensor]:
         """Sequences and targets of a training step."""
         sequences, wanted = self._train
-        epoch, index = divmod(step, math.ceil(len(sequences) / self.batch_size))
-        rows = epoch_batches(len(sequences), self.batch_size, self.seed, epoch)[index]
+        rows = batch_of_step(step, len(sequences), self.batch_size, self.seed)
         return [sequences[row] for row in rows], wanted[rows]
 
     def _loss(self, sequences: list, wanted: Tensor, vectors: Tensor) -> Tensor:
