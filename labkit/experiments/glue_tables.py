@@ -36,7 +36,7 @@ from labkit.experiments.base.models import shared_backbone, short
 from labkit.experiments.base.recipe import FINE_TUNING, Recipe, recipe_for
 from labkit.experiments.base.report import cells, report_head, table_head
 from labkit.experiments.base.result_file import file_name
-from labkit.experiments.base.rows import as_digits, from_digits, scores_of
+from labkit.experiments.base.rows import as_digits, from_digits, has_learned, scores_of
 from labkit.experiments.base.setting import Experiment, Place, Setting
 from labkit.glue import (
     CONTROLS,
@@ -283,7 +283,7 @@ def compared_seeds(result: Mapping, method: str, against: str = "prompt") -> dic
             for t, m, seed in rows
             if (t, m) == (task, method)
             and (task, against, seed) in rows
-            and (method not in SORTING or rows[t, m, seed].get("learns", True))
+            and (method not in SORTING or has_learned(rows[t, m, seed]))
         )
         if seeds:
             compared[task] = seeds
@@ -336,7 +336,7 @@ def _mean(values: Mapping[str, Mapping[int, float]]) -> str:
 
 
 def _notes(result: Mapping) -> list[str]:
-    stuck = sorted({r["task"] for r in result["rows"] if not r.get("learns", True)})
+    stuck = sorted({r["task"] for r in result["rows"] if not has_learned(r)})
     seen = sorted({r["task"] for r in result["rows"] if r["seen"]})
     rates = {r["task"]: f"{r['lr']:g}" for r in result["rows"] if r.get("rates_tried")}
     notes = []

@@ -34,7 +34,7 @@ from labkit.experiments.base.recipe import recipe_for
 from labkit.experiments.base.report import as_markdown, cells, table_head, verdict_section
 from labkit.experiments.base.rows import paired_answers, scores_of
 from labkit.experiments.base.setting import Experiment, Place
-from labkit.experiments.base.verdicts import Claim, over_prompts, signed
+from labkit.experiments.base.verdicts import Claim, each_signed, over_prompts, signed
 from labkit.lstm_sorter import BUDGET, PromptLoss, pair_changes, search
 from labkit.lstm_sorter.searches import SearchResult
 from labkit.shuffle_probe import Shuffle
@@ -313,8 +313,7 @@ def prompts_report(result: Mapping) -> str:
     heads = ("what is compared", "prompts", "difference [95 %]", "by prompt")
     lines = ["", *table_head(heads)]
     for line in pooled:
-        effects = ", ".join(f"{value:+.3f}" for value in line["by_prompt"])
-        change = signed(line["mean_difference"])
+        change, effects = signed(line["mean_difference"]), each_signed(line["by_prompt"])
         lines.append(cells([line["setting"], line["prompts"], change, effects]))
     return as_markdown(result) + "\n".join([*lines, *verdict_section(pooled)]) + "\n"
 

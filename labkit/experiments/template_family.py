@@ -32,6 +32,7 @@ from labkit.experiments.base.recipe import Recipe
 from labkit.experiments.base.report import cells, report_head
 from labkit.experiments.base.rows import as_digits, from_digits, scores_of
 from labkit.experiments.base.setting import Experiment, Place, Setting
+from labkit.experiments.base.verdicts import signed
 from labkit.p_tuning import PromptEncoder, lay_virtual_tokens
 
 BASE = "Here is a movie review: {text}\nThe sentiment is: {mask}"
@@ -292,9 +293,8 @@ def _comparison(family: Family, first: str, second: str) -> str:
     spread = family.difference_of_spreads(first, second)
     score = family.difference_of_scores(second, first)
     return (
-        f"- {first} against {second}: spread {spread.value:+.3f} [{spread.low:+.3f}, "
-        f"{spread.high:+.3f}] larger, accuracy of {second} {score.value:+.3f} [{score.low:+.3f}, "
-        f"{score.high:+.3f}] higher"
+        f"- {first} against {second}: spread {signed(spread)} larger, "
+        f"accuracy of {second} {signed(score)} higher"
     )
 
 
