@@ -81,7 +81,11 @@ WAYS: dict[str, Callable[[_Loss, Tensor], NDArray[np.float64]]] = {
 
 
 def keep(costs: NDArray[np.float64], count: int) -> list[int]:
-    """The ``count`` virtual tokens that are missed most, in the order in which they stand."""
+    """The ``count`` virtual tokens that are missed most, in the order in which they stand.
+
+    Raises:
+        LabError: for a count below 1, or above the number of virtual tokens.
+    """
     if not 1 <= count <= len(costs):
         raise LabError(f"count={count}: keep between 1 and all {len(costs)} virtual tokens")
     return sorted(np.argsort(-costs, kind="stable")[:count].tolist())
