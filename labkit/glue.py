@@ -42,6 +42,7 @@ from labkit.core.scoring import length_batches
 from labkit.core.sequences import Encoded, collate
 from labkit.core.tasks import GLUE, Example, Task, TaskPrompt
 from labkit.lstm_sorter import PromptLoss, find_order
+from labkit.lstm_sorter.sorters import is_permutation
 from labkit.shuffle_probe import Shuffle, probe_order
 from labkit.soft_prompt import SoftPrompt
 
@@ -57,6 +58,9 @@ PRINTED = {"FT": "fine-tuning", "PT": "prompt", "Ours": "sorter", "Ours+position
 PASSES_PER_EXAMPLE = 3
 """Forward passes per training example that a search may spend: an epoch of the sorter takes two
 (forward and backward), and a third of what it spends may go into comparing orders."""
+
+WRITTEN_TOGETHER = 16
+"""Examples whose answers are written in one batch."""
 
 VALIDATION_EXAMPLES = 256
 """Sample on which the best of N random orders is chosen."""
@@ -77,7 +81,7 @@ class Sorted:
 
     @property
     def is_permutation(self) -> bool:
-        return len(set(self.order)) == len(self.order)
+        return is_permutation(self.order)
 
 
 def budget_of(task: Task, limit: int | None = None) -> int:
@@ -257,7 +261,6 @@ def written_answers(
     model: PromptedModel,
     prompt: nn.Module | None,
     examples: Sequence[Example],
-    batch_size: int = 16,
 ) -> list[str]:
     """What a sequence-to-sequence model writes, its likeliest piece each time, in 8 pieces at most.
 
@@ -271,8 +274,8 @@ def written_answers(
     sequences = model.encode(examples, vectors)
     texts: list[str] = []
     with torch.inference_mode():
-        for start in range(0, len(sequences), batch_size):
-            batch = collate(sequences[start : start + batch_size], backbone.device)
+        for start in range(0, len(sequences), WRITTEN_TOGETHER):
+            batch = collate(sequences[start : start + WRITTEN_TOGETHER], backbone.device)
             written = backbone.write(batch, vectors, pieces=8)
             texts += backbone.tokenizer.batch_decode(written, True)
     return texts

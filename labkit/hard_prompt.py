@@ -134,14 +134,14 @@ def score_grid(
 
 
 def sentiment_grid(
-    readout: str, task: Task, seed: int = 0, shots: int = 2
+    readout: str, task: Task, seed: int = 0
 ) -> tuple[dict[str, Template], dict[str, Verbalizer]]:
     """The course's grid for a sentiment task, fixed beforehand: templates and label words by name.
 
     Args:
         readout: causal models also get the chat form and examples in the prompt; encoders, which
             have no answer slot, compare the text with label texts.
-        seed, shots: which training examples, and how many, the prompt with examples holds.
+        seed: which training examples the prompt with examples holds.
     """
     if readout == "encoder":
         return _named(ENCODER_TEMPLATES), _verbalizers(ENCODER_TEXTS)
@@ -150,10 +150,13 @@ def sentiment_grid(
     verbalizers = _verbalizers(SENTIMENT_WORDS)
     review = Template(REVIEW)
     first = verbalizers["negative / positive"]
-    examples = _short_shots(task.for_fields(review.fields), seed, shots)
+    examples = _short_shots(task.for_fields(review.fields), seed)
     solved = with_examples(review, first, examples, task.labels)
-    return {**_named(CAUSAL_TEMPLATES), f"{shots} examples, then the review": solved}, verbalizers
+    return {**_named(CAUSAL_TEMPLATES), f"{SHOTS} examples, then the review": solved}, verbalizers
 
+
+SHOTS = 2
+"""Solved examples in the prompt of the grid that holds some."""
 
 REVIEW = "Review: {text}\nSentiment: {mask}"
 CAUSAL_TEMPLATES = (
@@ -203,17 +206,17 @@ def _verbalizers(pairs: Sequence[tuple]) -> dict[str, Verbalizer]:
     return named
 
 
-def _short_shots(task: Task, seed: int, count: int) -> list[Example]:
-    """``count`` short training examples, the classes in turn."""
+def _short_shots(task: Task, seed: int) -> list[Example]:
+    """:data:`SHOTS` short training examples, the classes in turn."""
     order = np.random.default_rng(seed).permutation(len(task.split("train")))
     pool = [task.split("train")[i] for i in order]
     by_class = [[e for e in pool if e.label == label and len(e.text) <= 120] for label in range(2)]
-    if min(map(len, by_class)) < -(-count // 2):
+    if min(map(len, by_class)) < -(-SHOTS // 2):
         raise LabError(
             f"task {task.name!r} has too few training examples of at most 120 characters to put "
-            f"{count} into the prompt; take fewer, or another task"
+            f"{SHOTS} into the prompt; take another task"
         )
-    return [by_class[i % 2][i // 2] for i in range(count)]
+    return [by_class[i % 2][i // 2] for i in range(SHOTS)]
 
 
 def contextual_bias(model: PromptedModel) -> np.ndarray:

@@ -10,7 +10,6 @@ Usage::
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
@@ -31,6 +30,8 @@ from labkit.core.tasks import (
 from labkit.core.templates import Template
 
 PAIR_LABELS = ("next", "same document", "other document")
+CHOICES = 4
+"""Answers of a multiple choice."""
 
 
 def documents(examples: Sequence[Example]) -> dict[str, list[Example]]:
@@ -112,41 +113,21 @@ def _pairs(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
     return pairs
 
 
-def next_and_other(
-    whole: Mapping[str, Sequence[tuple[int, str]]], seed: int = 0
-) -> list[tuple[str, str, str]]:
-    """The smallest form of that task: every pair of neighbours as ``next``, and its first sentence
-    with one of another document as ``other``.
-
-    Args:
-        whole: document → (place, sentence) in order; places may leave gaps.
-    """
-    random = np.random.default_rng(seed)
-    triples = []
-    for name, rows in whole.items():
-        elsewhere = [text for other, rest in whole.items() if other != name for _, text in rest]
-        for (place, first), (after, second) in itertools.pairwise(rows):
-            if after == place + 1:
-                wrong = elsewhere[random.integers(len(elsewhere))]
-                triples += [(first, second, "next"), (first, wrong, "other")]
-    return triples
-
-
-def next_sentence_choices(
-    examples: Sequence[Example], count: int, seed: int = 0, choices: int = 4
-) -> Task:
+def next_sentence_choices(examples: Sequence[Example], count: int, seed: int = 0) -> Task:
     """PPT's multiple choice: which of the lettered sentences follows the first? One does, the
     others come from other documents.
 
     The template is PPT's unified form: the query, then all answers with their letters.
+
+    Raises:
+        LabError: where the documents hold no such sentences.
     """
-    letters = _LETTERS[:choices]
-    make = functools.partial(_choices, choices=choices)
-    cut = _cut(make, examples, count, seed, by_documents=True)  # answers hold several sentences
+    letters = _LETTERS[:CHOICES]
+    cut = _cut(_choices, examples, count, seed, by_documents=True)  # answers hold several sentences
     return _pretraining_task("next-sentence", cut, letters, choice_prompts(letters))
 
 
-def _choices(examples: Sequence[Example], count: int, seed: int, *, choices: int) -> list[Example]:
+def _choices(examples: Sequence[Example], count: int, seed: int) -> list[Example]:
     random = np.random.default_rng(seed)
     whole = documents(examples)
     following = _neighbours(whole)
@@ -158,11 +139,11 @@ def _choices(examples: Sequence[Example], count: int, seed: int, *, choices: int
         first, second = following[random.integers(len(following))]
         document = _document(first)
         wrong: list[Example] = []
-        while len(wrong) < choices - 1:
+        while len(wrong) < CHOICES - 1:
             other = every[random.integers(len(every))]
             if _document(other) != document:
                 wrong.append(other)
-        answer = number % choices
+        answer = number % CHOICES
         answers = [*wrong[:answer], second, *wrong[answer:]]
         fields = {"query": first.text, "answers": lettered([e.text for e in answers])}
         questions.append(Example(f"{first.id}?{number}", fields, answer))
@@ -178,6 +159,9 @@ def pseudo_labelled(
         model: a hard prompt (no virtual tokens) that scores the texts.
         labels: its classes, in the order of its verbalizer.
         share: of each class the surest share is kept.
+
+    Raises:
+        LabError: where the hard prompt gives all texts the same label.
     """
     scores = model.scores(None, texts).double().softmax(-1)
     predicted, sureness = scores.argmax(-1), scores.max(-1).values
@@ -287,7 +271,8 @@ def _cut(
         return parts
     names = np.random.default_rng(seed).permutation(list(whole)).tolist()
     taken: set[str] = set()
-    for number, (part, share) in enumerate([("test", 0.1), ("validation", 0.1), ("train", 1.0)]):
+    for number, part in enumerate(("test", "validation", "train")):
+        share = _SHARES.get(part, 1.0)  # train: what is left
         of_part, names = np.split(names, [round(share * len(whole))])
         sentences = [e for name in of_part for e in whole[name] if normalise(e.text) not in taken]
         taken |= {normalise(e.text) for e in sentences}

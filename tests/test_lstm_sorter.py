@@ -463,6 +463,9 @@ def test_impossible_searches_are_named():
         find_order(Linear(), "swap", budget=1)
     with pytest.raises(LabError, match="positions are for the lstm sorter"):
         find_order(Linear(), "swap", budget=10, positions=True)
+    for rate in (0.0, -1e-3):
+        with pytest.raises(LabError, match=f"lr={rate} must be above zero"):
+            find_order(Linear(), "lstm", budget=10, lr=rate)
 
 
 # ---- searches on a task ----

@@ -106,8 +106,9 @@ def test_rows_are_what_their_kept_prompts_say(monkeypatch, tiny_folder, rated, i
 
 def test_a_model_that_writes_nothing_is_refused(monkeypatch, rated, tmp_path):
     monkeypatch.setattr(runner, "load_task", lambda name: rated)
-    with pytest.raises(LabError, match="minilm writes no text"):
+    with pytest.raises(LabError, match=r"minilm .encoder. writes no text"):
         experiments.run("number-strings", backbone="minilm", out=tmp_path)
+    assert not any(tmp_path.iterdir())
 
 
 def test_a_task_of_classes_is_refused_before_anything_is_trained(

@@ -15,7 +15,8 @@ from labkit.experiments.base import runner
 from labkit.experiments.base.recipe import Recipe
 from labkit.experiments.base.rows import from_digits
 from labkit.experiments.base.setting import Experiment
-from labkit.experiments.order_effect import ALL_FREE, EffectSetting, effects_of, kinds
+from labkit.experiments.order import OrderSetting
+from labkit.experiments.order_effect import ALL_FREE, effects_of, kinds
 from labkit.shuffle_probe import incomplete_design, pooled_effect
 from labkit.soft_prompt import SoftPrompt, load_prompt
 
@@ -65,7 +66,7 @@ def result(monkeypatch, tiny_folder, tiny_task, tmp_path):
     monkeypatch.setattr(order, "learns", lambda gate: True)
     order_effect.shared_backbone.cache_clear()
     recipe = Recipe(length=8, steps=2, batch_size=4)
-    setting = EffectSetting("tiny", str(tiny_folder("llama")), recipe)
+    setting = OrderSetting("tiny", str(tiny_folder("llama")), recipe)
     experiment = Experiment(
         "order-effect",
         "",

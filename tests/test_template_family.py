@@ -53,7 +53,7 @@ def trained(values, losses=(1.0,)):
 
 
 def hard(**values):
-    return [row("hard", m, 0, c, learns=False, calibrated=c) for m, c in values.items()]
+    return [row("hard", m, 0, c, calibrated=c) for m, c in values.items()]
 
 
 def test_members_differ_from_the_first_in_one_word():
@@ -67,6 +67,7 @@ def test_hard_rows_once_trained_rows_per_seed(quick, tiny_folder, tmp_path):
     result = run(tiny_folder("llama"), tmp_path, seeds=(0, 1))
     counts = {m: [r["seed"] for r in result["rows"] if r["method"] == m] for m in ("hard", "free")}
     assert counts == {"hard": [0] * len(TEMPLATES), "free": [0, 0, 1, 1]}
+    assert not any("learns" in row for row in result["rows"])  # no gate is held here
     encoders = [r for r in result["rows"] if r["method"] == "encoder"]
     assert [len(r["losses"]) for r in encoders] == [2] * 4
     assert not list(tmp_path.rglob("*.run"))

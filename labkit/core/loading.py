@@ -151,23 +151,23 @@ def config_of(name: str, revision: str | None = None) -> transformers.Pretrained
         raise _not_loaded(name, error) from error
 
 
-def readout_of(name: str, revision: str | None = None) -> str:
+def readout_of(name: str) -> str:
     """The readout of a model, from its configuration alone.
 
     Raises:
         LabError: if there is no such model, or it has none of the four readouts.
     """
-    return _readout(name, config_of(name, revision))
+    return _readout(name, config_of(name))
 
 
-def has_bos(name: str, revision: str | None = None) -> bool:
+def has_bos(name: str) -> bool:
     """Whether a text of this model can begin with a special token: one that its tokenizer puts
     there, or one that it knows as BOS. No weights are read.
 
     Raises:
         LabError: if there is no such model, or it comes without a tokenizer.
     """
-    tokenizer = _tokenizer(name, _with_tokenizer(_folder(name)), revision)
+    tokenizer = _tokenizer(name, _with_tokenizer(_folder(name)), revision=None)
     if tokenizer.bos_token_id is not None:
         return True
     bare = tokenizer("a", add_special_tokens=False)["input_ids"]

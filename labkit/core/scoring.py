@@ -37,8 +37,11 @@ from labkit.core.sequences import NO_PREFIX, Batch, Encoded, Prefix, collate
 TRAINING_TOKENS = 512
 """Tokens computed in a part of a training batch on the CPU: less padding, few parts."""
 
+MEASURED_SECONDS = 0.5
+"""How long the rate of a matrix product is measured."""
+
 Progress = Callable[[int, int], None]
-"""Called with (sequences done, sequences in all)."""
+"""Called with (done, in all) of what is counted: sequences here."""
 
 
 def class_scores(
@@ -255,11 +258,11 @@ def training_scores(
     return torch.cat(parts)[back]
 
 
-def matrix_rate(weight: Tensor, seconds: float = 0.5) -> float:
+def matrix_rate(weight: Tensor) -> float:
     """Measured rate of this device's product of a batch of tokens with ``weight``, in FLOP/s."""
     tokens = (budget.CPU if weight.device.type == "cpu" else budget.GPU).computed
     batch = torch.randn(tokens, weight.shape[1], device=weight.device).to(weight.dtype)
-    best, until = float("inf"), time.perf_counter() + seconds
+    best, until = float("inf"), time.perf_counter() + MEASURED_SECONDS
     while time.perf_counter() < until:
         started = time.perf_counter()
         functional.linear(batch, weight)

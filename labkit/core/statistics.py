@@ -189,6 +189,9 @@ def false_discovery(p_values: ArrayLike) -> NDArray[np.float64]:
     """Benjamini and Hochberg's adjusted p-values, (M,) in the order given.
 
     Calling the ones <= q discoveries keeps the expected share of false ones among them at q.
+
+    Raises:
+        LabError: for none, or values that are not between 0 and 1.
     """
     p = _vector(p_values)
     if p.min() < 0 or p.max() > 1:
@@ -296,6 +299,9 @@ def best_on_held_out(
     Args:
         predictions: (R, N); baseline: (N,) predictions to compare with; targets: (N,).
         seed: of the halves and the draws: the same for the same number of examples.
+
+    Raises:
+        LabError: for too few examples to cut in halves, shapes that do not fit, or another metric.
     """
     predictions, targets = _matrix(predictions, targets)
     baseline, _ = _matrix(np.atleast_2d(baseline), targets)

@@ -18,6 +18,7 @@ Usage::
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import math
 import time
@@ -198,7 +199,6 @@ class _Run:
         self.targets = targets(examples, task)  # (N, C)
         self.labels = model.labels()
         self.prefix = model.backbone.prefix_of(self.sequences)
-        self._epoch: tuple[int, list[list[int]]] = (-1, [])
 
     @property
     def finished(self) -> bool:
@@ -208,7 +208,8 @@ class _Run:
         """One optimizer step, and the evaluation that falls due after it."""
         started = time.perf_counter()
         self.trained.train()
-        rows = self._rows(self.history.steps)
+        size = self.recipe.batch_size
+        rows = batch_of_step(self.history.steps, len(self.sequences), size, self.seed)
         loss = within_memory(self.model.backbone.device, lambda: self._gradient(rows))
         if not math.isfinite(loss):
             raise NotFiniteError(
@@ -285,14 +286,6 @@ class _Run:
         since_best = sum(step > self.history.best_step for step, _ in self.history.validation)
         self.history.stopped_early = patience is not None and since_best >= patience
         return value
-
-    def _rows(self, step: int) -> list[int]:
-        per_epoch = math.ceil(len(self.sequences) / self.recipe.batch_size)
-        epoch, index = divmod(step, per_epoch)
-        if self._epoch[0] != epoch:
-            size, seed = self.recipe.batch_size, self.seed
-            self._epoch = (epoch, epoch_batches(len(self.sequences), size, seed, epoch))
-        return self._epoch[1][index]
 
     def keep_best(self) -> None:
         """Put the weights back that were best on validation."""
@@ -385,6 +378,16 @@ def epoch_batches(count: int, batch_size: int, seed: int, epoch: int) -> list[li
     """
     order = np.random.default_rng([seed, epoch]).permutation(count).tolist()
     return [order[start : start + batch_size] for start in range(0, count, batch_size)]
+
+
+# one step after the other asks for the batches of one epoch
+_same_epoch = functools.lru_cache(maxsize=1)(epoch_batches)
+
+
+def batch_of_step(step: int, count: int, batch_size: int, seed: int) -> list[int]:
+    """Which of ``count`` examples step ``step`` sees, counted from 0, epoch after epoch."""
+    epoch, index = divmod(step, math.ceil(count / batch_size))
+    return _same_epoch(count, batch_size, seed, epoch)[index]
 
 
 def targets(examples: Sequence[Example], task: Task) -> Tensor:

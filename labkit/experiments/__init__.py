@@ -241,7 +241,11 @@ def conclude_again(folder: Path = REFERENCE) -> list[str]:
 
 
 def reference(name: str, backbone: str, task: str = "rt-polarity") -> dict:
-    """The result of a longer run that comes with the course."""
+    """The result of a longer run that comes with the course.
+
+    Raises:
+        LabError: if the course comes with none.
+    """
     file = REFERENCE / f"{name}-{backbone}-{task}.json"
     if not file.is_file():
         raise LabError(

@@ -25,9 +25,8 @@ from labkit.experiments.base.rows import scores_of
 from labkit.experiments.base.setting import Experiment, Place, Setting
 from labkit.experiments.base.verdicts import Claim
 from labkit.experiments.cross_model import SOURCE_MODEL
-from labkit.prompt_transfer.anchors import placed, relative, shared_words
+from labkit.prompt_transfer.anchors import by_anchors, shared_words
 from labkit.soft_prompt import SoftPrompt, load_for
-from labkit.soft_prompt.vocabulary import word_vectors
 
 ANCHORS, AT_RANDOM, UNTRAINED, OWN, NO_PROMPT = INPUTS = (
     "anchors",
@@ -78,8 +77,7 @@ def _vectors(
     if setting.read == AT_RANDOM:
         generator = torch.Generator().manual_seed(seed)
         target_ids = target_ids[torch.randperm(len(target_ids), generator=generator)]
-    described = relative(given, word_vectors(source, source_ids))
-    return placed(described, word_vectors(backbone, target_ids)), len(source_ids)
+    return by_anchors(given, source, backbone, (source_ids, target_ids)), len(source_ids)
 
 
 def kept_vectors(backbone: str, task: str, seed: int) -> Tensor:

@@ -25,7 +25,7 @@ from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
 from labkit.experiments.base.requirements import classes
-from labkit.experiments.base.rows import learned
+from labkit.experiments.base.rows import has_learned, learned
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import signed, verdict
 from labkit.experiments.order import OrderSetting, at_gate, trained_prompt
@@ -133,7 +133,7 @@ def as_markdown(result: Mapping) -> str:
     for row in result["rows"]:
         values = [f"{row['deviations'][name]:+.3f} ({row['rises'][name]:.3f})" for name in LINES]
         seeds = ", ".join(map(str, row["pair"]))
-        if not row.get("learns", True):
+        if not has_learned(row):
             seeds += " (one does not learn: not in the means)"
         lines.append(cells([seeds, row["n"], *values, f"{row['own_place']:.2f}"]))
     lines += [

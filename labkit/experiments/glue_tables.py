@@ -36,7 +36,7 @@ from labkit.experiments.base.models import shared_backbone, short
 from labkit.experiments.base.recipe import FINE_TUNING, Recipe, recipe_for
 from labkit.experiments.base.report import cells, report_head, table_head
 from labkit.experiments.base.result_file import file_name
-from labkit.experiments.base.rows import as_digits, from_digits, scores_of
+from labkit.experiments.base.rows import as_digits, from_digits, has_learned, scores_of
 from labkit.experiments.base.setting import Experiment, Place, Setting
 from labkit.glue import (
     CONTROLS,
@@ -285,23 +285,24 @@ def compared_seeds(result: Mapping, method: str, against: str = "prompt") -> dic
             for t, m, seed in rows
             if (t, m) == (task, method)
             and (task, against, seed) in rows
-            and (method not in SORTING or rows[t, m, seed].get("learns", True))
+            and (method not in SORTING or has_learned(rows[t, m, seed]))
         )
         if seeds:
             compared[task] = seeds
     return compared
 
 
-def mean_gain(result: Mapping, method: str, against: str = "prompt") -> Difference:
-    """A method's gain, each seed's mean over the tasks that it was sorted on: over seeds.
+def mean_gain(result: Mapping, method: str) -> Difference:
+    """A method's gain over the unsorted prompt, each seed's mean over the tasks that it was sorted
+    on: over seeds.
 
     Ends are NaN with a single seed.
     """
     value = {(row["task"], row["method"], row["seed"]): row["value"] for row in result["rows"]}
     by_seed: dict[int, list[float]] = {}
-    for task, seeds in compared_seeds(result, method, against).items():
+    for task, seeds in compared_seeds(result, method).items():
         for seed in seeds:
-            gain = value[task, method, seed] - value[task, against, seed]
+            gain = value[task, method, seed] - value[task, "prompt", seed]
             by_seed.setdefault(seed, []).append(gain)
     return _over_seeds([sum(gains) / len(gains) for gains in by_seed.values()])
 
@@ -318,10 +319,10 @@ def _over_seeds(values: Sequence[float]) -> Difference:
     return Difference(sum(values) / len(values), *ends)
 
 
-def printed_gains(method: str, against: str = "prompt") -> dict[str, float]:
+def printed_gains(method: str) -> dict[str, float]:
     """The same from the paper's table 8, as shares: task → difference of the printed scores."""
     names = {ours: theirs for theirs, ours in PRINTED.items()}
-    a, b = (row(printed(8), names[name]) for name in (method, against))
+    a, b = (row(printed(8), names[name]) for name in (method, "prompt"))
     return {task: (a[task] - b[task]) / 100 for task in GLUE}
 
 
@@ -337,7 +338,7 @@ def _mean(values: Mapping[str, Mapping[int, float]]) -> str:
 
 
 def _notes(result: Mapping) -> list[str]:
-    stuck = sorted({r["task"] for r in result["rows"] if not r.get("learns", True)})
+    stuck = sorted({r["task"] for r in result["rows"] if not has_learned(r)})
     seen = sorted({r["task"] for r in result["rows"] if r["seen"]})
     rates = {r["task"]: f"{r['lr']:g}" for r in result["rows"] if r.get("rates_tried")}
     notes = []

@@ -26,11 +26,17 @@ from labkit.core.files import with_region, write_text
 from labkit.experiments import conclude_again
 from labkit.experiments.base.report import cells, table_head
 from labkit.experiments.base.runner import REFERENCE
-from labkit.experiments.base.verdicts import UNCHANGED, UNDECIDED, signed, verdict
+from labkit.experiments.base.verdicts import (
+    AGREES,
+    DISAGREES,
+    UNCHANGED,
+    UNDECIDED,
+    signed,
+    verdict,
+)
 from labkit.experiments.evidence import READERS, Reading, Result
 
 FILE = bundled("claims.json")
-AGREES, DISAGREES = "agrees", "disagrees"
 NOT_RUN, NOT_LEARNED = "not run yet", "no prompt passed the gate"
 TOO_FEW = "too few prompts passed the gate"
 """Of a run that is there, and of which what is left can't be compared."""
@@ -220,7 +226,7 @@ def _of_paper(ledger: Mapping, paper: Mapping) -> list[dict]:
 
 def summary(ledger: Mapping) -> list[str]:
     """A Markdown table: of each paper, how many claims came out how, counted by model."""
-    heads = ["paper", "claims", "agrees", "disagrees", UNDECIDED, "mixed", NOT_RUN, "not examined"]
+    heads = ["paper", "claims", AGREES, DISAGREES, UNDECIDED, "mixed", NOT_RUN, "not examined"]
     lines = table_head(heads)
     for paper in ledger["papers"]:
         claims = _of_paper(ledger, paper)

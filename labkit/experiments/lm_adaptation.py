@@ -13,8 +13,11 @@ from labkit.core.errors import LabError
 from labkit.core.loading import load_backbone
 from labkit.core.tasks import load_task
 
+BATCH = 16
+"""Texts of a training step."""
 
-def adapted(name: str, steps: int, seed: int, batch_size: int = 16) -> Backbone:
+
+def adapted(name: str, steps: int, seed: int) -> Backbone:
     """T5 trained on as a prefix language model (Lester et al. 2021, section 3.2), then frozen.
 
     Each text is cut at a random piece; the encoder reads the first part and the decoder writes the
@@ -30,7 +33,7 @@ def adapted(name: str, steps: int, seed: int, batch_size: int = 16) -> Backbone:
         backbone.model.parameters(), lr=1e-3, relative_step=False, scale_parameter=False
     )
     backbone.train()
-    for batch in _prefix_batches(backbone, texts, steps, batch_size, random):
+    for batch in _prefix_batches(backbone, texts, steps, random):
         optimizer.zero_grad()
         backbone.model(**batch).loss.backward()
         optimizer.step()
@@ -40,13 +43,13 @@ def adapted(name: str, steps: int, seed: int, batch_size: int = 16) -> Backbone:
 
 
 def _prefix_batches(
-    backbone: Backbone, texts: Sequence[str], steps: int, batch_size: int, random
+    backbone: Backbone, texts: Sequence[str], steps: int, random: np.random.Generator
 ) -> Iterator[dict[str, torch.Tensor]]:
     tokenizer = backbone.tokenizer
     cut = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
     pieces = [ids[: backbone.max_length - 1] for ids in cut if len(ids) > 3]
     for _ in range(steps):
-        chosen = [pieces[i] for i in random.integers(len(pieces), size=batch_size)]
+        chosen = [pieces[i] for i in random.integers(len(pieces), size=BATCH)]
         cuts = [int(random.integers(1, len(ids))) for ids in chosen]
         inputs = [ids[:cut] for ids, cut in zip(chosen, cuts, strict=True)]
         targets = [

@@ -15,8 +15,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from labkit.core.errors import LabError
-from labkit.core.loading import readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import mean_with_interval, pearson, pearson_interval
 from labkit.core.tasks import Task
@@ -24,6 +22,7 @@ from labkit.core.tuning import CLASSES, TARGET
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.recipe import training_recipe
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
+from labkit.experiments.base.requirements import writes_text
 from labkit.experiments.base.setting import PROFILES, Experiment, Place
 from labkit.experiments.base.verdicts import signed, verdict
 from labkit.experiments.order import OrderSetting, trained_prompt
@@ -49,8 +48,6 @@ class NumberSetting(OrderSetting):
 def number_row(setting: NumberSetting, task: Task, seed: int, place: Place) -> dict:
     """Train the prompt, where there is to be one; Pearson's r of the readings with the labels."""
     written = setting.answer == NUMBER
-    if readout_of(setting.backbone) != "seq2seq":  # before anything is trained
-        raise LabError(f"{setting.backbone} writes no text of its own; take T5: t5-titles")
     in_strings = with_number_strings(task)  # refuses what is no regression, for the poles too
     asked = in_strings if written else task
     backbone = shared_backbone(setting.backbone)
@@ -138,5 +135,6 @@ EXPERIMENTS = (
         report=as_markdown,
         tasks=dict.fromkeys(PROFILES, "stsb"),
         pool=pool,
+        needs=(writes_text,),
     ),
 )

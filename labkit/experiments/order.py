@@ -27,7 +27,7 @@ from labkit.core.tuning import CLASSES, TRAINED, fit
 from labkit.experiments.base.digest import digest_of
 from labkit.experiments.base.kept import kept_prompt
 from labkit.experiments.base.models import shared_backbone, short
-from labkit.experiments.base.rows import as_digits, from_digits, scores_of
+from labkit.experiments.base.rows import as_digits, from_digits, learned, scores_of
 from labkit.experiments.base.setting import Place, Setting
 from labkit.experiments.base.verdicts import verdict
 from labkit.shuffle_probe import (
@@ -92,10 +92,7 @@ def order_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dic
     if not row["learns"]:
         return row
     if setting.positions:
-        without, _ = model.without_positions()
-        if without is not None:
-            bare = evaluate(without, prompt, task, "test", limit=limit)
-            row["no_positions"] = against(plain, bare)
+        row |= read_without_positions(model, prompt, task, plain, limit)
     if setting.shuffle == ALL_FREE:
         row["noise_floor"] = _noise_floor(setting, model, prompt, task, plain)
     matrix = Path(f"{place.of_row(setting, seed)}.npz")
@@ -232,6 +229,18 @@ def against(plain: Evaluation, other: Evaluation) -> dict:
     return scores | {"predictions": [round(float(value), 4) for value in other.predictions]}
 
 
+def read_without_positions(
+    model: PromptedModel, prompt: SoftPrompt, task: Task, plain: Evaluation, limit: int
+) -> dict:
+    """The trained order read without positions, ``no_positions`` of a row; nothing where the model
+    can't be read so."""
+    without, _ = model.without_positions()
+    if without is None:
+        return {}
+    bare = evaluate(without, prompt, task, "test", limit=limit)
+    return {"no_positions": against(plain, bare)}
+
+
 def _noise_floor(
     setting: OrderSetting, model: PromptedModel, prompt: SoftPrompt, task: Task, plain: Evaluation
 ) -> dict | None:
@@ -257,8 +266,8 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
         of_setting = [row for row in rows if row["setting"] == setting]
         probed = [
             (row, Probe.load(out / row["matrix"]))
-            for row in of_setting
-            if row.get("learns") and "matrix" in row and (out / row["matrix"]).is_file()
+            for row in learned(of_setting)
+            if "matrix" in row and (out / row["matrix"]).is_file()
         ]
         if len(probed) > 1 and same_sentences([probe for _, probe in probed]):
             pooled.append({"setting": setting, "rows": len(of_setting), **_over_prompts(probed)})

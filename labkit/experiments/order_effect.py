@@ -11,13 +11,13 @@ Source: Liu, Cheng and Liu 2024, section 2 (tables 1–3), with as many prompts 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.core.prompted_model import PromptedModel
 from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone, short
 from labkit.experiments.base.recipe import recipe_for
@@ -25,10 +25,10 @@ from labkit.experiments.base.report import cells, report_head, table_head, verdi
 from labkit.experiments.base.requirements import classes
 from labkit.experiments.base.rows import answer_changes, from_digits, learned
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place
-from labkit.experiments.base.verdicts import over_prompts, signed
+from labkit.experiments.base.verdicts import each_signed, over_prompts, signed
 from labkit.experiments.order import (
     OrderSetting,
-    against,
+    read_without_positions,
     scored_behind_gate,
     trained_prompt,
 )
@@ -53,16 +53,11 @@ def kinds(length: int) -> dict[str, Shuffle]:
     }
 
 
-@dataclass(frozen=True)
-class EffectSetting(OrderSetting):
-    """A model whose prompts are scored in orders of every kind; ``shuffle`` is not used."""
-
-
-def effect_row(setting: EffectSetting, task: Task, seed: int, place: Place) -> dict:
+def effect_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dict:
     """Train the prompt (or take it where it is kept), pass the gate, score it in few orders each.
 
     ``effects`` has, for each kind of shuffling, ``right``: how many of a sentence's orders gave the
-    right answer, one digit a sentence.
+    right answer, one digit a sentence. The setting's own orders are not used.
     """
     model = PromptedModel.for_task(shared_backbone(setting.backbone), task)
     prompt = trained_prompt(setting, model, task, seed, place)
@@ -76,10 +71,7 @@ def effect_row(setting: EffectSetting, task: Task, seed: int, place: Place) -> d
     }
     if not row["learns"]:
         return row
-    without, _ = model.without_positions()
-    if without is not None:
-        bare = evaluate(without, prompt, task, "test", limit=limit)
-        row["no_positions"] = against(plain, bare)
+    row |= read_without_positions(model, prompt, task, plain, limit)
     shuffles = kinds(setting.recipe.length)
     row["effects"] = effects_in_orders(shuffles, model, prompt, task, seed, plain.n, place)
     return row
@@ -197,21 +189,20 @@ def as_markdown(result: Mapping) -> str:
     pooled = result.get("pooled", ())
     lines += ["", *table_head(heads)]
     for row in pooled:
-        effects = ", ".join(f"{value:+.3f}" for value in row["by_prompt"])
-        change = signed(row["mean_difference"])
+        change, effects = signed(row["mean_difference"]), each_signed(row["by_prompt"])
         trained = f"{row['baseline']:.3f}"
         lines.append(cells([row["setting"], row["kind"], row["prompts"], trained, change, effects]))
     lines += verdict_section(pooled, lambda row: f"{row['setting']}, ")
     return "\n".join(lines) + "\n"
 
 
-def _settings(backbone: str | None, profile: str) -> list[EffectSetting]:
+def _settings(backbone: str | None, profile: str) -> list[OrderSetting]:
     small = ["minilm", "minilm-mlm", "t5-titles", "smollm2"]
     named = None if backbone is None else backbone.split(",")
     names = named or (list(MODELS)[:4] if profile == "full" else small)
     length = 100 if profile == "full" else 20
     return [
-        EffectSetting(short(name), name, recipe_for(name, profile, length), profile=profile)
+        OrderSetting(short(name), name, recipe_for(name, profile, length), profile=profile)
         for name in names
     ]
 

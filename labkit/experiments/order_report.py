@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from labkit.audit.tables import printed as printed_table
 from labkit.experiments.base.report import cells, report_head, table_head
+from labkit.experiments.base.rows import learned
 from labkit.experiments.base.verdicts import signed, verdict_line
 from labkit.experiments.order import row_name
 from labkit.shuffle_probe.effect import FACTORS
@@ -79,19 +80,19 @@ def _left_apart(result: Mapping) -> list[str]:
     lines = []
     for setting in dict.fromkeys(row["setting"] for row in result["rows"]):
         rows = [row for row in result["rows"] if row["setting"] == setting]
-        learned = [row for row in rows if row["learns"]]
+        passed = learned(rows)
         stuck = [str(row["seed"]) for row in rows if not row["learns"]]
         whys = []
-        if stuck and learned:
+        if stuck and passed:
             whys.append(f"seed {', '.join(stuck)} did not pass the gate and counts nowhere")
-        if len({row["n"] for row in learned}) > 1:
-            sizes = (f"seed {row['seed']}: n = {row['n']}" for row in learned)
+        if len({row["n"] for row in passed}) > 1:
+            sizes = (f"seed {row['seed']}: n = {row['n']}" for row in passed)
             whys.append(
                 f"prompts scored on different sentences are left apart ({'; '.join(sizes)})"
             )
-        elif len(learned) > 1 and pooled.get(setting, 0) < len(learned):
+        elif len(passed) > 1 and pooled.get(setting, 0) < len(passed):
             whys.append(
-                f"matrices of {len(learned) - pooled.get(setting, 0)} of {len(learned)} prompts "
+                f"matrices of {len(passed) - pooled.get(setting, 0)} of {len(passed)} prompts "
                 "are not here, or of other sentences"
             )
         lines += [f"- {setting}: {why}" for why in whys]

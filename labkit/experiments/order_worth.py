@@ -32,9 +32,9 @@ from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.recipe import LESTER, RECIPES
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
 from labkit.experiments.base.requirements import classes
-from labkit.experiments.base.rows import from_digits
+from labkit.experiments.base.rows import from_digits, learned
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place
-from labkit.experiments.base.verdicts import over_prompts, signed
+from labkit.experiments.base.verdicts import each_signed, over_prompts, signed
 from labkit.experiments.order import OrderSetting, scored_behind_gate, trained_prompt
 from labkit.experiments.order_effect import ALL_FREE, effects_in_orders, effects_of
 from labkit.shuffle_probe import Shuffle
@@ -95,19 +95,17 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
 
     Prompts that learned only; where ways are compared, those of the same seeds.
     """
-    learned = {(row["setting"], row["seed"]): row for row in rows if row["learns"]}
-    ways = list(dict.fromkeys(setting for setting, _ in learned))
+    passed = {(row["setting"], row["seed"]): row for row in learned(rows)}
+    ways = list(dict.fromkeys(setting for setting, _ in passed))
     pooled = []
     for way in ways:
-        of_way = [row for (setting, _), row in learned.items() if setting == way]
+        of_way = [row for (setting, _), row in passed.items() if setting == way]
         pooled += _line(way, "random order − own", effects_of(of_way, ALL_FREE), upwards=False)
     for way in ways:
-        seeds = [
-            seed for setting, seed in learned if setting == way and (ORDINARY, seed) in learned
-        ]
+        seeds = [seed for setting, seed in passed if setting == way and (ORDINARY, seed) in passed]
         if way == ORDINARY or not seeds:
             continue
-        pairs = [(learned[way, seed], learned[ORDINARY, seed]) for seed in seeds]
+        pairs = [(passed[way, seed], passed[ORDINARY, seed]) for seed in seeds]
         in_own = np.array([_own(one) - _own(other) for one, other in pairs])
         shuffled = np.array([_shuffled(one) - _shuffled(other) for one, other in pairs])
         unordered = np.array([_shuffled(one) - _own(other) for one, other in pairs])
@@ -148,8 +146,7 @@ def as_markdown(result: Mapping) -> str:
     pooled = result.get("pooled", ())
     lines += ["", *table_head(heads)]
     for row in pooled:
-        effects = ", ".join(f"{value:+.3f}" for value in row["by_prompt"])
-        change = signed(row["mean_difference"])
+        change, effects = signed(row["mean_difference"]), each_signed(row["by_prompt"])
         lines.append(cells([row["setting"], row["what"], row["prompts"], change, effects]))
     return "\n".join([*lines, *verdict_section(pooled)]) + "\n"
 

@@ -32,6 +32,7 @@ from labkit.experiments.base.recipe import Recipe
 from labkit.experiments.base.report import cells, report_head
 from labkit.experiments.base.rows import as_digits, from_digits, scores_of
 from labkit.experiments.base.setting import Experiment, Place, Setting
+from labkit.experiments.base.verdicts import signed
 from labkit.p_tuning import PromptEncoder, lay_virtual_tokens
 
 BASE = "Here is a movie review: {text}\nThe sentiment is: {mask}"
@@ -75,12 +76,17 @@ class FamilySetting(Setting):
     method: str = "hard"
     test_examples: int = TEST_EXAMPLES["small"]
 
+    @property
+    def seeded(self) -> bool:
+        """A hard prompt is scored as it is."""
+        return self.method != "hard"
+
 
 def family_row(setting: FamilySetting, task: Task, seed: int, place: Place) -> dict:
     """One member, scored as it is or trained from.
 
-    A hard prompt has no seeds: its row says ``learns: False``, so that it is run once, and carries
-    ``calibrated``, the examples that are right after batch calibration.
+    The row of a hard prompt carries ``calibrated``, the examples that are right after batch
+    calibration.
     """
     model = PromptedModel(
         shared_backbone(setting.backbone), TEMPLATES[setting.member], Verbalizer(WORDS)
@@ -93,7 +99,7 @@ def family_row(setting: FamilySetting, task: Task, seed: int, place: Place) -> d
     if setting.method == "hard":
         result = evaluate(model, None, task, limit=limit)
         calibrated = (result.scores - result.scores.mean(0)).argmax(-1) == result.targets
-        text = {"template": model.template.text, "learns": False}
+        text = {"template": model.template.text}
         scores = scores_of(result) | {"calibrated": as_digits(calibrated)}
         return row | text | model.backbone.where() | scores
     model, prompt = lay_virtual_tokens(model)
@@ -293,9 +299,8 @@ def _comparison(family: Family, first: str, second: str) -> str:
     spread = family.difference_of_spreads(first, second)
     score = family.difference_of_scores(second, first)
     return (
-        f"- {first} against {second}: spread {spread.value:+.3f} [{spread.low:+.3f}, "
-        f"{spread.high:+.3f}] larger, accuracy of {second} {score.value:+.3f} [{score.low:+.3f}, "
-        f"{score.high:+.3f}] higher"
+        f"- {first} against {second}: spread {signed(spread)} larger, "
+        f"accuracy of {second} {signed(score)} higher"
     )
 
 
@@ -306,6 +311,5 @@ EXPERIMENTS = (
         _settings,
         family_row,
         report=family_as_markdown,
-        one_seed_if_stuck=True,
     ),
 )

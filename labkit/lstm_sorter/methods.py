@@ -27,7 +27,7 @@ LSTM_LEARNING_RATE, SCORES_LEARNING_RATE = 1e-3, 0.1
 
 
 @dataclass(frozen=True)
-class Tuning:
+class MethodOptions:
     """What may be set of a method; others leave it unread.
 
     Attributes:
@@ -39,8 +39,12 @@ class Tuning:
     lr: float | None = None
     temperature: float = 1.0
 
+    def rate(self, own: float) -> float:
+        """The learning rate, where the method's own is ``own``."""
+        return own if self.lr is None else self.lr
 
-def _random(run: Trials, _tuning: Tuning) -> None:
+
+def _random(run: Trials, _options: MethodOptions) -> None:
     count = len(run.given)
     while run.affords(run.objective.size) and len(run.known) < math.factorial(count):
         order = tuple(torch.randperm(count).tolist())
@@ -48,7 +52,7 @@ def _random(run: Trials, _tuning: Tuning) -> None:
             run.evaluate(order)
 
 
-def _swap(run: Trials, _tuning: Tuning) -> None:
+def _swap(run: Trials, _options: MethodOptions) -> None:
     """Exchange the pair that helps most among those that the gradient promises most from.
 
     Where none of a handful lowers the loss, the next handful is tried; where no pair does, the
@@ -72,22 +76,24 @@ def _swap(run: Trials, _tuning: Tuning) -> None:
         order = better
 
 
-def _lstm(run: Trials, tuning: Tuning, mode: str = "permutation", taught: bool = False) -> None:
-    sorter = _sorter(run, tuning, mode)
+def _lstm(
+    run: Trials, options: MethodOptions, mode: str = "permutation", taught: bool = False
+) -> None:
+    sorter = _sorter(run, options, mode)
     if taught:
         teach(sorter, run.given)
-    _train(run, sorter, tuning.lr or LSTM_LEARNING_RATE)
+    _train(run, sorter, options.rate(LSTM_LEARNING_RATE))
 
 
-def _untrained(run: Trials, tuning: Tuning) -> None:
+def _untrained(run: Trials, options: MethodOptions) -> None:
     """The control for every sorter: the order that its first weights happen to give."""
-    run.evaluate(_sorter(run, tuning).order())
+    run.evaluate(_sorter(run, options).order())
 
 
-def _sorter(run: Trials, tuning: Tuning, mode: str = "permutation") -> LSTMSorter:
+def _sorter(run: Trials, options: MethodOptions, mode: str = "permutation") -> LSTMSorter:
     length, width = run.objective.vectors.shape
-    enhance = PositionEnhancement(width, length) if tuning.positions else None
-    sorter = LSTMSorter(run.prompt, mode=mode, positions=enhance, temperature=tuning.temperature)
+    enhance = PositionEnhancement(width, length) if options.positions else None
+    sorter = LSTMSorter(run.prompt, mode=mode, positions=enhance, temperature=options.temperature)
     return sorter.to(run.objective.vectors)
 
 
@@ -112,12 +118,12 @@ def teach(
         optimizer.step()
 
 
-def _sinkhorn(run: Trials, tuning: Tuning) -> None:
-    _train(run, SinkhornSorter(run.prompt), tuning.lr or SCORES_LEARNING_RATE)
+def _sinkhorn(run: Trials, options: MethodOptions) -> None:
+    _train(run, SinkhornSorter(run.prompt), options.rate(SCORES_LEARNING_RATE))
 
 
-def _relaxed(run: Trials, tuning: Tuning, relaxation: str) -> None:
-    _train(run, SoftSorter(run.prompt, relaxation=relaxation), tuning.lr or SCORES_LEARNING_RATE)
+def _relaxed(run: Trials, options: MethodOptions, relaxation: str) -> None:
+    _train(run, SoftSorter(run.prompt, relaxation=relaxation), options.rate(SCORES_LEARNING_RATE))
 
 
 def _train(run: Trials, sorter: LSTMSorter | SinkhornSorter | SoftSorter, lr: float) -> None:
@@ -136,10 +142,10 @@ def _train(run: Trials, sorter: LSTMSorter | SinkhornSorter | SoftSorter, lr: fl
     run.evaluate(sorter.order())
 
 
-def _plackett_luce(run: Trials, tuning: Tuning) -> None:
+def _plackett_luce(run: Trials, options: MethodOptions) -> None:
     """Draw orders, shift the distribution to those of lower loss; no gradient of the model."""
     objective, ranking = run.objective, PlackettLuce(len(run.given))
-    optimizer = torch.optim.Adam(ranking.parameters(), lr=tuning.lr or SCORES_LEARNING_RATE)
+    optimizer = torch.optim.Adam(ranking.parameters(), lr=options.rate(SCORES_LEARNING_RATE))
     for step in itertools.count():
         if not run.affords(DRAWS * objective.batch_size + objective.size):
             break
@@ -154,7 +160,7 @@ def _plackett_luce(run: Trials, tuning: Tuning) -> None:
     run.evaluate(ranking.order())
 
 
-def _assignment(run: Trials, _tuning: Tuning) -> None:
+def _assignment(run: Trials, _options: MethodOptions) -> None:
     """Read what each token adds at each place off many orders, each seen on few sentences.
 
     The first round draws uniform random orders; each later one draws around the best order under
@@ -184,7 +190,7 @@ def _around(centre: Order, share: float) -> list[list[int]]:
     return np.array(centre)[mallows(len(centre), share, DRAWS, seed)].tolist()
 
 
-METHODS: dict[str, Callable[[Trials, Tuning], None]] = {
+METHODS: dict[str, Callable[[Trials, MethodOptions], None]] = {
     "lstm": _lstm,
     "lstm-printed": functools.partial(_lstm, mode="printed"),
     "lstm-taught": functools.partial(_lstm, taught=True),

@@ -10,7 +10,6 @@ Usage::
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 
 import torch
@@ -20,7 +19,7 @@ from torch.nn import functional as F
 from labkit.core import scoring
 from labkit.core.prompted_model import PromptedModel, for_classes
 from labkit.core.tasks import Task
-from labkit.core.tuning import epoch_batches, targets
+from labkit.core.tuning import batch_of_step, targets
 from labkit.lstm_sorter.sorters import Order
 
 
@@ -129,8 +128,7 @@ class PromptLoss(Objective):
     def _batch(self, step: int) -> tuple[list, Tensor]:
         """Sequences and targets of a training step."""
         sequences, wanted = self._train
-        epoch, index = divmod(step, math.ceil(len(sequences) / self.batch_size))
-        rows = epoch_batches(len(sequences), self.batch_size, self.seed, epoch)[index]
+        rows = batch_of_step(step, len(sequences), self.batch_size, self.seed)
         return [sequences[row] for row in rows], wanted[rows]
 
     def _loss(self, sequences: list, wanted: Tensor, vectors: Tensor) -> Tensor:
@@ -162,12 +160,12 @@ class HiddenOrder(Objective):
     of tokens in place, and is largest for the hidden order.
     """
 
-    SHARPNESS = 8.0
+    SHARPNESS, WIDTH = 8.0, 32
     size = batch_size = 1
 
-    def __init__(self, length: int, width: int = 32, seed: int = 0) -> None:
+    def __init__(self, length: int, seed: int = 0) -> None:
         generator = torch.Generator().manual_seed(seed)
-        self.vectors = F.normalize(torch.randn(length, width, generator=generator), dim=-1)
+        self.vectors = F.normalize(torch.randn(length, self.WIDTH, generator=generator), dim=-1)
         self.hidden: Order = tuple(torch.randperm(length, generator=generator).tolist())
 
     def loss(self, vectors: Tensor) -> Tensor:

@@ -21,12 +21,14 @@ from torch import nn
 
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
+from labkit.core.recipe import require_positive
+from labkit.core.scoring import Progress
 from labkit.core.sets import SET
 from labkit.core.tasks import Task
-from labkit.lstm_sorter.methods import METHODS, Tuning
+from labkit.lstm_sorter.methods import METHODS, MethodOptions
 from labkit.lstm_sorter.objectives import LabelFree, Objective, PromptLoss
 from labkit.lstm_sorter.sorters import Order, require_sortable
-from labkit.lstm_sorter.trials import BestOrder, OnProgress, Trials
+from labkit.lstm_sorter.trials import BestOrder, Trials
 from labkit.soft_prompt import SoftPrompt
 
 SENTENCES = 96
@@ -44,7 +46,7 @@ class Settings(TypedDict, total=False):
     lr: float | None
     temperature: float
     keep_given: bool
-    on_progress: OnProgress | None
+    on_progress: Progress | None
 
 
 def find_order(
@@ -57,7 +59,7 @@ def find_order(
     lr: float | None = None,
     temperature: float = 1.0,
     keep_given: bool = False,
-    on_progress: OnProgress | None = None,
+    on_progress: Progress | None = None,
 ) -> BestOrder:
     """Look for the order with the lowest loss, within ``budget`` forward passes.
 
@@ -71,15 +73,17 @@ def find_order(
         positions, temperature: position enhancement and the gate's temperature, for the sorter.
         lr: learning rate instead of the method's own.
         keep_given: the given order is a candidate too: a safeguard, whatever the method does.
+        on_progress: called with (forward passes spent, budget).
 
     Raises:
-        LabError: for an unknown method, positions where there is no sorter, or a budget too small
-            for one order besides the given one.
+        LabError: for an unknown method, positions where there is no sorter, a rate that is not
+            above zero, or a budget too small for one order besides the given one.
     """
     if method not in METHODS:
         raise LabError(f"method={method!r} is unknown; choose one of {', '.join(METHODS)}")
     if positions and not method.startswith("lstm"):
         raise LabError(f"positions are for the lstm sorter; the method {method!r} reads none")
+    require_positive("lr", lr)
     if budget < 2 * objective.size:
         raise LabError(
             f"budget={budget} forward passes is not enough to score the given order and another "
@@ -91,7 +95,7 @@ def find_order(
         run = Trials(objective, budget, on_progress)
         if keep_given:  # first: of equally good orders the given one stays
             run.propose(run.given)
-        METHODS[method](run, Tuning(positions, lr, temperature))
+        METHODS[method](run, MethodOptions(positions, lr, temperature))
     run.best.forward_passes = run.spent
     return run.best
 
@@ -145,8 +149,8 @@ def search(
 
     Args:
         method, budget, seed, settings: as in :func:`find_order`; the seed also draws the sample.
-        choose_by: one of :data:`CHOICES`; ``entropy`` has no gradient, and is for methods that need
-            none.
+        choose_by: one of :data:`CHOICES`; ``entropy`` gives no loss to train on, and is for the
+            method ``random``.
         sentences: how many orders are compared on.
         limit: report on a seeded sample of that many test examples; default: all.
 

@@ -39,6 +39,11 @@ Order = tuple[int, ...]
 """Place i takes row ``order[i]`` of the prompt."""
 
 
+def is_permutation(order: Order) -> bool:
+    """Whether no virtual token is taken twice."""
+    return len(set(order)) == len(order)
+
+
 class Sorting(NamedTuple):
     """What the gate decided.
 

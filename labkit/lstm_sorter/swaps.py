@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from labkit.core.scoring import Progress
 from labkit.lstm_sorter.objectives import Objective
 from labkit.lstm_sorter.sorters import Order
-from labkit.lstm_sorter.trials import OnProgress
 
 
 def promising_pairs(rows: Tensor, gradient: Tensor) -> list[tuple[int, int]]:
@@ -47,10 +47,13 @@ class PairChanges(NamedTuple):
     measured: list[float]
 
 
-def pair_changes(objective: Objective, on_progress: OnProgress | None = None) -> PairChanges:
+def pair_changes(objective: Objective, on_progress: Progress | None = None) -> PairChanges:
     """Exchange every two virtual tokens of the order given, and see what one gradient foretold.
 
     Costs ``3 + P (P − 1) / 2`` times the objective's sentences in forward passes.
+
+    Args:
+        on_progress: called with (exchanges tried, exchanges in all).
     """
     given: Order = tuple(range(len(objective.vectors)))
     pairs = list(itertools.combinations(given, 2))

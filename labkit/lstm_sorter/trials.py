@@ -8,14 +8,13 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
+from labkit.core.scoring import Progress
 from labkit.lstm_sorter.objectives import Objective
-from labkit.lstm_sorter.sorters import Order
-
-OnProgress = Callable[[int, int], None]
-"""Called with (forward passes spent, budget)."""
+from labkit.lstm_sorter.sorters import Order, is_permutation
 
 CHECK_SHARE = 1 / 3
-"""Of what a method's training has spent, the part that may go into scoring orders on the sample."""
+"""Of all that has been spent, the part that may go into scoring orders on the sample while a method
+trains."""
 
 
 @dataclass
@@ -37,14 +36,14 @@ class BestOrder:
 
     @property
     def is_permutation(self) -> bool:
-        return len(set(self.order)) == len(self.order)
+        return is_permutation(self.order)
 
 
 class Trials:
     """Evaluates orders, each once, and remembers the best."""
 
     def __init__(
-        self, objective: Objective, budget: int, on_progress: OnProgress | None = None
+        self, objective: Objective, budget: int, on_progress: Progress | None = None
     ) -> None:
         self.objective, self.budget, self.on_progress = objective, budget, on_progress
         self.start = objective.spent

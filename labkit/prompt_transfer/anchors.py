@@ -71,7 +71,7 @@ def relative(vectors: Tensor, anchors: Tensor) -> Tensor:
     return F.normalize(vectors - centre, dim=-1) @ F.normalize(anchors - centre, dim=-1).T
 
 
-def placed(described: Tensor, anchors: Tensor, steps: int = STEPS, lr: float = RATE) -> Tensor:
+def placed(described: Tensor, anchors: Tensor, steps: int = STEPS) -> Tensor:
     """Vectors (P, D) whose cosines with the anchors (K, D) come nearest to those given (P, K).
 
     They are searched by gradient descent from the anchors' average, weighted by what is given, and
@@ -90,7 +90,7 @@ def placed(described: Tensor, anchors: Tensor, steps: int = STEPS, lr: float = R
     around = anchors - centre
     directions = F.normalize(around, dim=-1)  # (K, D)
     directed = F.normalize(described @ directions, dim=-1).clone().requires_grad_()  # (P, D)
-    optimizer = torch.optim.Adam([directed], lr=lr)
+    optimizer = torch.optim.Adam([directed], lr=RATE)
     for _ in range(steps):
         distance = (F.normalize(directed, dim=-1) @ directions.T - described).square().sum()
         optimizer.zero_grad()
@@ -100,9 +100,17 @@ def placed(described: Tensor, anchors: Tensor, steps: int = STEPS, lr: float = R
 
 
 def by_anchors(
-    vectors: Tensor, source: Backbone, target: Backbone, count: int | None = None
+    vectors: Tensor,
+    source: Backbone,
+    target: Backbone,
+    anchors: tuple[Tensor, Tensor] | None = None,
 ) -> Tensor:
-    """A prompt of ``source`` (P, S) for ``target``: (P, D). ``count``: anchors, default: all."""
-    source_ids, target_ids = shared_words(source, target, count)
+    """A prompt of ``source`` (P, S) for ``target``: (P, D).
+
+    Args:
+        anchors: ids (K,) of words of ``source``, and for each the id of its partner in ``target``;
+            default: all :func:`shared_words`.
+    """
+    source_ids, target_ids = anchors or shared_words(source, target)
     described = relative(vectors.detach().float().cpu(), word_vectors(source, source_ids))
     return placed(described, word_vectors(target, target_ids))

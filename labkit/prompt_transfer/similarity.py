@@ -183,7 +183,11 @@ def active_neurons(backbone: Backbone, vectors: Tensor) -> Tensor:
 
 
 def neuron_overlap(a: Tensor, b: Tensor) -> float:
-    """Cosine of two sets of active neurons (N,) bool: |A ∩ B| / √(|A| · |B|), 0 if one is empty."""
+    """Cosine of two sets of active neurons (N,) bool: |A ∩ B| / √(|A| · |B|), 0 if one is empty.
+
+    Raises:
+        LabError: for sets of different sizes, which no two prompts of one backbone have.
+    """
     if a.shape != b.shape:
         raise LabError(f"{len(a)} and {len(b)} neurons: compare prompts on one backbone")
     both, sizes = (a & b).sum().item(), a.sum().item() * b.sum().item()

@@ -22,7 +22,7 @@ from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel, for_classes
 from labkit.core.tasks import Task
-from labkit.core.tuning import epoch_batches, targets
+from labkit.core.tuning import batch_of_step, targets
 from labkit.prompt_transfer.similarity import similarities
 
 
@@ -35,6 +35,9 @@ def likeness(
     """Similarity of each prompt of the library to ``target`` (P, D), the most alike first.
 
     SPoT's task embedding of the target is its own prompt after a few steps of training.
+
+    Raises:
+        LabError: for an empty library, and as :func:`~labkit.prompt_transfer.similarities`.
     """
     if not library:
         raise LabError("the library holds no prompts; give at least one source prompt")
@@ -91,6 +94,9 @@ def fit_mixture(
 
     Returns:
         The loss of each step.
+
+    Raises:
+        LabError: without a task or a step.
     """
     if not tasks or steps < 1:
         raise LabError(f"{len(tasks)} tasks and {steps} steps: a mixture needs at least one each")
@@ -105,9 +111,7 @@ def fit_mixture(
     prompt.train()
     for step in range(steps):
         model, sequences, wanted = parts[step % len(parts)]
-        turn = step // len(parts)
-        epoch, index = divmod(turn, -(-len(sequences) // batch_size))
-        rows = epoch_batches(len(sequences), batch_size, seed, epoch)[index]
+        rows = batch_of_step(step // len(parts), len(sequences), batch_size, seed)
         vectors = model.vectors(prompt)
         scores = scoring.training_scores(
             backbone, [sequences[row] for row in rows], vectors, model.labels()

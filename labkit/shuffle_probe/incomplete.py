@@ -72,6 +72,9 @@ def incomplete_design(
 
     Args:
         length: P, virtual tokens of the prompt.
+
+    Raises:
+        LabError: for a count below 1, or more orders a sentence than the prompt has.
     """
     for name, value in (("per_sentence", per_sentence), ("per_order", per_order)):
         if value < 1:

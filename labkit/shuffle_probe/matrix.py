@@ -38,6 +38,12 @@ class PredictionMatrix:
         examples: Sequence[Example],
         orders: Orders,
     ) -> PredictionMatrix:
+        """The matrix in the folder ``out``, begun or gone on with; None: in memory.
+
+        Raises:
+            LabError: for a folder that holds another probe, half of one or a damaged one, or this
+                one where ``resume`` is not set.
+        """
         kind = np.dtype(np.float32 if task.kind == "regression" else np.int16)
         shape = (len(orders), len(examples))
         if out is None:

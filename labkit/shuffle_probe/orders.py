@@ -66,6 +66,9 @@ class Shuffle:
 
         Args:
             length: P, virtual tokens of the prompt.
+
+        Raises:
+            LabError: for fewer orders than one, or a prompt that has no other.
         """
         if count < 1:
             raise LabError(f"permutations={count}: draw at least one order")

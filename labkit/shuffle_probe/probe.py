@@ -164,6 +164,11 @@ class Probe:
 
     @classmethod
     def load(cls, file: str | Path) -> Probe:
+        """A probe back from :meth:`save`.
+
+        Raises:
+            LabError: for a file that is missing, damaged or something else.
+        """
         try:
             with np.load(file) as kept:
                 parts = {name: kept[name] for name in kept.files}

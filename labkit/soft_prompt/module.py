@@ -63,7 +63,11 @@ class SoftPrompt(nn.Module):
     def from_vocab(
         cls, backbone: Backbone, length: int, seed: int = 0, common: int = COMMON_ENTRIES
     ) -> SoftPrompt:
-        """Embeddings of entries drawn without repetition from the most common of the vocabulary."""
+        """Embeddings of entries drawn without repetition from the most common of the vocabulary.
+
+        Raises:
+            LabError: for a length below 1, or above the number of entries to draw from.
+        """
         ids = common_entries(backbone, common, at_least=_positive(length))
         if length > len(ids):
             raise LabError(f"length={length} is more than the {len(ids)} entries to draw from")
@@ -83,7 +87,11 @@ class SoftPrompt(nn.Module):
 
     @classmethod
     def from_text(cls, backbone: Backbone, text: str, length: int | None = None) -> SoftPrompt:
-        """Embeddings of a text's pieces, repeated or cut to ``length`` rows (default: as many)."""
+        """Embeddings of a text's pieces, repeated or cut to ``length`` rows (default: as many).
+
+        Raises:
+            LabError: for a text without pieces, or a length below 1.
+        """
         ids = pieces(backbone, text)
         if not len(ids):
             raise LabError(f"the initial text {text!r} has no pieces; give some words")
@@ -103,7 +111,11 @@ def initialise(
     how: str, backbone: Backbone, length: int, verbalizer: Verbalizer, seed: int = 0
 ) -> SoftPrompt:
     """A soft prompt by the name of its initialisation: one of ``INITIALISATIONS``, or
-    ``text:...`` with the words to start from."""
+    ``text:...`` with the words to start from.
+
+    Raises:
+        LabError: for an unknown name, or a length or text that gives no prompt.
+    """
     if how == "uniform":
         return SoftPrompt.from_uniform(backbone, length, seed)
     if how == "vocab":

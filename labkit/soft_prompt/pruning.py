@@ -29,9 +29,6 @@ from labkit.core.modes import evaluating
 from labkit.core.prompted_model import PromptedModel, for_classes
 from labkit.core.tasks import Example, Task, classes_of
 
-OnPass = Callable[[int, int], None]
-"""Called with (prompts scored, prompts in all)."""
-
 
 def missed(
     model: PromptedModel,
@@ -84,7 +81,11 @@ WAYS: dict[str, Callable[[_Loss, Tensor], NDArray[np.float64]]] = {
 
 
 def keep(costs: NDArray[np.float64], count: int) -> list[int]:
-    """The ``count`` virtual tokens that are missed most, in the order in which they stand."""
+    """The ``count`` virtual tokens that are missed most, in the order in which they stand.
+
+    Raises:
+        LabError: for a count below 1, or above the number of virtual tokens.
+    """
     if not 1 <= count <= len(costs):
         raise LabError(f"count={count}: keep between 1 and all {len(costs)} virtual tokens")
     return sorted(np.argsort(-costs, kind="stable")[:count].tolist())
@@ -95,10 +96,14 @@ def greedy(
     prompt: nn.Module,
     task: Task,
     examples: Sequence[Example],
-    progress: OnPass | None = None,
+    progress: scoring.Progress | None = None,
 ) -> list[int]:
     """Virtual tokens in the order in which they go, each time the one whose absence costs least;
-    the last one in the list is the one that stays longest."""
+    the last one in the list is the one that stays longest.
+
+    Args:
+        progress: called with (prompts scored, prompts in all).
+    """
     rows = model.fixed_vectors(prompt)
     loss = _Loss(for_classes(model, task), examples)
     tell = progress or (lambda done, total: None)

@@ -103,6 +103,11 @@ class Task:
         return "pearson" if self.range is not None else "accuracy"
 
     def split(self, name: str) -> tuple[Example, ...]:
+        """The examples of a split.
+
+        Raises:
+            LabError: if there is no such split.
+        """
         if name not in self.splits:
             raise LabError(
                 f"task {self.name!r} has no split {name!r}; it has {', '.join(self.splits)}"
@@ -110,7 +115,11 @@ class Task:
         return self.splits[name]
 
     def take(self, name: str, count: int, seed: int = 0) -> tuple[Example, ...]:
-        """A seeded sample without repetition, or the whole split if it is no larger."""
+        """A seeded sample without repetition, or the whole split if it is no larger.
+
+        Raises:
+            LabError: for fewer examples than one, or no such split.
+        """
         examples = self.split(name)
         if count < 1:
             raise LabError(f"limit={count}: take at least one example of {self.name!r}")
@@ -136,7 +145,11 @@ class Task:
         return total.hexdigest()[:16]
 
     def majority(self, split: str = "test") -> float:
-        """Share of the largest class: what a blind guess reaches."""
+        """Share of the largest class: what a blind guess reaches.
+
+        Raises:
+            LabError: for a regression, or a split that is missing or empty.
+        """
         if self.kind == "regression":
             raise LabError(f"task {self.name!r} is a regression; it has no majority class")
         examples = self.split(split)
@@ -146,6 +159,11 @@ class Task:
         return float(counts.max() / counts.sum())
 
     def prompt_for(self, readout: str) -> TaskPrompt:
+        """The template and label words for a readout.
+
+        Raises:
+            LabError: if the task knows none for it.
+        """
         if readout not in self.prompts:
             raise LabError(
                 f"task {self.name!r} knows no template for the {readout} readout; give a template "

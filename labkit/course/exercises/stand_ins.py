@@ -8,7 +8,8 @@ Usage, in a cell that uses what an exercise asked for::
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -35,7 +36,6 @@ from labkit.course.exercises.lab_a_soft_prompt import (
 )
 from labkit.course.language import in_language
 from labkit.position_enhancement import sinusoids
-from labkit.prompt_pretraining import next_and_other
 from labkit.prompt_transfer import cosine_of_means, weighted_average
 from labkit.soft_prompt.vocabulary import generator
 
@@ -196,6 +196,26 @@ def _retrieved_gain(values: np.ndarray, alike: np.ndarray, fair: np.ndarray) -> 
     return float(np.mean(gains))
 
 
+def _next_pairs(
+    whole: Mapping[str, Sequence[tuple[int, str]]], seed: int = 0
+) -> list[tuple[str, str, str]]:
+    """The smallest form of pre-training on pairs: every pair of neighbours as ``next``, and its
+    first sentence with one of another document as ``other``.
+
+    Args:
+        whole: document → (place, sentence) in order; places may leave gaps.
+    """
+    random = np.random.default_rng(seed)
+    triples = []
+    for name, rows in whole.items():
+        elsewhere = [text for other, rest in whole.items() if other != name for _, text in rest]
+        for (place, first), (after, second) in itertools.pairwise(rows):
+            if after == place + 1:
+                wrong = elsewhere[random.integers(len(elsewhere))]
+                triples += [(first, second, "next"), (first, wrong, "other")]
+    return triples
+
+
 def _gate_cost(
     validation: list[tuple[int, int]], test: list[tuple[int, int]], majority: list[float]
 ) -> tuple[int, int]:
@@ -250,7 +270,7 @@ STAND_INS: dict[str, Callable] = {
     "retrieved_gain": _retrieved_gain,
     "average_start": _average_start,
     "few_shot_gain": _few_shot_gain,
-    "next_pairs": next_and_other,
+    "next_pairs": _next_pairs,
     "soft_prompt": PromptInFront,
     "batches": epoch_batches,
     "collate": collate,

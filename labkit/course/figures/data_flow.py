@@ -51,6 +51,7 @@ CODE = {"family": [CODE_FONT, *STYLE["font.family"][1:]], "size": 8.5}
 CHARACTER = 0.0712  # inches: the width of one character of CODE
 LONGEST_LABEL = 14  # characters
 NO_ID = "–"
+DRAWN = 24  # of the dimensions of a vector
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,6 @@ def data_flow(
     vectors: ArrayLike,
     scores: Mapping[str, float],
     title: str,
-    dims: int = 24,
 ) -> CourseFigure:
     """How one review travels from text to scores, one row per stage.
 
@@ -107,7 +107,6 @@ def data_flow(
         vectors: (T, D), what the model is fed; a row of NaN where it is fed nothing (the answer
             slot of a causal model, which comes after the last piece).
         scores: label -> probability, 0 to 1.
-        dims: how many of the D dimensions are drawn.
 
     What does not fit into the width is shortened to "…", the longest run of one kind first.
     """
@@ -130,11 +129,11 @@ def data_flow(
     for column in columns:
         _draw_piece(ax, rows["pieces"], column)
         _draw_id(ax, rows["ids"], column)
-    scale = _draw_vectors(ax, rows["vectors"], columns, vectors[:, :dims], fed)
+    scale = _draw_vectors(ax, rows["vectors"], columns, vectors[:, :DRAWN], fed)
     _draw_arrows(ax, rows, columns, fed)
     slot = _draw_model(ax, rows["model"], columns)
     _draw_scores(ax, rows["scores"], scores, slot, rows["model"].low)
-    _draw_legend(fig, ax, rows["legend"], pieces, scale, f"first {dims} of {vectors.shape[1]}")
+    _draw_legend(fig, ax, rows["legend"], pieces, scale, f"first {DRAWN} of {vectors.shape[1]}")
     return fig
 
 

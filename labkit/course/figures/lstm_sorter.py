@@ -57,7 +57,6 @@ def search_curves(
     budget: int,
     ylabel: str,
     given: float | None = None,
-    given_name: str = "the order given",
 ) -> CourseFigure:
     """The best loss so far against what was spent: one colour per method, one line per seed.
 
@@ -81,7 +80,7 @@ def search_curves(
                 label=method if number == 0 else None,
             )
     if given is not None:
-        level(ax, given, given_name)
+        level(ax, given, "the order given")
     ax.set(xlabel="forward passes spent (sentences through the model)", ylabel=ylabel)
     ax.set_xlim(0, budget)
     ax.xaxis.set_major_locator(MaxNLocator(6, integer=True))

@@ -46,9 +46,7 @@ OrderScores = tuple[ArrayLike, float, tuple[float, float], float | None]
 
 
 @styled
-def order_histograms(
-    groups: Mapping[str, OrderScores], title: str, xlabel: str = "accuracy on test (share correct)"
-) -> CourseFigure:
+def order_histograms(groups: Mapping[str, OrderScores], title: str) -> CourseFigure:
     """How the same prompt scores in other orders of its virtual tokens: one panel per prompt.
 
     Args:
@@ -72,7 +70,7 @@ def order_histograms(
         ax.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=4))
         label = textwrap.fill(f"{name} ({len(np.asarray(values))} orders)", 24)
         ax.text(1.01, 0.5, label, transform=ax.transAxes, va="center", size=9)
-    panels[-1].set_xlabel(xlabel)
+    panels[-1].set_xlabel("accuracy on test (share correct)")
     handles = {h.get_label(): h for ax in panels for h in _labelled(ax)}
     fig.legend(handles=list(handles.values()), loc=BELOW, ncols=4)
     return fig

@@ -36,7 +36,6 @@ from labkit.course.figures.style import (
     GREY,
     INK,
     PALETTE,
-    PURPLE,
     VERMILLION,
     CourseFigure,
     styled,
@@ -54,7 +53,6 @@ def length_curve(
     majority: float,
     hard: float | None = None,
     live: tuple[float, float] | None = None,
-    paper: tuple[Sequence[float], Sequence[float]] | None = None,
 ) -> CourseFigure:
     """Accuracy against prompt length or learning rate, on a logarithmic axis.
 
@@ -64,7 +62,6 @@ def length_curve(
             their mean and the band its Student t interval, where there are two seeds or more.
         majority: the share of the largest class. hard: a hard prompt's accuracy.
         live: (x, accuracy) of what the reader has just run.
-        paper: published (x, accuracies) to stand beside, of another model.
     """
     by_seed = np.atleast_2d(np.asarray(values_by_seed, dtype=float))  # (S, L)
     fig = CourseFigure(4.2, title)
@@ -84,10 +81,6 @@ def length_curve(
     handles.append(level(ax, majority, f"majority class {majority:.2f}"))
     if live is not None:
         handles += ax.plot(*live, "*", color=GREEN, markersize=13, zorder=4, label="run live")
-    if paper is not None:
-        handles += ax.plot(
-            *paper, "D:", color=PURPLE, mfc="white", label="published, another model"
-        )
     ax.set_xscale("log")
     ax.set_xticks(x, [f"{value:g}" for value in x])
     ax.xaxis.set_minor_locator(NullLocator())

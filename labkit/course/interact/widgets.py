@@ -49,13 +49,11 @@ class LiveCurve:
     def __init__(
         self,
         title: str,
-        name: str = "training",
         metric: str = "accuracy",
         validation_size: int | None = None,
     ) -> None:
         """See `loss_curves` for the title, the metric and the size of the validation set."""
         self._drawing = {"title": title, "metric": metric, "validation_size": validation_size}
-        self._name = name
         self._train: tuple[list[int], list[float]] = ([], [])
         self._validation: tuple[list[int], list[float]] = ([], [])
         self._handle: DisplayHandle | None = None
@@ -79,7 +77,7 @@ class LiveCurve:
         """The curve so far; raises LabError before the first step."""
         if not self._train[0]:
             raise LabError("a loss curve without a step: call the curve after each training step")
-        return loss_curves({self._name: (*self._train, *self._validation)}, **self._drawing)
+        return loss_curves({"training": (*self._train, *self._validation)}, **self._drawing)
 
     def _redraw(self) -> None:
         started = time.monotonic()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from labkit.experiments.base.rows import learned
+from labkit.experiments.base.rows import has_learned, learned
 from labkit.experiments.base.verdicts import summarise, verdict_line
 
 
@@ -49,7 +49,7 @@ def as_markdown(result: Mapping) -> str:
         interval = "–" if row["ci95"] is None else "{:.3f} … {:.3f}".format(*row["ci95"])
         lines.append(cells([row["setting"], f"{row['mean']:.3f}", interval, row["seeds"]]))
     for row in rows:
-        if not row.get("learns", True):
+        if not has_learned(row):
             lines += ["", f"- {row['setting']}, seed {row['seed']}: does not learn"]
     for judged in result["verdict"]:
         lines += ["", f"- {verdict_line(judged)} ({judged['seeds']} seeds)"]

@@ -41,6 +41,20 @@ def causal(setting: Setting, task: Task, limit: int | None) -> None:
         )
 
 
+def writes_text(setting: Setting, task: Task, limit: int | None) -> None:
+    """A model that writes its answer itself.
+
+    Raises:
+        LabError: for a model of another readout than sequence-to-sequence.
+    """
+    readout = readout_of(setting.backbone)
+    if readout != "seq2seq":
+        raise LabError(
+            f"{setting.backbone} ({readout}) writes no text of its own; choose T5 with --backbone: "
+            "t5-titles"
+        )
+
+
 def at_least(count: int) -> Needs:
     """So many test examples."""
 

@@ -24,9 +24,14 @@ def scores_of(result: Evaluation) -> dict:
     return scores
 
 
-def learned(rows: Sequence[Mapping]) -> list[Mapping]:
+def has_learned(row: Mapping) -> bool:
+    """Whether the row's prompt passed the gate, or the row was made before its table had one."""
+    return row.get("learns", True)
+
+
+def learned(rows: Iterable[Mapping]) -> list[Mapping]:
     """Rows of prompts that passed the gate, and those that were made before their table had one."""
-    return [row for row in rows if row.get("learns", True)]
+    return [row for row in rows if has_learned(row)]
 
 
 def as_digits(right: Iterable) -> str:

@@ -252,12 +252,15 @@ class _Run:
         return result
 
     def _is_settled(self, setting: Setting, seed: int) -> bool:
-        """Whether the row is there, or not wanted as long as no prompt of its setting learned."""
+        """Whether the row is there, or not wanted: beside one of another seed, where seeds change
+        nothing, or as long as no prompt of its setting learned."""
         of_setting = [row for row in self.result["rows"] if row["setting"] == setting.name]
         if any(row["seed"] == seed for row in of_setting):
             return True
-        none_learned = of_setting and not learned(of_setting)
-        return bool(self.table.experiment.one_seed_if_stuck and none_learned)
+        if not of_setting:
+            return False
+        none_learned = not learned(of_setting)
+        return not setting.seeded or (self.table.experiment.one_seed_if_stuck and none_learned)
 
     def _take(self, settings: Sequence[Setting], seed: int, rank: Mapping) -> list[Setting]:
         """Take the rows that other tables in the folder have; what is still missing."""

@@ -36,6 +36,11 @@ class Setting:
     paper: str | None = None
     targets: tuple[str, ...] = field(default=(), kw_only=True)
 
+    @property
+    def seeded(self) -> bool:
+        """Whether a seed changes the row; where none does, one row stands for all seeds."""
+        return True  # no field: nothing of it is in a row's digest
+
 
 @dataclass(frozen=True)
 class Place:

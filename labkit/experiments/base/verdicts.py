@@ -13,6 +13,7 @@ from labkit.core.statistics import Difference
 from labkit.experiments.base.rows import paired_answers
 from labkit.shuffle_probe import pooled_effect
 
+AGREES, DISAGREES = "agrees", "disagrees"
 UNDECIDED = "can't tell"
 UNCHANGED = "nothing changed"
 """No answer differs: the interval has no width, and says nothing of what could have been seen."""
@@ -79,7 +80,7 @@ def verdict(claim: str, difference: Difference, upwards: bool = True) -> dict:
     low, high = difference.low, difference.high
     if not upwards:
         low, high = -high, -low
-    outcome = "agrees" if low > 0 else "disagrees" if high < 0 else UNDECIDED
+    outcome = AGREES if low > 0 else DISAGREES if high < 0 else UNDECIDED
     if low == high == 0:
         outcome = UNCHANGED
     judged = {
@@ -123,6 +124,11 @@ def outcome_of(judged: Mapping) -> str:
 def signed(values: Sequence[float]) -> str:
     """A difference with the ends of its interval."""
     return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*values)
+
+
+def each_signed(values: Sequence[float]) -> str:
+    """Differences one after the other, of each prompt say."""
+    return ", ".join(f"{value:+.3f}" for value in values)
 
 
 def _resolve(end: str, settings: Sequence[str]) -> str:
