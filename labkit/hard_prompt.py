@@ -28,6 +28,7 @@ import torch
 
 from labkit.core import statistics
 from labkit.core.backbones import Backbone
+from labkit.core.encoding import texts_of
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.tasks import Example, Task
@@ -245,12 +246,12 @@ def with_examples(
 def _solved(
     template: Template, verbalizer: Verbalizer, shot: Example, labels: Sequence[str]
 ) -> str:
-    text = ""
+    text, fields = "", texts_of(template, shot)
     for part in template.parts:
         if isinstance(part, Words):
             text += part.text
         elif isinstance(part, Field):
-            text += shot.text if part.name == "text" else shot.fields[part.name]
+            text += fields[part.name]
         elif isinstance(part, Mask):
             text += verbalizer.words[labels[int(shot.label)]][0]
     return text
