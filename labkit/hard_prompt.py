@@ -72,7 +72,7 @@ class Grid:
         return [Cell(*key, calibration) for key in self.scores for calibration in calibrations]
 
     def bias(self, cell: Cell) -> np.ndarray:
-        """What the cell's calibration takes from each class's score: (C,)."""
+        """What the cell's calibration takes from each class's score: (C,), in the task's order."""
         key = cell.template, cell.words
         if cell.calibration == "none":
             return np.zeros_like(self.content_free[key])
@@ -217,13 +217,15 @@ def _short_shots(task: Task, seed: int, count: int) -> list[Example]:
     return [by_class[i % 2][i // 2] for i in range(count)]
 
 
-def contextual_bias(model: PromptedModel) -> np.ndarray:
-    """Mean label scores for texts without content: (C,), to be taken from every score.
+def contextual_bias(model: PromptedModel) -> dict[str, float]:
+    """Mean score of each class, by name, for texts without content, to be taken from every score.
 
     Zhao et al. 2021, section 5, as a shift of log-probabilities. They use "N/A", "[MASK]" and the
-    empty string; here a word without content stands for the last, which is no text.
+    empty string; here a word without content stands for the last, which is no text. By name,
+    because the model's label words may stand in another order than the task's classes.
     """
-    return model.scores(None, _content_free(model.template)).mean(0).numpy()
+    means = model.scores(None, _content_free(model.template)).mean(0)
+    return dict(zip(model.verbalizer.labels, means.tolist(), strict=True))
 
 
 def with_examples(

@@ -225,6 +225,36 @@ def test_bias_is_taken_from_the_scores(tiny_backbone, tiny_task):
     assert (shifted.predictions == 1).all() and shifted.value == 0.5
 
 
+def test_a_bias_by_name_goes_to_its_class_whatever_the_order_of_the_words(tiny_backbone, tiny_task):
+    model = PromptedModel.for_task(tiny_backbone("gpt2"), tiny_task, soft=False)
+    turned = model.with_changes(verbalizer=model.verbalizer.reordered(["positive", "negative"]))
+    plain = evaluate(model, None, tiny_task).scores
+    for given in (model, turned):
+        for bias in ({"positive": 0.0, "negative": 7.0}, [7.0, 0.0]):
+            scores = evaluate(given, None, tiny_task, bias=bias).scores
+            np.testing.assert_allclose(scores, plain - [7.0, 0.0], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("bias", "says"),
+    [
+        ([1.0], r"the shape \(1,\) for 2 classes"),
+        (0.5, r"the shape \(\) for 2 classes"),
+        (np.zeros((12, 2)), r"the shape \(12, 2\) for 2 classes"),
+        ([math.nan, 0.0], "NaN or infinite"),
+        ([0.0, -math.inf], "NaN or infinite"),
+        (["much", 0.0], "no list of numbers"),
+        ({"negative": 1.0}, r"numbers for \['negative'\], the task has"),
+        ({"low": 1.0, "high": 1.0}, "name exactly these"),
+    ],
+)
+def test_a_bias_that_is_no_number_for_each_class(tiny_backbone, tiny_task, bias, says):
+    model = PromptedModel.for_task(tiny_backbone("gpt2"), tiny_task, soft=False)
+    with pytest.raises(LabError, match=says) as caught:
+        evaluate(model, None, tiny_task, bias=bias)
+    assert "\n" not in str(caught.value) and ";" in str(caught.value)
+
+
 def test_texts_that_were_cut_are_counted(tiny_backbone, tiny_task):
     long = Example("long", {"text": "a great film " * 50}, 1)
     task = replace(tiny_task, splits={"test": (*tiny_task.split("test"), long)})

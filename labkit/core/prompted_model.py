@@ -16,7 +16,7 @@ Usage::
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -29,7 +29,7 @@ from labkit.core import scoring, statistics
 from labkit.core.backbones import Backbone
 from labkit.core.devices import moved
 from labkit.core.encoding import ExampleEncoder, check_template
-from labkit.core.errors import LabError
+from labkit.core.errors import LabError, first_line
 from labkit.core.labels import Labels, cut_labels
 from labkit.core.modes import evaluating
 from labkit.core.sequences import Encoded
@@ -38,6 +38,9 @@ from labkit.core.tasks import Example, Task
 from labkit.core.templates import Template, Verbalizer
 
 BOS_PLACES = ("text", "first")
+
+Bias = Sequence[float] | Mapping[str, float]
+"""Numbers to take from the classes' scores: in the order of the task's classes, or by name."""
 
 
 class PromptedModel(nn.Module):
@@ -300,21 +303,23 @@ def evaluate(
     split: str = "test",
     *,
     limit: int | None = None,
-    bias: Sequence[float] | None = None,
+    bias: Bias | None = None,
     progress: scoring.Progress | None = None,
 ) -> Evaluation:
     """Score a prompt on a split of a task.
 
     Args:
         limit: score a seeded sample of that many examples, always the same one.
-        bias: (C,) number taken from each class's score: calibration, see
-            :func:`labkit.hard_prompt.contextual_bias`.
+        bias: (C,) number taken from each class's score, in the order of the task's classes or by
+            their names: calibration, see :func:`labkit.hard_prompt.contextual_bias`.
 
     Raises:
-        LabError: for an unknown split, or a verbalizer that doesn't name the task's classes.
+        LabError: for an unknown split, a verbalizer that doesn't name the task's classes, or a bias
+            that is no number for each of them.
     """
     task = model.view_of(task)
     model = for_classes(model, task)
+    taken = _taken(bias, model.verbalizer.labels)
     started = time.perf_counter()
     vectors = model.fixed_vectors(prompt)
     examples = _sample(task, split, limit)
@@ -323,7 +328,7 @@ def evaluate(
         scored = scoring.score(
             model.backbone, sequences, vectors, model.labels(), progress=progress
         )
-    scores = scored.numpy() - (0.0 if bias is None else np.asarray(bias, dtype=np.float32))
+    scores = scored.numpy() - taken
     seconds = time.perf_counter() - started
     targets = np.array([example.label for example in examples])
     if task.kind == "regression":
@@ -347,6 +352,31 @@ def evaluate(
         scores=scores,
         seconds=seconds,
     )
+
+
+def _taken(bias: Bias | None, labels: tuple[str, ...]) -> np.ndarray:
+    """The bias of each class, in the order of ``labels``: (C,)."""
+    if bias is None:
+        return np.zeros(len(labels), dtype=np.float32)
+    if isinstance(bias, Mapping):
+        if set(bias) != set(labels):
+            raise LabError(
+                f"bias has numbers for {sorted(bias)}, the task has the classes {sorted(labels)}; "
+                "name exactly these"
+            )
+        bias = [bias[label] for label in labels]
+    try:
+        taken = np.asarray(bias, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise LabError(f"bias is no list of numbers ({first_line(error)}); {_GIVE}") from error
+    if taken.shape != (len(labels),):
+        raise LabError(f"bias has the shape {taken.shape} for {len(labels)} classes; {_GIVE}")
+    if not np.isfinite(taken).all():
+        raise LabError(f"bias holds NaN or infinite numbers ({taken.tolist()}); {_GIVE}")
+    return taken
+
+
+_GIVE = "give one finite number for each class, as contextual_bias does"
 
 
 def require_scorable(
