@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -269,11 +270,38 @@ def test_interpolation_between_the_poles():
     np.testing.assert_allclose(interpolate(scores, (1, 5)), 1 + 4 * p)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_poles_far_apart_give_the_ends_and_no_warning(dtype):
+    scores = np.array([[0.0, -1e4], [0.0, -200.0], [0.0, 200.0], [-1e4, 0.0]], dtype=dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_allclose(interpolate(scores, (0, 5)), [0, 0, 5, 5], atol=1e-30)
+
+
+@pytest.mark.parametrize("poles", [("low", "high"), ("high", "low")])
+def test_the_poles_of_a_regression_are_told_by_their_names(tiny_backbone, tiny_task, poles):
+    examples = tuple(replace(e, label=float(i % 5)) for i, e in enumerate(tiny_task.split("test")))
+    task = replace(tiny_task, labels=(), range=(0.0, 5.0), splits={"test": examples})
+    words = {"low": "terrible", "high": "great"}
+    backbone = tiny_backbone("gpt2")
+    given = Verbalizer({pole: words[pole] for pole in poles})
+    model = PromptedModel(backbone, "{text} It was {mask}", given)
+    each = [model.scores(None, examples, [[words[p]]] * 12)[:, 0] for p in ("low", "high")]
+    values = 5 * torch.sigmoid(each[1] - each[0]).numpy()
+    np.testing.assert_allclose(evaluate(model, None, task).predictions, values, rtol=1e-4)
+    for labels in (("bad", "good"), ("low", "top"), ("negative", "positive")):
+        named = Verbalizer(dict(zip(labels, ("bad", "good"), strict=True)))
+        other = model.with_changes(verbalizer=named)
+        with pytest.raises(LabError, match=f"words for {', '.join(labels)}; give .* low and high"):
+            evaluate(other, None, task)
+
+
 def test_regression_is_scored_with_pearsons_r(tiny_backbone, tiny_task):
     examples = tuple(replace(e, label=float(i % 5)) for i, e in enumerate(tiny_task.split("test")))
     task = replace(tiny_task, labels=(), range=(0.0, 5.0), splits={"test": examples})
-    backbone = tiny_backbone("llama")
-    model, prompt = PromptedModel.for_task(backbone, task), prompt_for(backbone)
+    backbone, words = tiny_backbone("llama"), Verbalizer({"low": "terrible", "high": "great"})
+    model = PromptedModel.for_task(backbone, task).with_changes(verbalizer=words)
+    prompt = prompt_for(backbone)
     result = evaluate(model, prompt, task)
     values = 5 * model.scores(prompt, examples).softmax(-1)[:, 1].numpy()
     np.testing.assert_allclose(result.predictions, values, rtol=1e-5)

@@ -34,7 +34,7 @@ from labkit.core.labels import Labels, cut_labels
 from labkit.core.modes import evaluating
 from labkit.core.sequences import Encoded
 from labkit.core.sets import SET, Positions, require_one_block
-from labkit.core.tasks import Example, Task
+from labkit.core.tasks import POLES, Example, Task
 from labkit.core.templates import Template, Verbalizer
 
 BOS_PLACES = ("text", "first")
@@ -405,17 +405,23 @@ def _sample(task: Task, split: str, limit: int | None) -> Sequence[Example]:
 def interpolate(scores: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     """Two poles' scores (N, 2) as values between ``limits``: low + (high − low) · p(high pole)."""
     low, high = limits
-    return low + (high - low) / (1.0 + np.exp(scores[:, 0] - scores[:, 1]))
+    with np.errstate(over="ignore"):  # poles far apart: 1 / (1 + ∞) is the low end, as it should be
+        return low + (high - low) / (1.0 + np.exp(scores[:, 0] - scores[:, 1]))
 
 
 def for_classes(model: PromptedModel, task: Task) -> PromptedModel:
-    """The model with its label words in the order of the task's classes."""
-    if task.kind == "regression":
-        if len(model.verbalizer.labels) != 2:
-            raise LabError(
-                f"task {task.name!r} is a regression; give the verbalizer two poles, low and high"
-            )
+    """The model with its label words in the order of the task's classes, or of the two poles.
+
+    Raises:
+        LabError: for a verbalizer that names others.
+    """
+    labels = POLES if task.kind == "regression" else task.labels
+    if model.verbalizer.labels == labels:
         return model
-    if model.verbalizer.labels == task.labels:
-        return model
-    return model.with_changes(verbalizer=model.verbalizer.reordered(task.labels))
+    if task.kind == "regression" and set(model.verbalizer.labels) != set(POLES):
+        raise LabError(
+            f"task {task.name!r} is a regression, and the verbalizer has words for "
+            f"{', '.join(model.verbalizer.labels)}; give the verbalizer two poles, named "
+            f"{' and '.join(POLES)}, so that it is known which of them raises a value"
+        )
+    return model.with_changes(verbalizer=model.verbalizer.reordered(labels))

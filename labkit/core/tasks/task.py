@@ -12,6 +12,8 @@ from labkit.core.errors import LabError
 from labkit.core.templates import Template
 
 SPLITS = ("train", "validation", "test")
+POLES = ("low", "high")
+"""The two ends of a regression, as its label words name them."""
 
 
 @dataclass(frozen=True)
