@@ -105,6 +105,23 @@ class Task:
         return "pearson" if self.range is not None else "accuracy"
 
     def split(self, name: str) -> tuple[Example, ...]:
+        """The examples of a split.
+
+        Raises:
+            LabError: for a split that the task does not have, or that is empty.
+        """
+        examples = self._split(name)
+        if not examples:
+            remedy = "give more examples"
+            if self.with_texts is not None:  # a folder's
+                remedy = (
+                    f"put examples into its {name}.jsonl, or more into its train.jsonl, a tenth of "
+                    "which stands in for a file that is not there"
+                )
+            raise LabError(f"split {name!r} of task {self.name!r} is empty; {remedy}")
+        return examples
+
+    def _split(self, name: str) -> tuple[Example, ...]:
         if name not in self.splits:
             raise LabError(
                 f"task {self.name!r} has no split {name!r}; it has {', '.join(self.splits)}"
@@ -132,7 +149,7 @@ class Task:
         """Digest of all examples in these splits: texts, labels and their order."""
         total = hashlib.sha256()
         for name in names:
-            for example in self.split(name):
+            for example in self._split(name):
                 fields = sorted(example.fields.items())
                 total.update(repr((name, example.id, fields, example.label)).encode())
         return total.hexdigest()[:16]
@@ -141,10 +158,7 @@ class Task:
         """Share of the largest class: what a blind guess reaches."""
         if self.kind == "regression":
             raise LabError(f"task {self.name!r} is a regression; it has no majority class")
-        examples = self.split(split)
-        if not examples:
-            raise LabError(f"split {split!r} of task {self.name!r} is empty; give more examples")
-        counts = np.bincount([example.label for example in examples])
+        counts = np.bincount([example.label for example in self.split(split)])
         return float(counts.max() / counts.sum())
 
     def prompt_for(self, readout: str) -> TaskPrompt:
