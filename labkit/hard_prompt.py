@@ -277,13 +277,13 @@ def _score_all(
     ordered = {name: verbalizer.reordered(task.labels) for name, verbalizer in verbalizers.items()}
     every = sorted({w for v in ordered.values() for options in v.words.values() for w in options})
     model = PromptedModel(backbone, template, next(iter(ordered.values())))
+    labels = {name: model.with_changes(verbalizer=v).labels() for name, v in ordered.items()}
     scores = model.scores(None, examples, candidates=[every] * len(examples))  # (N, all words)
-    column = {word: index for index, word in enumerate(every)}
+    column = {pieces: index for index, pieces in enumerate(model.answers(every).words)}
     result = {}
-    for name, verbalizer in ordered.items():
-        classes = [
-            backbone.combine(scores[:, [column[word] for word in options]])
-            for options in verbalizer.words.values()
+    for name, (words, classes) in labels.items():
+        of_classes = [
+            backbone.combine(scores[:, [column[words[word]] for word in own]]) for own in classes
         ]
-        result[name] = torch.stack(classes, dim=-1).numpy()
+        result[name] = torch.stack(of_classes, dim=-1).numpy()
     return result

@@ -76,6 +76,21 @@ def test_the_grid_takes_the_same_sample_as_an_evaluation(tiny_backbone, tiny_tas
     np.testing.assert_allclose(grid.scores[template, "one word"], alone.scores, atol=1e-5)
 
 
+def test_a_grid_counts_the_same_pieces_once_as_an_evaluation_does(tiny_backbone, tiny_task):
+    backbone, line = tiny_backbone("bert"), "{text} It was {mask}."
+    words = {
+        "small": Verbalizer({"negative": ("bad", "dull"), "positive": "good"}),
+        "both": Verbalizer({"negative": ("Bad", "bad", "dull"), "positive": ("Good", "good")}),
+    }
+    grid = score_grid(backbone, tiny_task, {"one": Template(line)}, words, split="test")
+    np.testing.assert_array_equal(grid.scores["one", "both"], grid.scores["one", "small"])
+    alone = evaluate(PromptedModel(backbone, line, words["both"]), None, tiny_task)
+    np.testing.assert_allclose(grid.scores["one", "both"], alone.scores, rtol=1e-5, atol=1e-5)
+    alike = {"alike": Verbalizer({"negative": "Good", "positive": "good"})}
+    with pytest.raises(LabError, match="'Good' and 'good' of two classes"):
+        score_grid(backbone, tiny_task, {"one": Template(line)}, alike, split="test")
+
+
 def test_words_for_other_classes_are_refused(tiny_backbone, tiny_task):
     with pytest.raises(LabError, match="name exactly these"):
         score_grid(

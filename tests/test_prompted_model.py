@@ -58,6 +58,30 @@ def test_a_label_word_outside_the_vocabulary_is_refused(tiny_backbone, tiny_task
         model.scores(None, tiny_task.split("test"))
 
 
+@pytest.mark.parametrize("family", ["bert", "bert-encoder"])
+def test_two_classes_of_the_same_pieces_are_refused(tiny_backbone, tiny_task, family):
+    """To a tokenizer that writes everything small; one that does not tells them apart."""
+    words = Verbalizer({"negative": ("bad", "Great"), "positive": ("good", "great")})
+    task = tiny_task
+    line = task.prompt_for(tiny_backbone(family).readout).template
+    with pytest.raises(LabError, match="words 'Great' and 'great' of two classes.*; choose"):
+        evaluate(PromptedModel(tiny_backbone(family), line, words), None, task)
+    evaluate(PromptedModel(tiny_backbone("roberta"), "{text} It was {mask}.", words), None, task)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_word_counts_once_in_its_class(tiny_backbone, tiny_task, family):
+    backbone = tiny_backbone(family)
+    model = PromptedModel.for_task(backbone, tiny_task, soft=False)
+    twice = {"negative": ("bad", "dull", "bad", " dull"), "positive": "good"}
+    if backbone.tokenizer("Bad")["input_ids"] == backbone.tokenizer("bad")["input_ids"]:
+        twice["negative"] = ("Bad", "bad", "dull", "Dull", "bad")
+    examples = tiny_task.split("test")
+    given = model.with_changes(verbalizer=Verbalizer(twice))
+    once = model.with_changes(verbalizer=Verbalizer({**twice, "negative": ("bad", "dull")}))
+    assert torch.equal(given.scores(None, examples), once.scores(None, examples))
+
+
 # ---- candidates ----
 
 
@@ -80,6 +104,9 @@ def test_a_candidate_may_stand_twice(tiny_backbone, tiny_task):
     model = PromptedModel.for_task(backbone, tiny_task, soft=False)
     scores = model.scores(None, tiny_task.split("test")[:1], [["great", "bad", "great"]])
     assert scores.shape == (1, 3) and scores[0, 0] == scores[0, 2] != scores[0, 1]
+    small = PromptedModel.for_task(tiny_backbone("bert"), tiny_task, soft=False)
+    scores = small.scores(None, tiny_task.split("test")[:1], [["great", "bad", "Great"]])
+    assert scores[0, 0] == scores[0, 2] != scores[0, 1]
 
 
 @pytest.mark.parametrize(

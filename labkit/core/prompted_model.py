@@ -30,7 +30,7 @@ from labkit.core.backbones import Backbone
 from labkit.core.devices import moved
 from labkit.core.encoding import ExampleEncoder, check_template
 from labkit.core.errors import LabError, first_line
-from labkit.core.labels import Labels, cut_labels
+from labkit.core.labels import Labels, cut_answers, cut_labels
 from labkit.core.modes import evaluating
 from labkit.core.sequences import Encoded
 from labkit.core.sets import SET, Positions, require_one_block
@@ -186,7 +186,7 @@ class PromptedModel(nn.Module):
         """Pieces of an answer that are read behind the text: all but the last."""
         if self.backbone.readout != "causal":
             return 0
-        labels = self.labels() if answers is None else self._cut([(answer,) for answer in answers])
+        labels = self.labels() if answers is None else self.answers(answers)
         return max(len(pieces) for pieces in labels.words) - 1
 
     def vectors(self, prompt: nn.Module | None) -> Tensor | None:
@@ -231,7 +231,8 @@ class PromptedModel(nn.Module):
 
     def labels(self) -> Labels:
         """The verbalizer's words as pieces of this backbone's tokenizer."""
-        return self._cut(self.verbalizer.words.values())
+        words = self.verbalizer.words.values()
+        return cut_labels(self.backbone, self.template, words, sentinel=self.sentinel)
 
     def _candidate_scores(
         self,
@@ -251,13 +252,14 @@ class PromptedModel(nn.Module):
             rows_of.setdefault(tuple(answers), []).append(row)
         result = torch.empty(len(examples), sizes.pop())
         for answers, rows in rows_of.items():
-            labels = self._cut([(answer,) for answer in answers])
+            labels = self.answers(answers)
             chosen = [sequences[row] for row in rows]
             result[rows] = scoring.score(self.backbone, chosen, vectors, labels)
         return result
 
-    def _cut(self, words: Iterable[Sequence[str]]) -> Labels:
-        return cut_labels(self.backbone, self.template, words, sentinel=self.sentinel)
+    def answers(self, answers: Iterable[str]) -> Labels:
+        """Any answers as pieces of this backbone's tokenizer, each a class of its own."""
+        return cut_answers(self.backbone, self.template, answers, sentinel=self.sentinel)
 
 
 @dataclass(frozen=True)
