@@ -28,6 +28,7 @@ import torch
 
 from labkit.core import statistics
 from labkit.core.backbones import Backbone
+from labkit.core.encoding import texts_of
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.tasks import Example, Task
@@ -71,7 +72,7 @@ class Grid:
         return [Cell(*key, calibration) for key in self.scores for calibration in calibrations]
 
     def bias(self, cell: Cell) -> np.ndarray:
-        """What the cell's calibration takes from each class's score: (C,)."""
+        """What the cell's calibration takes from each class's score: (C,), in the task's order."""
         key = cell.template, cell.words
         if cell.calibration == "none":
             return np.zeros_like(self.content_free[key])
@@ -219,13 +220,15 @@ def _short_shots(task: Task, seed: int) -> list[Example]:
     return [by_class[i % 2][i // 2] for i in range(SHOTS)]
 
 
-def contextual_bias(model: PromptedModel) -> np.ndarray:
-    """Mean label scores for texts without content: (C,), to be taken from every score.
+def contextual_bias(model: PromptedModel) -> dict[str, float]:
+    """Mean score of each class, by name, for texts without content, to be taken from every score.
 
     Zhao et al. 2021, section 5, as a shift of log-probabilities. They use "N/A", "[MASK]" and the
-    empty string; here a word without content stands for the last, which is no text.
+    empty string; here a word without content stands for the last, which is no text. By name,
+    because the model's label words may stand in another order than the task's classes.
     """
-    return model.scores(None, _content_free(model.template)).mean(0).numpy()
+    means = model.scores(None, _content_free(model.template)).mean(0)
+    return dict(zip(model.verbalizer.labels, means.tolist(), strict=True))
 
 
 def with_examples(
@@ -248,12 +251,12 @@ def with_examples(
 def _solved(
     template: Template, verbalizer: Verbalizer, shot: Example, labels: Sequence[str]
 ) -> str:
-    text = ""
+    text, fields = "", texts_of(template, shot)
     for part in template.parts:
         if isinstance(part, Words):
             text += part.text
         elif isinstance(part, Field):
-            text += shot.text if part.name == "text" else shot.fields[part.name]
+            text += fields[part.name]
         elif isinstance(part, Mask):
             text += verbalizer.words[labels[int(shot.label)]][0]
     return text
@@ -277,13 +280,13 @@ def _score_all(
     ordered = {name: verbalizer.reordered(task.labels) for name, verbalizer in verbalizers.items()}
     every = sorted({w for v in ordered.values() for options in v.words.values() for w in options})
     model = PromptedModel(backbone, template, next(iter(ordered.values())))
+    labels = {name: model.with_changes(verbalizer=v).labels() for name, v in ordered.items()}
     scores = model.scores(None, examples, candidates=[every] * len(examples))  # (N, all words)
-    column = {word: index for index, word in enumerate(every)}
+    column = {pieces: index for index, pieces in enumerate(model.answers(every).words)}
     result = {}
-    for name, verbalizer in ordered.items():
-        classes = [
-            backbone.combine(scores[:, [column[word] for word in options]])
-            for options in verbalizer.words.values()
+    for name, (words, classes) in labels.items():
+        of_classes = [
+            backbone.combine(scores[:, [column[words[word]] for word in own]]) for own in classes
         ]
-        result[name] = torch.stack(classes, dim=-1).numpy()
+        result[name] = torch.stack(of_classes, dim=-1).numpy()
     return result

@@ -9,6 +9,8 @@ import torch
 
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel
+from labkit.core.tasks import Example
+from labkit.core.templates import Verbalizer
 from labkit.core.tuning import fit
 from labkit.soft_prompt import ContextPrompt, demonstrations, load_prompt, save_prompt
 from labkit.soft_prompt.context import LONGEST
@@ -120,3 +122,52 @@ def test_of_a_long_text_the_first_pieces_are_shown(model, tiny_task):
     assert shown in read(text) and "film" in shown
     assert read(text).count("film") == shown.count("film") < 30
     assert letters(short) in read(short)
+
+
+# ---- which words, which texts, and where they are cut ----
+
+
+@pytest.mark.parametrize("labels", [("negative", "positive"), ("positive", "negative")])
+def test_labels_are_those_of_the_tasks_classes_whatever_the_order_of_the_words(
+    model, tiny_task, labels
+):
+    turned = model.with_changes(verbalizer=model.verbalizer.reordered(labels))
+    examples = demonstrations(tiny_task, 2, seed=0)
+    prompt = ContextPrompt(turned, examples, task=tiny_task)
+    own = [{"negative": "terrible", "positive": "great"}[tiny_task.labels[e.label]]
+           for e in examples]  # fmt: skip
+    cut = model.backbone.tokenizer
+    expected = [i for w in own for i in cut(f" {w}", add_special_tokens=False)["input_ids"]]
+    assert prompt.ids[prompt.fixed].tolist() == expected
+
+
+def test_a_demonstration_of_two_texts_is_written_as_the_template_names_them(tiny_backbone):
+    pair = Example("1", {"premise": "a film", "hypothesis": "the music"}, 1)
+    words = Verbalizer({"no": "bad", "yes": "good"})
+    line = "{soft}{premise} so {hypothesis}? {mask}"
+    model = PromptedModel(tiny_backbone("gpt2"), line, words)
+    read = model.backbone.tokenizer.decode(ContextPrompt(model, [pair]).ids)
+    assert read == "a film so the music? good\n"
+    with pytest.raises(LabError, match="asks for the field 'hypothesis'; the task has premise"):
+        ContextPrompt(model, [replace(pair, fields={"premise": "a film"})])
+
+
+@pytest.mark.parametrize("label", [2, -1])
+def test_a_class_without_words_is_named(tiny_backbone, tiny_task, label):
+    model = PromptedModel.for_task(tiny_backbone("gpt2"), tiny_task)
+    with pytest.raises(LabError, match=f"'odd' is of class {label}.* classes 0 to 1; give"):
+        ContextPrompt(model, [Example("odd", {"text": "a film"}, label)])
+
+
+@pytest.mark.parametrize("shift", range(4))
+@pytest.mark.parametrize("family", ["gpt2", "llama", "roberta"])
+def test_a_long_text_is_cut_between_characters(tiny_backbone, tiny_task, family, shift):
+    """Where a character takes several pieces, none of them stands without the others."""
+    model = PromptedModel.for_task(tiny_backbone(family), tiny_task)
+    tokenizer, text = model.backbone.tokenizer, "a" * shift + "电影很好看" * 20
+    example = Example("1", {"text": text}, 1)
+    read = tokenizer.decode(ContextPrompt(model, [example]).ids)
+    kept, _, _ = read.partition(" It was")
+    assert len(kept) > 4 and text.startswith(kept)
+    pieces = [len(tokenizer(text[:n], add_special_tokens=False)["input_ids"]) for n in range(40)]
+    assert len(kept) == max(n for n, count in enumerate(pieces) if count <= LONGEST)

@@ -474,3 +474,17 @@ def test_states_all_around_the_origin_have_no_side_to_turn_away_from():
     row = export._away_from(aside, weight)
     margin = (aside @ weight.T).logsumexp(-1) - (aside @ row.T)[:, 0]
     assert margin.min() >= export.MARGIN
+
+
+def test_a_template_of_two_texts_is_exported_too(source, tmp_path):
+    backbone = load_backbone(str(source("gpt2")), device="cpu", dtype=torch.float32)
+    words = Verbalizer({word: word for word in WORDS})
+    line = "{soft}{premise} so {hypothesis}? It was {mask}"
+    model, prompt = PromptedModel(backbone, line, words), random_prompt(backbone)
+    export_as_tokens(tmp_path / "out", prompt, model)
+    hf, tokenizer = plain.load("gpt2", tmp_path / "out"), tokenizer_of(tmp_path / "out")
+    pair = Example("1", {"premise": "a film", "hypothesis": "the music"}, 0)
+    ours = model.scores(prompt, [pair])[0]
+    own = tokenizer_of(source("gpt2"))
+    theirs = text_scores("gpt2", hf, tokenizer, "a film so the music?", (None, own))
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-4)

@@ -57,12 +57,10 @@ def test_the_grid_is_each_of_its_cells_evaluated_alone(tiny_backbone, tiny_task,
             )
             assert value[row, column] == alone.value
             assert (low[row, column], high[row, column]) == pytest.approx(tuple(alone.ci95))
-            ordered = PromptedModel(
-                backbone, template, VERBALIZERS[words].reordered(tiny_task.labels)
-            )
+            by_name = contextual_bias(model)
             np.testing.assert_allclose(
                 grid.bias(Cell(template, words, "contextual")),
-                contextual_bias(ordered),
+                [by_name[label] for label in tiny_task.labels],
                 rtol=1e-5,
                 atol=1e-5,
             )
@@ -76,6 +74,21 @@ def test_the_grid_takes_the_same_sample_as_an_evaluation(tiny_backbone, tiny_tas
     alone = evaluate(model, None, tiny_task, "train", limit=7)
     np.testing.assert_array_equal(grid.targets, alone.targets)
     np.testing.assert_allclose(grid.scores[template, "one word"], alone.scores, atol=1e-5)
+
+
+def test_a_grid_counts_the_same_pieces_once_as_an_evaluation_does(tiny_backbone, tiny_task):
+    backbone, line = tiny_backbone("bert"), "{text} It was {mask}."
+    words = {
+        "small": Verbalizer({"negative": ("bad", "dull"), "positive": "good"}),
+        "both": Verbalizer({"negative": ("Bad", "bad", "dull"), "positive": ("Good", "good")}),
+    }
+    grid = score_grid(backbone, tiny_task, {"one": Template(line)}, words, split="test")
+    np.testing.assert_array_equal(grid.scores["one", "both"], grid.scores["one", "small"])
+    alone = evaluate(PromptedModel(backbone, line, words["both"]), None, tiny_task)
+    np.testing.assert_allclose(grid.scores["one", "both"], alone.scores, rtol=1e-5, atol=1e-5)
+    alike = {"alike": Verbalizer({"negative": "Good", "positive": "good"})}
+    with pytest.raises(LabError, match="'Good' and 'good' of two classes"):
+        score_grid(backbone, tiny_task, {"one": Template(line)}, alike, split="test")
 
 
 def test_words_for_other_classes_are_refused(tiny_backbone, tiny_task):
@@ -111,6 +124,21 @@ def test_calibrations_take_off_what_they_say(tiny_backbone, tiny_task, family):
         model = PromptedModel(backbone, cell.template, VERBALIZERS[cell.words])
         result = evaluate(model, None, tiny_task, "validation", bias=bias)
         assert grid.correct(cell).mean() == result.value
+
+
+@pytest.mark.parametrize("labels", [("negative", "positive"), ("positive", "negative")])
+def test_a_contextual_bias_goes_to_its_own_class_in_any_order_of_the_words(
+    tiny_backbone, tiny_task, labels
+):
+    backbone, words = tiny_backbone("gpt2"), VERBALIZERS["one word"]
+    model = PromptedModel(backbone, "{text} It was {mask}", words.reordered(labels))
+    seen = evaluate(model, None, tiny_task, bias=contextual_bias(model))
+    empty = [Example(str(i), {"text": text}, 0) for i, text in enumerate(CONTENT_FREE)]
+    for column, label in enumerate(tiny_task.labels):
+        alone = [[words.words[label][0]]]
+        plain = model.scores(None, tiny_task.split("test"), alone * 12)[:, 0].numpy()
+        taken = model.scores(None, empty, alone * len(empty)).mean().item()
+        np.testing.assert_allclose(seen.scores[:, column], plain - taken, atol=1e-4)
 
 
 def hand_made() -> Grid:

@@ -374,3 +374,42 @@ def test_a_damaged_note_costs_time_only(copied, tmp_path, monkeypatch, damage):
     path = proofs._Path.of(load(folder))
     (tmp_path / "cache" / "paths.json").write_text(damage)
     assert proofs._Path.of(load(folder)) == path
+
+
+# ---- texts that fill the model ----
+
+CAUSAL_WITH_A_TABLE = ("gpt2", "opt", "gpt_neo", "biogpt", "roberta, decoder", "bert, decoder")
+
+
+@pytest.mark.parametrize("name", CAUSAL_WITH_A_TABLE)
+def test_a_text_that_fills_the_model_scores_as_the_models_own_forward_pass(tmp_path, name):
+    """No place is left behind it, not even while the shared beginning is tried out."""
+    backbone = load(FAMILIES[name].build(tmp_path / "model"))
+    words = Verbalizer({"negative": "great", "positive": "terrible"})
+    model = PromptedModel(backbone, "Film: {text} It was {mask}", words)
+    texts = ("the film is slow and " * 30, "a film")
+    examples = [Example(text[:6], {"text": text}, 0) for text in texts]
+    for given in (examples, examples[:1]):  # alone, a text shares all but its last place
+        sequences = model.encode(given, None)
+        assert len(sequences[0].ids) == backbone.max_length == 64
+        with torch.no_grad():
+            pieces = model.labels().words
+            theirs = [backbone.plain_scores(s.ids, s.answer, pieces) for s in sequences]
+        ours = model.scores(None, given)
+        torch.testing.assert_close(ours, torch.stack(theirs), rtol=1e-4, atol=1e-4)
+        # RoBERTa counts positions by the ids that it is given, so it can't go on from others
+        assert bool(backbone.prefix_of(sequences)) == (name != "roberta, decoder")
+
+
+def test_a_model_that_fails_where_it_is_tried_out_shares_nothing(copied, tiny_task, monkeypatch):
+    folder = copied("gpt2")
+    backbone, words = load(folder), Verbalizer({"negative": "great", "positive": "terrible"})
+    model = PromptedModel(backbone, "Film: {text} It was {mask}", words)
+    sequences = model.encode(tiny_task.split("test"), None)
+    assert load(folder).prefix_of(sequences)
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("out of place")
+
+    monkeypatch.setattr(backbone, "word_scores", fail)
+    assert not backbone.prefix_of(sequences)

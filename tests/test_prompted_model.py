@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -57,6 +58,30 @@ def test_a_label_word_outside_the_vocabulary_is_refused(tiny_backbone, tiny_task
         model.scores(None, tiny_task.split("test"))
 
 
+@pytest.mark.parametrize("family", ["bert", "bert-encoder"])
+def test_two_classes_of_the_same_pieces_are_refused(tiny_backbone, tiny_task, family):
+    """To a tokenizer that writes everything small; one that does not tells them apart."""
+    words = Verbalizer({"negative": ("bad", "Great"), "positive": ("good", "great")})
+    task = tiny_task
+    line = task.prompt_for(tiny_backbone(family).readout).template
+    with pytest.raises(LabError, match=r"words 'Great' and 'great' of two classes.*; choose"):
+        evaluate(PromptedModel(tiny_backbone(family), line, words), None, task)
+    evaluate(PromptedModel(tiny_backbone("roberta"), "{text} It was {mask}.", words), None, task)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_word_counts_once_in_its_class(tiny_backbone, tiny_task, family):
+    backbone = tiny_backbone(family)
+    model = PromptedModel.for_task(backbone, tiny_task, soft=False)
+    twice = {"negative": ("bad", "dull", "bad", " dull"), "positive": "good"}
+    if backbone.tokenizer("Bad")["input_ids"] == backbone.tokenizer("bad")["input_ids"]:
+        twice["negative"] = ("Bad", "bad", "dull", "Dull", "bad")
+    examples = tiny_task.split("test")
+    given = model.with_changes(verbalizer=Verbalizer(twice))
+    once = model.with_changes(verbalizer=Verbalizer({**twice, "negative": ("bad", "dull")}))
+    assert torch.equal(given.scores(None, examples), once.scores(None, examples))
+
+
 # ---- candidates ----
 
 
@@ -79,6 +104,9 @@ def test_a_candidate_may_stand_twice(tiny_backbone, tiny_task):
     model = PromptedModel.for_task(backbone, tiny_task, soft=False)
     scores = model.scores(None, tiny_task.split("test")[:1], [["great", "bad", "great"]])
     assert scores.shape == (1, 3) and scores[0, 0] == scores[0, 2] != scores[0, 1]
+    small = PromptedModel.for_task(tiny_backbone("bert"), tiny_task, soft=False)
+    scores = small.scores(None, tiny_task.split("test")[:1], [["great", "bad", "Great"]])
+    assert scores[0, 0] == scores[0, 2] != scores[0, 1]
 
 
 @pytest.mark.parametrize(
@@ -225,6 +253,36 @@ def test_bias_is_taken_from_the_scores(tiny_backbone, tiny_task):
     assert (shifted.predictions == 1).all() and shifted.value == 0.5
 
 
+def test_a_bias_by_name_goes_to_its_class_whatever_the_order_of_the_words(tiny_backbone, tiny_task):
+    model = PromptedModel.for_task(tiny_backbone("gpt2"), tiny_task, soft=False)
+    turned = model.with_changes(verbalizer=model.verbalizer.reordered(["positive", "negative"]))
+    plain = evaluate(model, None, tiny_task).scores
+    for given in (model, turned):
+        for bias in ({"positive": 0.0, "negative": 7.0}, [7.0, 0.0]):
+            scores = evaluate(given, None, tiny_task, bias=bias).scores
+            np.testing.assert_allclose(scores, plain - [7.0, 0.0], rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("bias", "says"),
+    [
+        ([1.0], r"the shape \(1,\) for 2 classes"),
+        (0.5, r"the shape \(\) for 2 classes"),
+        (np.zeros((12, 2)), r"the shape \(12, 2\) for 2 classes"),
+        ([math.nan, 0.0], "NaN or infinite"),
+        ([0.0, -math.inf], "NaN or infinite"),
+        (["much", 0.0], "no list of numbers"),
+        ({"negative": 1.0}, r"numbers for \['negative'\], the task has"),
+        ({"low": 1.0, "high": 1.0}, "name exactly these"),
+    ],
+)
+def test_a_bias_that_is_no_number_for_each_class(tiny_backbone, tiny_task, bias, says):
+    model = PromptedModel.for_task(tiny_backbone("gpt2"), tiny_task, soft=False)
+    with pytest.raises(LabError, match=says) as caught:
+        evaluate(model, None, tiny_task, bias=bias)
+    assert "\n" not in str(caught.value) and ";" in str(caught.value)
+
+
 def test_texts_that_were_cut_are_counted(tiny_backbone, tiny_task):
     long = Example("long", {"text": "a great film " * 50}, 1)
     task = replace(tiny_task, splits={"test": (*tiny_task.split("test"), long)})
@@ -239,11 +297,38 @@ def test_interpolation_between_the_poles():
     np.testing.assert_allclose(interpolate(scores, (1, 5)), 1 + 4 * p)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_poles_far_apart_give_the_ends_and_no_warning(dtype):
+    scores = np.array([[0.0, -1e4], [0.0, -200.0], [0.0, 200.0], [-1e4, 0.0]], dtype=dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_allclose(interpolate(scores, (0, 5)), [0, 0, 5, 5], atol=1e-30)
+
+
+@pytest.mark.parametrize("poles", [("low", "high"), ("high", "low")])
+def test_the_poles_of_a_regression_are_told_by_their_names(tiny_backbone, tiny_task, poles):
+    examples = tuple(replace(e, label=float(i % 5)) for i, e in enumerate(tiny_task.split("test")))
+    task = replace(tiny_task, labels=(), range=(0.0, 5.0), splits={"test": examples})
+    words = {"low": "terrible", "high": "great"}
+    backbone = tiny_backbone("gpt2")
+    given = Verbalizer({pole: words[pole] for pole in poles})
+    model = PromptedModel(backbone, "{text} It was {mask}", given)
+    each = [model.scores(None, examples, [[words[p]]] * 12)[:, 0] for p in ("low", "high")]
+    values = 5 * torch.sigmoid(each[1] - each[0]).numpy()
+    np.testing.assert_allclose(evaluate(model, None, task).predictions, values, rtol=1e-4)
+    for labels in (("bad", "good"), ("low", "top"), ("negative", "positive")):
+        named = Verbalizer(dict(zip(labels, ("bad", "good"), strict=True)))
+        other = model.with_changes(verbalizer=named)
+        with pytest.raises(LabError, match=f"words for {', '.join(labels)}; give .* low and high"):
+            evaluate(other, None, task)
+
+
 def test_regression_is_scored_with_pearsons_r(tiny_backbone, tiny_task):
     examples = tuple(replace(e, label=float(i % 5)) for i, e in enumerate(tiny_task.split("test")))
     task = replace(tiny_task, labels=(), range=(0.0, 5.0), splits={"test": examples})
-    backbone = tiny_backbone("llama")
-    model, prompt = PromptedModel.for_task(backbone, task), prompt_for(backbone)
+    backbone, words = tiny_backbone("llama"), Verbalizer({"low": "terrible", "high": "great"})
+    model = PromptedModel.for_task(backbone, task).with_changes(verbalizer=words)
+    prompt = prompt_for(backbone)
     result = evaluate(model, prompt, task)
     values = 5 * model.scores(prompt, examples).softmax(-1)[:, 1].numpy()
     np.testing.assert_allclose(result.predictions, values, rtol=1e-5)

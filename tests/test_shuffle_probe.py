@@ -18,6 +18,7 @@ from labkit.core.errors import LabError
 from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import Example, Task
+from labkit.core.templates import Verbalizer
 from labkit.shuffle_probe import (
     NAMED,
     Probe,
@@ -175,6 +176,7 @@ def test_a_regression_is_scored_with_its_own_metric(setup):
         Example(e.id, e.fields, float(i) / 2) for i, e in enumerate(task.split("test"))
     )
     graded = Task("graded", ("text",), (), {"test": examples}, range=(0.0, 6.0))
+    model = model.with_changes(verbalizer=Verbalizer({"low": "terrible", "high": "great"}))
     orders = Shuffle().draw(LENGTH, 4)
     probe = probe_order(model, prompt, graded, orders)
     for order, score in zip(orders, probe.scores, strict=True):

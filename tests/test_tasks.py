@@ -275,6 +275,23 @@ def test_majority() -> None:
         small_task().majority()
 
 
+def test_an_empty_split_is_named_with_what_fills_it(tmp_path: Path) -> None:
+    with pytest.raises(LabError, match="'test' of task 'small' is empty; give more examples"):
+        small_task().take("test", 5)
+    rows = [{"text": f"text {i}", "label": "pq"[i % 2]} for i in range(4)]
+    write_jsonl(tmp_path / "few" / "train.jsonl", rows)
+    task = load_task(str(tmp_path / "few"))  # a tenth of four is none
+    for ask in (task.split, task.majority, lambda name: task.take(name, 3)):
+        for name in ("validation", "test"):
+            with pytest.raises(LabError) as caught:
+                ask(name)
+            says = str(caught.value)
+            assert f"split {name!r} of task 'few' is empty" in says
+            assert f"its {name}.jsonl" in says and "train.jsonl" in says and "\n" not in says
+    assert task.fingerprint("train", "test") == task.fingerprint("train", "test")
+    assert task.fingerprint("train", "test") != task.fingerprint("test")
+
+
 def test_take_is_a_seeded_sample() -> None:
     task = small_task()
     once = task.take("train", 5, seed=1)

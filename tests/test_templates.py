@@ -144,6 +144,14 @@ def test_verbalizer_takes_one_word_or_several():
     assert verbalizer.labels == ("negative", "positive")
 
 
+def test_spaces_around_label_words_and_repeated_words_are_taken_off():
+    plain = Verbalizer({"negative": "terrible", "positive": ("great", "very good")})
+    spaced = Verbalizer(
+        {"negative": " terrible", "positive": ["great ", "\tvery good", "great", "very good\n"]}
+    )
+    assert spaced == plain and spaced.words["positive"] == ("great", "very good")
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -154,6 +162,7 @@ def test_verbalizer_takes_one_word_or_several():
         ({"negative": "bad", "positive": []}, "'positive' has an empty label word"),
         ({"negative": ["bad", ""], "positive": "great"}, "'negative' has an empty label word"),
         ({"negative": "so", "positive": ["great", "so"]}, "'so' stands for both"),
+        ({"negative": "so", "positive": ["great", " so"]}, "'so' stands for both"),
     ],
 )
 def test_wrong_label_words_are_refused(words, says):

@@ -11,14 +11,13 @@ label word's first piece (" great"), and a lone space would be a piece that no t
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
-from labkit.core.pieces import ALONE, NEUTRAL, Cut, cut_behind
+from labkit.core.pieces import ALONE, NEUTRAL, Cut, cut_behind, piece_spans
 from labkit.core.sequences import Encoded
 from labkit.core.tasks import Example
 from labkit.core.templates import Field, Mask, Soft, Template, Words, check_template
@@ -84,7 +83,7 @@ class ExampleEncoder:
         """
         if not examples:
             raise LabError("there are no examples to score; give at least one")
-        texts = [self._texts(example) for example in examples]
+        texts = [texts_of(self.template, example) for example in examples]
         cut = [
             self._cut(stretch, [stretch.fill(row) for row in texts]) for stretch in self.stretches
         ]
@@ -149,22 +148,6 @@ class ExampleEncoder:
             return (sentinel_id(self.backbone),)
         return ()  # causal: the answer is what comes next
 
-    def _texts(self, example: Example) -> dict[str, str]:
-        texts = {}
-        for name in self.template.fields:
-            if name in example.fields:
-                texts[name] = example.fields[name]
-            elif name == "text":
-                texts[name] = example.text
-            else:
-                raise LabError(
-                    f"template {self.template.text!r} asks for the field {name!r}; the task has "
-                    f"{', '.join(example.fields)}"
-                )
-            if not texts[name].strip():
-                raise LabError(f"example {example.id!r} has an empty {name}; give it some text")
-        return texts
-
     def _lay(self, pieces: Sequence[Sequence[int]], shortened: bool = False) -> Encoded:
         ids: list[int] = []
         answer = -1
@@ -209,19 +192,30 @@ class ExampleEncoder:
         self, stretch: _Stretch, text: str
     ) -> tuple[list[int], list[tuple[int, int]]]:
         """Pieces of a stretch, and the characters (first, end) that each of them covers."""
-        tokenizer = self.backbone.tokenizer
         (cut,) = self._cut(stretch, [text])
-        if tokenizer.is_fast:
-            # a text longer than the model is what is being mended here: no warning about it
-            settings = {"add_special_tokens": False, "verbose": False}
-            whole = tokenizer(cut.behind + text, return_offsets_mapping=True, **settings)
-            offsets = whole["offset_mapping"][-len(cut.ids) :] if cut.ids else []
-            before = len(cut.behind)
-            return cut.ids, [(max(first - before, 0), end - before) for first, end in offsets]
-        # a tokenizer written in Python keeps none: a piece then covers an even share of the text
-        count = max(len(cut.ids), 1)
-        ends = [len(text) * index // count for index in range(len(cut.ids) + 1)]
-        return cut.ids, list(itertools.pairwise(ends))
+        return cut.ids, piece_spans(self.backbone.tokenizer, text, cut)
+
+
+def texts_of(template: Template, example: Example) -> dict[str, str]:
+    """The text of each of the template's fields; ``{text}`` is also the only text of an example.
+
+    Raises:
+        LabError: for a field that the example lacks, or an empty text.
+    """
+    texts = {}
+    for name in template.fields:
+        if name in example.fields:
+            texts[name] = example.fields[name]
+        elif name == "text":
+            texts[name] = example.text
+        else:
+            raise LabError(
+                f"template {template.text!r} asks for the field {name!r}; the task has "
+                f"{', '.join(example.fields)}"
+            )
+        if not texts[name].strip():
+            raise LabError(f"example {example.id!r} has an empty {name}; give it some text")
+    return texts
 
 
 def sentinel_id(backbone: Backbone) -> int:

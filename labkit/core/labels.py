@@ -34,20 +34,52 @@ class Labels(NamedTuple):
 def cut_labels(
     backbone: Backbone, template: Template, words: Iterable[Sequence[str]], *, sentinel: bool
 ) -> Labels:
-    """The words of each class as pieces of the backbone's tokenizer.
+    """The words of each class as pieces of the backbone's tokenizer, each once in its class.
 
     Args:
         sentinel: for seq2seq models: each word stands behind T5's first sentinel.
 
     Raises:
-        LabError: for a word that the tokenizer does not know, or melts into what stands before it.
+        LabError: for a word that the tokenizer does not know, that melts into what stands before
+            it, or that has the same pieces as a word of another class.
     """
     pieces: list[Pieces] = []
     classes: list[tuple[int, ...]] = []
-    for options in words:
-        classes.append(tuple(range(len(pieces), len(pieces) + len(options))))
-        pieces += [_word_pieces(backbone, template, word, sentinel) for word in options]
+    owner: dict[Pieces, tuple[int, str]] = {}
+    for number, options in enumerate(words):
+        cut = cut_words(backbone, template, options, sentinel=sentinel)
+        for word, ids in zip(options, cut, strict=True):
+            of, other = owner.setdefault(ids, (number, word))
+            if of != number:
+                raise LabError(
+                    f"the label words {other!r} and {word!r} of two classes are the same pieces to "
+                    f"the tokenizer of {backbone.name}, so nothing tells these classes apart; "
+                    "choose another word for one of them"
+                )
+        own = list(dict.fromkeys(cut))
+        classes.append(tuple(range(len(pieces), len(pieces) + len(own))))
+        pieces += own
     return Labels(tuple(pieces), tuple(classes))
+
+
+def cut_answers(
+    backbone: Backbone, template: Template, answers: Iterable[str], *, sentinel: bool
+) -> Labels:
+    """Answers as classes of one word each; two of them may be the same pieces.
+
+    Raises:
+        LabError: for an answer that the tokenizer does not know, or that melts into what stands
+            before it.
+    """
+    pieces = cut_words(backbone, template, answers, sentinel=sentinel)
+    return Labels(pieces, tuple((number,) for number in range(len(pieces))))
+
+
+def cut_words(
+    backbone: Backbone, template: Template, words: Iterable[str], *, sentinel: bool
+) -> tuple[Pieces, ...]:
+    """The pieces of each word, as :func:`cut_labels`."""
+    return tuple(_word_pieces(backbone, template, word, sentinel) for word in words)
 
 
 def _word_pieces(backbone: Backbone, template: Template, word: str, sentinel: bool) -> Pieces:

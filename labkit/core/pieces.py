@@ -10,6 +10,7 @@ something, whose own pieces are then taken off again.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -48,6 +49,34 @@ def cut_behind(
             if whole[: len(start)] == start and not _fuses(tokenizer, place, start, texts[index]):
                 result[index] = Cut(whole[len(start) :], place)
     return result
+
+
+def piece_spans(
+    tokenizer: transformers.PreTrainedTokenizerBase, text: str, cut: Cut
+) -> list[tuple[int, int]]:
+    """The characters (first, end) of ``text`` that each of its pieces covers, ``cut`` being what
+    :func:`cut_behind` made of it. Pieces that share a character cover it both."""
+    if tokenizer.is_fast:
+        # a text longer than the model is what is being shortened: no warning about it
+        settings: dict[str, Any] = {"add_special_tokens": False, "verbose": False}
+        whole = tokenizer(cut.behind + text, return_offsets_mapping=True, **settings)
+        offsets = whole["offset_mapping"][-len(cut.ids) :] if cut.ids else []
+        before = len(cut.behind)
+        return [(max(first - before, 0), end - before) for first, end in offsets]
+    # a tokenizer written in Python keeps none: a piece then covers an even share of the text
+    count = max(len(cut.ids), 1)
+    ends = [len(text) * index // count for index in range(len(cut.ids) + 1)]
+    return list(itertools.pairwise(ends))
+
+
+def beginning(tokenizer: transformers.PreTrainedTokenizerBase, text: str, count: int) -> str:
+    """What the first ``count`` pieces of ``text`` cover, without a character that goes on in the
+    next piece; all of it where it has no more pieces."""
+    cut = Cut(_ids(tokenizer, [text])[0], ALONE)
+    if len(cut.ids) <= count:
+        return text
+    covered = piece_spans(tokenizer, text, cut)
+    return text[: min(covered[count - 1][1], covered[count][0])]
 
 
 def _fuses(

@@ -16,7 +16,7 @@ Usage::
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -29,15 +29,18 @@ from labkit.core import scoring, statistics
 from labkit.core.backbones import Backbone
 from labkit.core.devices import moved
 from labkit.core.encoding import ExampleEncoder, check_template
-from labkit.core.errors import LabError
-from labkit.core.labels import Labels, cut_labels
+from labkit.core.errors import LabError, first_line
+from labkit.core.labels import Labels, cut_answers, cut_labels
 from labkit.core.modes import evaluating
 from labkit.core.sequences import Encoded
 from labkit.core.sets import SET, Positions, require_one_block
-from labkit.core.tasks import Example, Task
+from labkit.core.tasks import POLES, Example, Task
 from labkit.core.templates import Template, Verbalizer
 
 BOS_PLACES = ("text", "first")
+
+Bias = Sequence[float] | Mapping[str, float]
+"""Numbers to take from the classes' scores: in the order of the task's classes, or by name."""
 
 
 class PromptedModel(nn.Module):
@@ -183,7 +186,7 @@ class PromptedModel(nn.Module):
         """Pieces of an answer that are read behind the text: all but the last."""
         if self.backbone.readout != "causal":
             return 0
-        labels = self.labels() if answers is None else self._cut([(answer,) for answer in answers])
+        labels = self.labels() if answers is None else self.answers(answers)
         return max(len(pieces) for pieces in labels.words) - 1
 
     def vectors(self, prompt: nn.Module | None) -> Tensor | None:
@@ -228,7 +231,8 @@ class PromptedModel(nn.Module):
 
     def labels(self) -> Labels:
         """The verbalizer's words as pieces of this backbone's tokenizer."""
-        return self._cut(self.verbalizer.words.values())
+        words = self.verbalizer.words.values()
+        return cut_labels(self.backbone, self.template, words, sentinel=self.sentinel)
 
     def _candidate_scores(
         self,
@@ -248,13 +252,14 @@ class PromptedModel(nn.Module):
             rows_of.setdefault(tuple(answers), []).append(row)
         result = torch.empty(len(examples), sizes.pop())
         for answers, rows in rows_of.items():
-            labels = self._cut([(answer,) for answer in answers])
+            labels = self.answers(answers)
             chosen = [sequences[row] for row in rows]
             result[rows] = scoring.score(self.backbone, chosen, vectors, labels)
         return result
 
-    def _cut(self, words: Iterable[Sequence[str]]) -> Labels:
-        return cut_labels(self.backbone, self.template, words, sentinel=self.sentinel)
+    def answers(self, answers: Iterable[str]) -> Labels:
+        """Any answers as pieces of this backbone's tokenizer, each a class of its own."""
+        return cut_answers(self.backbone, self.template, answers, sentinel=self.sentinel)
 
 
 @dataclass(frozen=True)
@@ -300,21 +305,23 @@ def evaluate(
     split: str = "test",
     *,
     limit: int | None = None,
-    bias: Sequence[float] | None = None,
+    bias: Bias | None = None,
     progress: scoring.Progress | None = None,
 ) -> Evaluation:
     """Score a prompt on a split of a task.
 
     Args:
         limit: score a seeded sample of that many examples, always the same one.
-        bias: (C,) number taken from each class's score: calibration, see
-            :func:`labkit.hard_prompt.contextual_bias`.
+        bias: (C,) number taken from each class's score, in the order of the task's classes or by
+            their names: calibration, see :func:`labkit.hard_prompt.contextual_bias`.
 
     Raises:
-        LabError: for an unknown split, or a verbalizer that doesn't name the task's classes.
+        LabError: for an unknown split, a verbalizer that doesn't name the task's classes, or a bias
+            that is no number for each of them.
     """
     task = model.view_of(task)
     model = for_classes(model, task)
+    taken = _taken(bias, model.verbalizer.labels)
     started = time.perf_counter()
     vectors = model.fixed_vectors(prompt)
     examples = _sample(task, split, limit)
@@ -323,7 +330,7 @@ def evaluate(
         scored = scoring.score(
             model.backbone, sequences, vectors, model.labels(), progress=progress
         )
-    scores = scored.numpy() - (0.0 if bias is None else np.asarray(bias, dtype=np.float32))
+    scores = scored.numpy() - taken
     seconds = time.perf_counter() - started
     targets = np.array([example.label for example in examples])
     if task.kind == "regression":
@@ -347,6 +354,31 @@ def evaluate(
         scores=scores,
         seconds=seconds,
     )
+
+
+def _taken(bias: Bias | None, labels: tuple[str, ...]) -> np.ndarray:
+    """The bias of each class, in the order of ``labels``: (C,)."""
+    if bias is None:
+        return np.zeros(len(labels), dtype=np.float32)
+    if isinstance(bias, Mapping):
+        if set(bias) != set(labels):
+            raise LabError(
+                f"bias has numbers for {sorted(bias)}, the task has the classes {sorted(labels)}; "
+                "name exactly these"
+            )
+        bias = [bias[label] for label in labels]
+    try:
+        taken = np.asarray(bias, dtype=np.float32)
+    except (TypeError, ValueError) as error:
+        raise LabError(f"bias is no list of numbers ({first_line(error)}); {_GIVE}") from error
+    if taken.shape != (len(labels),):
+        raise LabError(f"bias has the shape {taken.shape} for {len(labels)} classes; {_GIVE}")
+    if not np.isfinite(taken).all():
+        raise LabError(f"bias holds NaN or infinite numbers ({taken.tolist()}); {_GIVE}")
+    return taken
+
+
+_GIVE = "give one finite number for each class, as contextual_bias does"
 
 
 def require_scorable(
@@ -375,17 +407,23 @@ def _sample(task: Task, split: str, limit: int | None) -> Sequence[Example]:
 def interpolate(scores: np.ndarray, limits: tuple[float, float]) -> np.ndarray:
     """Two poles' scores (N, 2) as values between ``limits``: low + (high − low) · p(high pole)."""
     low, high = limits
-    return low + (high - low) / (1.0 + np.exp(scores[:, 0] - scores[:, 1]))
+    with np.errstate(over="ignore"):  # poles far apart: 1 / (1 + ∞) is the low end, as it should be
+        return low + (high - low) / (1.0 + np.exp(scores[:, 0] - scores[:, 1]))
 
 
 def for_classes(model: PromptedModel, task: Task) -> PromptedModel:
-    """The model with its label words in the order of the task's classes."""
-    if task.kind == "regression":
-        if len(model.verbalizer.labels) != 2:
-            raise LabError(
-                f"task {task.name!r} is a regression; give the verbalizer two poles, low and high"
-            )
+    """The model with its label words in the order of the task's classes, or of the two poles.
+
+    Raises:
+        LabError: for a verbalizer that names others.
+    """
+    labels = POLES if task.kind == "regression" else task.labels
+    if model.verbalizer.labels == labels:
         return model
-    if model.verbalizer.labels == task.labels:
-        return model
-    return model.with_changes(verbalizer=model.verbalizer.reordered(task.labels))
+    if task.kind == "regression" and set(model.verbalizer.labels) != set(POLES):
+        raise LabError(
+            f"task {task.name!r} is a regression, and the verbalizer has words for "
+            f"{', '.join(model.verbalizer.labels)}; give the verbalizer two poles, named "
+            f"{' and '.join(POLES)}, so that it is known which of them raises a value"
+        )
+    return model.with_changes(verbalizer=model.verbalizer.reordered(labels))

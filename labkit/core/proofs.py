@@ -154,20 +154,42 @@ def _reads_vectors(example: _Example) -> bool:
 
 
 def goes_on_from(backbone: Backbone, prefix: Prefix, sequence: Encoded) -> bool:
-    """Whether ``sequence`` scores the same where its prefix has been read beforehand."""
-    words = _Example(backbone).words
+    """Whether ``sequence`` scores the same where its prefix has been read beforehand.
+
+    Of a sequence that fills the model, the last places make room for the words of the proof.
+    """
+    sequence, words = _within_the_model(backbone, prefix, sequence)
     count = max((-number for number in sequence.ids if number < 0), default=0)
     rows = torch.tensor(backbone.ordinary_ids(count), device=backbone.device)
     whole, rest = (collate([s] * 2, backbone.device) for s in (sequence, prefix.rest(sequence)))
+
+    def in_two_parts() -> Tensor:
+        behind = rest._replace(prefix=backbone.read(prefix, vectors))
+        return backbone.word_scores(behind, vectors, words)
+
     with torch.no_grad():
         vectors = backbone.embed(rows) if count else None  # (P, D)
-        plain = backbone.word_scores(whole, vectors, words)
-
-        def in_two_parts() -> Tensor:
-            behind = rest._replace(prefix=backbone.read(prefix, vectors))
-            return backbone.word_scores(behind, vectors, words)
-
+        try:
+            plain = backbone.word_scores(whole, vectors, words)
+        except FAILURES:
+            return False
         return _agrees(backbone, in_two_parts, plain)
+
+
+def _within_the_model(
+    backbone: Backbone, prefix: Prefix, sequence: Encoded
+) -> tuple[Encoded, list[Pieces]]:
+    """The sequence and words to score behind it, such that all of it fits the model.
+
+    The sequence keeps one place behind the prefix; words that still have no room are left out.
+    """
+    words = _Example(backbone).words
+    behind = max(map(len, words)) - 1  # the last piece of a word is predicted, not read
+    end = max(backbone.max_length - behind, len(prefix) + 1)
+    if end < len(sequence.ids):
+        sequence = Encoded(sequence.ids[:end], end - 1)
+    room = backbone.max_length - len(sequence.ids)
+    return sequence, [pieces for pieces in words if len(pieces) - 1 <= room]
 
 
 class _Example:

@@ -234,8 +234,9 @@ class Verbalizer:
     """Which words stand for which class.
 
     Args:
-        words: class name → one label word or several. Words are plain: no leading space (the
-            template's space before ``{mask}`` is added when they are cut into pieces).
+        words: class name → one label word or several. Words are plain: spaces around them are
+            taken off (the template's space before ``{mask}`` is added when they are cut into
+            pieces), and a word that is given twice counts once.
 
     Raises:
         LabError: for fewer than two classes, an empty word, or a word that stands for two classes.
@@ -243,14 +244,14 @@ class Verbalizer:
 
     def __init__(self, words: Mapping[str, str | Sequence[str]]) -> None:
         self.words: dict[str, tuple[str, ...]] = {
-            label: (given,) if isinstance(given, str) else tuple(given)
+            label: tuple(dict.fromkeys(word.strip() for word in _several(given)))
             for label, given in words.items()
         }
         if len(self.words) < 2:
             raise LabError(f"verbalizer {dict(words)!r} needs at least two classes")
         owner: dict[str, str] = {}
         for label, options in self.words.items():
-            if not options or not all(word.strip() for word in options):
+            if not options or not all(options):
                 raise LabError(f"verbalizer: class {label!r} has an empty label word; give one")
             for word in options:
                 if owner.setdefault(word, label) != label:
@@ -287,3 +288,7 @@ class Verbalizer:
 
     def __repr__(self) -> str:
         return f"Verbalizer({self.words!r})"
+
+
+def _several(given: str | Sequence[str]) -> Sequence[str]:
+    return (given,) if isinstance(given, str) else given

@@ -6,7 +6,7 @@ demonstrations, texts, template and labels, and each row may leave its word by a
 The labels' rows stay where they are: what is tuned is how the demonstrations read, not what they
 are said to be.
 
-    prompt = ContextPrompt(model, demonstrations(task, 4, seed=0))
+    prompt = ContextPrompt(model, demonstrations(task, 4, seed=0), task=task)
     fit(model, prompt, task)
 
 Blau et al. project every update back into a ball around the word; here the ball is part of the
@@ -24,9 +24,11 @@ from collections.abc import Sequence
 
 import torch
 
+from labkit.core.encoding import texts_of
 from labkit.core.errors import LabError
-from labkit.core.prompted_model import PromptedModel
-from labkit.core.tasks import Example, Task
+from labkit.core.pieces import beginning
+from labkit.core.prompted_model import PromptedModel, for_classes
+from labkit.core.tasks import Example, Task, classes_of
 from labkit.core.templates import Field, Mask, Words
 from labkit.soft_prompt.tethered import TetheredPrompt
 from labkit.soft_prompt.vocabulary import pieces, word_vectors
@@ -46,23 +48,33 @@ class ContextPrompt(TetheredPrompt):
             demonstrations are written in, and its label words are their answers.
         examples: the demonstrations, in their order.
         radius: share of a word's length that its row may go; 0 leaves plain demonstrations.
+        task: whose classes the examples' numbers mean; default: the model's label words stand in
+            the order of those classes, as they do in ``PromptedModel.for_task(backbone, task)``.
 
     Attributes:
         ids: (P,) the pieces that the rows begin on; fixed: (P,) which of them are a label's.
 
     Raises:
-        LabError: for no examples, or a negative radius.
+        LabError: for no examples, a negative radius, an example whose number is of no class, or
+            without the texts that the template asks for.
     """
 
     def __init__(
-        self, model: PromptedModel, examples: Sequence[Example], radius: float = RADIUS
+        self,
+        model: PromptedModel,
+        examples: Sequence[Example],
+        radius: float = RADIUS,
+        *,
+        task: Task | None = None,
     ) -> None:
         if not examples or radius < 0:
             raise LabError(
                 f"{len(examples)} demonstrations within a radius of {radius}: a context-aware "
                 "prompt takes at least one, and a radius of at least 0"
             )
-        written = [part for example in examples for part in _written(model, example)]
+        model = model if task is None else for_classes(model, task)
+        answers = zip(examples, _answers(model, examples), strict=True)
+        written = [part for example, word in answers for part in _written(model, example, word)]
         ids = torch.cat([part for part, _ in written])
         words = word_vectors(model.backbone, ids)
         fixed = torch.cat([torch.full((len(part),), of_label) for part, of_label in written])
@@ -90,18 +102,32 @@ def demonstrations(task: Task, count: int, seed: int) -> list[Example]:
     return chosen[:count]
 
 
-def _written(model: PromptedModel, example: Example) -> list[tuple[torch.Tensor, bool]]:
+def _answers(model: PromptedModel, examples: Sequence[Example]) -> list[str]:
+    """The first label word of each example's class."""
+    words = [options[0] for options in model.verbalizer.words.values()]
+    classes = classes_of(examples)
+    for example, number in zip(examples, classes, strict=True):
+        if not 0 <= number < len(words):
+            raise LabError(
+                f"example {example.id!r} is of class {number}, and the model has label words for "
+                f"classes 0 to {len(words) - 1}; give examples of its own task"
+            )
+    return [words[number] for number in classes]
+
+
+def _written(
+    model: PromptedModel, example: Example, answer: str
+) -> list[tuple[torch.Tensor, bool]]:
     """The pieces of a demonstration, and which of them are its label's."""
-    label = model.verbalizer.labels[int(example.label)]
-    answer = model.verbalizer.words[label][0]
     template = model.template.without_soft()
+    texts = texts_of(template, example)
     parts: list[tuple[torch.Tensor, bool]] = []
     line = ""
     for part in template.parts:
         if isinstance(part, Words):
             line += part.text
         elif isinstance(part, Field):
-            line += _short(model, example.fields.get(part.name, example.text))
+            line += beginning(model.backbone.tokenizer, texts[part.name], LONGEST)
         elif isinstance(part, Mask):
             parts.append((pieces(model.backbone, line.removesuffix(" ")), False))
             parts.append((pieces(model.backbone, f" {answer}"), True))
@@ -111,10 +137,3 @@ def _written(model: PromptedModel, example: Example) -> list[tuple[torch.Tensor,
     if not template.has_mask:
         parts.append((pieces(model.backbone, f" {answer}"), True))
     return [*parts, (pieces(model.backbone, "\n"), False)]
-
-
-def _short(model: PromptedModel, text: str) -> str:
-    ids = pieces(model.backbone, text)
-    if len(ids) <= LONGEST:
-        return text
-    return str(model.backbone.tokenizer.decode(ids[:LONGEST].tolist()))

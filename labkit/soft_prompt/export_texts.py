@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from labkit.core.backbones import Backbone
+from labkit.core.encoding import texts_of
 from labkit.core.prompted_model import PromptedModel
 from labkit.core.tasks import Example
 from labkit.core.templates import Field, Mask, Soft, Words
@@ -29,12 +30,12 @@ def random_texts(model: PromptedModel, count: int) -> list[Example]:
 
 def plain_text(model: PromptedModel, example: Example) -> str:
     """The text that the exported tokenizer is given: the template's words, without the prompt."""
-    line = ""
+    line, texts = "", texts_of(model.template, example)
     for part in model.template.parts:
         if isinstance(part, Words):
             line += part.text
         elif isinstance(part, Field):
-            line += example.fields.get(part.name, example.text)
+            line += texts[part.name]
         elif isinstance(part, Mask):
             line = line.removesuffix(" ") + _mask_text(model.backbone)
         else:

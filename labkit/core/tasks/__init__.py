@@ -44,11 +44,12 @@ from labkit.core.tasks.splits import (
     split_examples,
     without_overlap,
 )
-from labkit.core.tasks.task import SPLITS, Example, Task, TaskPrompt, classes_of
+from labkit.core.tasks.task import POLES, SPLITS, Example, Task, TaskPrompt, classes_of
 
 __all__ = [
     "GLUE",
     "MOST_VALIDATION",
+    "POLES",
     "SHARED_SENTENCES",
     "SPLITS",
     "TASKS",

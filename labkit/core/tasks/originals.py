@@ -10,7 +10,7 @@ from labkit.core import assets
 from labkit.core.errors import LabError
 from labkit.core.tasks.prompts import SENTIMENT, TASK_PROMPTS
 from labkit.core.tasks.splits import normalise, split_examples
-from labkit.core.tasks.task import Example, Task, TaskPrompt
+from labkit.core.tasks.task import POLES, Example, Task, TaskPrompt
 
 VALENCE_FILES = {
     "movie-valence": "movieReviewSnippets_GroundTruth.txt",
@@ -81,7 +81,7 @@ def valence_task(name: str, as_regression: bool) -> Task:
         ]
     prompts = TASK_PROMPTS[name]
     if as_regression:
-        poles = dict(zip(("low", "high"), SENTIMENT, strict=True))
+        poles = dict(zip(POLES, SENTIMENT, strict=True))
         prompts = {
             readout: TaskPrompt(
                 prompt.template, {pole: prompt.verbalizer[end] for pole, end in poles.items()}

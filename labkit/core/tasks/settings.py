@@ -23,7 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from labkit.core.errors import LabError
-from labkit.core.tasks.task import TaskPrompt
+from labkit.core.tasks.task import POLES, TaskPrompt
 from labkit.core.templates import READOUTS, Template, Verbalizer, check_template
 
 SETTINGS = "task.json"
@@ -102,7 +102,7 @@ def _prompt(
         raise LabError(f"{file}: {error}") from error
     if template.has_soft:
         raise LabError(f"{file}: write the template without {{soft}}; that is added where needed")
-    wanted = ("low", "high") if span is not None else labels
+    wanted = POLES if span is not None else labels
     if set(words.labels) != set(wanted):
         raise LabError(
             f"{file}: words are given for {', '.join(words.labels)}; the task has "

@@ -12,6 +12,8 @@ from labkit.core.errors import LabError
 from labkit.core.templates import Template
 
 SPLITS = ("train", "validation", "test")
+POLES = ("low", "high")
+"""The two ends of a regression, as its label words name them."""
 
 
 @dataclass(frozen=True)
@@ -106,8 +108,20 @@ class Task:
         """The examples of a split.
 
         Raises:
-            LabError: if there is no such split.
+            LabError: for a split that the task does not have, or that is empty.
         """
+        examples = self._split(name)
+        if not examples:
+            remedy = "give more examples"
+            if self.with_texts is not None:  # a folder's
+                remedy = (
+                    f"put examples into its {name}.jsonl, or more into its train.jsonl, a tenth of "
+                    "which stands in for a file that is not there"
+                )
+            raise LabError(f"split {name!r} of task {self.name!r} is empty; {remedy}")
+        return examples
+
+    def _split(self, name: str) -> tuple[Example, ...]:
         if name not in self.splits:
             raise LabError(
                 f"task {self.name!r} has no split {name!r}; it has {', '.join(self.splits)}"
@@ -139,7 +153,7 @@ class Task:
         """Digest of all examples in these splits: texts, labels and their order."""
         total = hashlib.sha256()
         for name in names:
-            for example in self.split(name):
+            for example in self._split(name):
                 fields = sorted(example.fields.items())
                 total.update(repr((name, example.id, fields, example.label)).encode())
         return total.hexdigest()[:16]
@@ -152,10 +166,7 @@ class Task:
         """
         if self.kind == "regression":
             raise LabError(f"task {self.name!r} is a regression; it has no majority class")
-        examples = self.split(split)
-        if not examples:
-            raise LabError(f"split {split!r} of task {self.name!r} is empty; give more examples")
-        counts = np.bincount([example.label for example in examples])
+        counts = np.bincount([example.label for example in self.split(split)])
         return float(counts.max() / counts.sum())
 
     def prompt_for(self, readout: str) -> TaskPrompt:
