@@ -24,6 +24,8 @@ from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.recipe import OPTIMIZERS, SCHEDULES
 from labkit.core.templates import Verbalizer
 from labkit.core.tuning import fit
+from labkit.lstm_sorter import LSTMSorter, SinkhornSorter, SoftSorter
+from labkit.position_enhancement import PositionEnhancement
 from labkit.soft_prompt import SoftPrompt
 from tiny import FAMILIES
 
@@ -748,6 +750,35 @@ def test_another_frozen_part_of_the_prompt_is_refused(tiny_backbone, tiny_task, 
     fit(model, Scaled(0), tiny_task, **settings)
     with pytest.raises(LabError, match="was made with prompt='Scaled"):
         fit(model, Scaled(1), tiny_task, **settings)
+
+
+def _sorter(**options):
+    return lambda prompt: LSTMSorter(prompt, **options)
+
+
+def _reads_places(**options):
+    return lambda prompt: LSTMSorter(prompt, positions=PositionEnhancement(32, 3, **options))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (_sorter(mode="permutation"), _sorter(mode="printed")),
+        (_sorter(temperature=1.0), _sorter(temperature=0.5)),
+        (_reads_places(absolute=True), _reads_places(absolute=False)),
+        (SoftSorter, lambda prompt: SoftSorter(prompt, relaxation="neuralsort")),
+        (SinkhornSorter, lambda prompt: SinkhornSorter(prompt, rounds=5)),
+    ],
+)
+def test_a_module_with_other_settings_is_refused(one, other, tiny_backbone, tiny_task, tmp_path):
+    """Its free parameters have the same shapes, and what is frozen in it is the same."""
+    model = PromptedModel.for_task(tiny_backbone("llama"), tiny_task)
+    prompt = start(tiny_backbone("llama"), 3)
+    settings = {"steps": 2, "batch_size": 4, "checkpoint": tmp_path, "resume": True}
+    fit(model, one(prompt), tiny_task, **settings)
+    fit(model, one(prompt), tiny_task, **settings)
+    with pytest.raises(LabError, match="was made with module="):
+        fit(model, other(prompt), tiny_task, **settings)
 
 
 def test_a_run_saved_on_a_gpu_opens_without_one(monkeypatch, tiny_backbone, tiny_task, tmp_path):

@@ -184,6 +184,7 @@ class _Run:
             "examples": task.fingerprint(*splits),
             **model.layout(),
             "prompt": _untrained_part(prompt),
+            "module": repr(prompt),  # how its parts are set
         }
         self.trained = nn.ModuleList([m for m in (prompt, model) if m is not None])
         self.parameters = [p for p in self.trained.parameters() if p.requires_grad]
@@ -318,15 +319,15 @@ class _Run:
 
     def load(self, file: Path) -> None:
         state = _read_state(file)
-        # a state from before there was a choice of orders, or of losses, names none
-        before = {"orders": TRAINED, "loss": CLASSES}
-        _check_same(before | state["settings"], self.settings, file)
         shapes = [tuple(saved.shape) for saved in state["parameters"]]
         if shapes != [tuple(p.shape) for p in self.parameters]:
             raise LabError(
                 f"the saved state {file} belongs to another prompt (shapes {shapes}); give the "
                 "same prompt, or another folder"
             )
+        # what an earlier state does not name was not to be chosen then, or not kept
+        before = {"orders": TRAINED, "loss": CLASSES, "module": self.settings["module"]}
+        _check_same(before | state["settings"], self.settings, file)
         with torch.no_grad():
             for parameter, saved in zip(self.parameters, state["parameters"], strict=True):
                 parameter.copy_(saved)

@@ -48,6 +48,10 @@ class Objective:
         """Mean loss over the sentences of a training step."""
         raise NotImplementedError
 
+    def sentences_of(self, step: int) -> int:
+        """How many sentences a training step has: the last one of an epoch may have fewer."""
+        return self.batch_size
+
     def evaluate(self, order: Sequence[int]) -> float:
         self.spent += self.size
         with torch.no_grad():
@@ -61,7 +65,7 @@ class Objective:
 
     def batch_values(self, orders: Sequence[Sequence[int]], step: int) -> list[float]:
         """Loss of each order on the sentences of one training step, without gradient."""
-        self.spent += self.batch_size * len(orders)
+        self.spent += self.sentences_of(step) * len(orders)
         with torch.no_grad():
             return self.batch_losses(self.vectors[torch.tensor(orders)], step).tolist()
 
@@ -70,7 +74,7 @@ class Objective:
         return torch.stack([self.batch_loss(vectors, step) for vectors in prompts])
 
     def training_loss(self, vectors: Tensor, step: int) -> Tensor:
-        self.spent += 2 * self.batch_size
+        self.spent += 2 * self.sentences_of(step)
         return self.batch_loss(vectors, step)
 
 
@@ -114,6 +118,9 @@ class PromptLoss(Objective):
             return self._loss(self.sequences, self.targets, vectors)
         scores = scoring.score(self.model.backbone, self.sequences, vectors, self.labels)
         return F.cross_entropy(scores, self.targets)
+
+    def sentences_of(self, step: int) -> int:
+        return len(self._batch(step)[0])
 
     def batch_loss(self, vectors: Tensor, step: int) -> Tensor:
         return self._loss(*self._batch(step), vectors)

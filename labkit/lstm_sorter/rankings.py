@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from labkit.core.errors import LabError
+from labkit.core.recipe import require_positive
 from labkit.lstm_sorter.sorters import Order, Sorting, sortable, straight_through
 
 RELAXATIONS = ("softsort", "neuralsort")
@@ -66,7 +67,8 @@ class SoftSorter(nn.Module):
         temperature: of the relaxation.
 
     Raises:
-        LabError: for another relaxation, or a prompt with nothing to sort.
+        LabError: for another relaxation, a temperature that is not above zero, or a prompt with
+            nothing to sort.
     """
 
     vectors: Tensor
@@ -86,7 +88,11 @@ class SoftSorter(nn.Module):
         self.register_buffer("vectors", sortable(prompt))
         length = len(self.vectors)
         self.scores = nn.Parameter(torch.linspace(1.0, 0.0, length))  # the given order
+        require_positive("temperature", temperature)
         self.relaxation, self.temperature = relaxation, temperature
+
+    def extra_repr(self) -> str:
+        return f"relaxation={self.relaxation}, temperature={self.temperature}"
 
     def forward(self) -> Tensor:
         """The prompt in the order of its scores, rows exactly: (P, D)."""

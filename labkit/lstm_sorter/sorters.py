@@ -31,6 +31,7 @@ from torch.nn import functional as F
 
 from labkit.core.errors import LabError
 from labkit.core.modes import evaluating
+from labkit.core.recipe import require_positive
 from labkit.position_enhancement import PositionEnhancement
 
 MODES = ("permutation", "printed")
@@ -69,7 +70,8 @@ class LSTMSorter(nn.Module):
             that of a uniform choice to four digits.
 
     Raises:
-        LabError: for an unknown mode, or a prompt with nothing to sort.
+        LabError: for an unknown mode, a temperature that is not above zero, or a prompt with
+            nothing to sort.
     """
 
     vectors: Tensor
@@ -87,10 +89,14 @@ class LSTMSorter(nn.Module):
             raise LabError(f"mode={mode!r} is unknown; choose one of {', '.join(MODES)}")
         self.register_buffer("vectors", sortable(prompt))
         width = self.vectors.shape[1]
+        require_positive("temperature", temperature)
         self.mode, self.positions, self.temperature = mode, positions, temperature
         self.encoder = nn.LSTM(width, width, batch_first=True)
         self.decoder = nn.LSTMCell(width, width)
         self.gate = nn.Linear(width, width, bias=False)
+
+    def extra_repr(self) -> str:
+        return f"mode={self.mode}, temperature={self.temperature}"
 
     def forward(self) -> Tensor:
         """P_order, rows of the frozen prompt exactly: (P, D)."""
@@ -172,7 +178,11 @@ class SinkhornSorter(nn.Module):
         super().__init__()
         self.register_buffer("vectors", sortable(prompt))
         self.scores = nn.Parameter(torch.zeros(len(self.vectors), len(self.vectors)))
+        require_positive("temperature", temperature)
         self.temperature, self.rounds = temperature, rounds
+
+    def extra_repr(self) -> str:
+        return f"temperature={self.temperature}, rounds={self.rounds}"
 
     def forward(self) -> Tensor:
         """The prompt in a drawn order (training) or in the best one (evaluation): (P, D)."""
