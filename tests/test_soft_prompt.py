@@ -23,6 +23,7 @@ import plain
 from labkit.core.errors import LabError
 from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel
+from labkit.core.tasks import Example
 from labkit.core.templates import Verbalizer
 from labkit.core.tuning import fit
 from labkit.soft_prompt import (
@@ -290,6 +291,22 @@ def test_what_is_saved_comes_back_exactly(tiny_backbone, tiny_task, tmp_path):
     assert torch.equal(rebuilt.scores(again, examples), model.scores(prompt, examples))
 
 
+def test_a_prompt_for_fewer_positions_keeps_their_number(tiny_backbone, tiny_task, tmp_path):
+    backbone = tiny_backbone("gpt2")
+    model, prompt = PromptedModel.for_task(backbone, tiny_task), random_prompt(backbone)
+    short = model.with_changes(max_length=24)
+    long = [Example("1", {"text": "a great film and a slow cast and " * 4}, 1)]
+    for each in (model, short):
+        save_prompt(tmp_path / str(each.max_length), prompt, each)
+        again, card = load_for(backbone, tmp_path / str(each.max_length))
+        rebuilt = card.model(backbone)
+        assert rebuilt.layout() == each.layout()
+        assert torch.equal(rebuilt.scores(again, long), each.scores(prompt, long))
+    assert not torch.equal(model.scores(prompt, long), short.scores(prompt, long))
+    cards = [json.loads((tmp_path / n / CARD).read_text(encoding="utf-8")) for n in ("64", "24")]
+    assert "max_length" not in cards[0] and cards[1]["max_length"] == 24
+
+
 def test_a_later_save_replaces_the_earlier_one_as_a_whole(made):
     folder, prompt, model = made
     (folder / "left over").write_text("from before")
@@ -366,6 +383,36 @@ def test_a_damaged_file_is_refused_in_one_line(made, name, damage):
     with pytest.raises(LabError, match="is damaged") as caught:
         load_prompt(folder)
     assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "entry", "value"),
+    [
+        *((CONFIG, "num_virtual_tokens", value) for value in ("4", None, 4.0, True, 0, -1, [4])),
+        *((CARD, "template", value) for value in (5, None, ["{text}"])),
+        *((CARD, "verbalizer", value) for value in ("great", None, ["a"], {"a": "great"})),
+        (CARD, "verbalizer", {"negative": [1], "positive": ["great"]}),
+        (CARD, "backbone", 3),
+        (CARD, "bos", None),
+        (CARD, "seed", "three"),
+        (CARD, "max_length", "24"),
+    ],
+)
+def test_an_entry_of_another_kind_is_damage(made, name, entry, value):
+    folder, _, _ = made
+    said = json.loads((folder / name).read_text(encoding="utf-8"))
+    (folder / name).write_text(json.dumps(said | {entry: value}), encoding="utf-8")
+    with pytest.raises(LabError, match=f"is damaged .*{name}.*; save it again") as caught:
+        load_prompt(folder)
+    assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize("said", ['"peft_type"', '["peft_type"]', "5", "null"])
+def test_a_configuration_that_is_no_object_is_damage(made, said):
+    folder, _, _ = made
+    (folder / CONFIG).write_text(said, encoding="utf-8")
+    with pytest.raises(LabError, match="is damaged"):
+        load_prompt(folder)
 
 
 @pytest.mark.parametrize("missing", [WEIGHTS, CONFIG])

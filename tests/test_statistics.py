@@ -285,6 +285,23 @@ def noisy_orders(rng, accuracies, n=300):
     return np.where(right, targets, 1 - targets), targets
 
 
+@pytest.mark.parametrize(
+    ("of_rows", "of_targets"),
+    [(1.0, 1.0), (1e-3, 1.0), (1e-6, 1e-3), (1e-7, 1e-7), (1e-12, 1e6), (1e9, 1e-9), (1e-80, 1e-80)],
+)
+def test_a_correlation_does_not_depend_on_the_scale_of_the_values(rng, of_rows, of_targets):
+    targets = rng.normal(size=40)
+    rows = (0.3 * targets + rng.normal(size=(3, 40)) + 2.0) * of_rows
+    rows = np.vstack([rows, rows[:1] * 1e5, np.full((1, 40), of_rows)])  # and a constant guess
+    seen = scores(rows, targets * of_targets, "pearson")
+    # a pearsonr of values as small as 1e-80 underflows, so scipy is asked about larger ones
+    theirs = [stats.pearsonr(row / of_rows, targets).statistic for row in rows[:-1]]
+    np.testing.assert_allclose(seen, [*theirs, 0.0], atol=1e-9)
+    drawn = bootstrap_scores(rows, targets * of_targets, "pearson", 20, 0)
+    np.testing.assert_allclose(drawn[:, 0], drawn[:, 3], atol=1e-9)
+    assert drawn[:, 0].std() > 0.01 and (drawn[:, 4] == 0).all()
+
+
 def test_scores_of_a_matrix_are_those_of_its_rows(rng):
     targets = rng.normal(size=50)
     values = targets + rng.normal(size=(4, 50))

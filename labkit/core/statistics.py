@@ -335,13 +335,21 @@ def _weighted_scores(
     if metric != "pearson":
         raise LabError(f"metric {metric!r} is unknown; use accuracy or pearson")
     weights = weights / total
+    predictions, targets = _of_unit_size(predictions), _of_unit_size(targets)
     x, y = predictions - predictions.mean(1, keepdims=True), targets - targets.mean()
     mean_x, mean_y = weights @ x.T, (weights @ y)[:, None]  # (B, R), (B, 1)
     covariance = weights @ (x * y).T - mean_x * mean_y
     variance = (weights @ (x**2).T - mean_x**2) * ((weights @ y**2)[:, None] - mean_y**2)
-    defined = variance > 1e-24 * max(1.0, float(np.abs(x).max() * np.abs(y).max()) ** 2)
+    defined = variance > 1e-24  # of values up to 1: what is constant varies by rounding alone
     safe = np.sqrt(np.where(defined, variance, 1.0))
     return np.where(defined, covariance / safe, 0.0)
+
+
+def _of_unit_size(values: NDArray) -> NDArray[np.float64]:
+    """Each row of (…, N) over the power of two just above its largest value: no correlation, and no
+    bit of one, depends on it."""
+    _, power = np.frexp(np.abs(values).max(axis=-1, keepdims=True))
+    return np.ldexp(values, -power)
 
 
 def _matrix(predictions: ArrayLike, targets: ArrayLike) -> tuple[NDArray, NDArray]:

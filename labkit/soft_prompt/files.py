@@ -37,6 +37,8 @@ class PromptCard:
         template, verbalizer, bos, sentinel, positions: how it is used, as in `PromptedModel`.
         side: ``decoder`` for a prompt in front of the decoder, see `decoder_side`, else empty; only
             a card that has one writes it.
+        max_length: positions it is used with, where they are not all of the backbone's; only a card
+            that has such a number writes it.
         command, seed, scores: how it was made, and what it reached.
         folded_from: the module that wrote these vectors while training, such as PromptEncoder;
             empty where they were trained themselves.
@@ -54,6 +56,7 @@ class PromptCard:
     scores: dict[str, object] | None = None
     folded_from: str = ""
     side: str = ""
+    max_length: int | None = None
 
     def load_backbone(self, dtype: torch.dtype | None = None) -> Backbone:
         """The model that the prompt was made for, in its exact revision.
@@ -87,6 +90,7 @@ class PromptCard:
             Verbalizer(self.verbalizer),
             bos=self.bos,
             sentinel=self.sentinel,
+            max_length=self.max_length,
             positions=self.positions,
         )
 
@@ -145,6 +149,7 @@ def save_prompt(
         scores=dict(scores or {}),
         folded_from="" if isinstance(prompt, SoftPrompt) else type(prompt).__name__,
         side=model.backbone.side,
+        max_length=None if model.max_length == model.backbone.max_length else model.max_length,
     )
     try:
         with folder_aside(folder) as aside:
@@ -174,7 +179,7 @@ def load_prompt(folder: str | Path) -> tuple[SoftPrompt, PromptCard | None]:
             f"{folder} holds a {kind} adapter, not a soft prompt: {_REMEDIES.get(kind, _OTHERWISE)}"
         )
     try:
-        length = config["num_virtual_tokens"]
+        length = _length(config)
         tensors = _peft_tensors(folder)
         card = _read_card(folder / CARD)
     except Exception as error:  # torch and safetensors raise whatever damaged bytes lead to
@@ -216,11 +221,20 @@ def _peft_config(folder: Path) -> dict:
         )
     try:
         config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        if "peft_type" not in config:
+        if not isinstance(config, dict) or "peft_type" not in config:
             raise ValueError(f"{CONFIG} names no peft_type")
     except (ValueError, TypeError, OSError) as error:
         raise _damaged(folder, error) from error
     return config
+
+
+def _length(config: Mapping) -> int:
+    length = config["num_virtual_tokens"]
+    if not isinstance(length, int) or isinstance(length, bool) or length < 1:
+        raise ValueError(
+            f"{CONFIG}: num_virtual_tokens is {json.dumps(length)}, no positive number"
+        )
+    return length
 
 
 def _peft_tensors(folder: Path) -> dict[str, Tensor]:
@@ -334,15 +348,37 @@ def _exchange_warnings(model: PromptedModel) -> list[str]:
 
 def _as_json(card: PromptCard) -> str:
     known = dict(card.__dict__)
-    if not card.side:  # cards of ordinary prompts stay as every version writes and reads them
+    # cards of ordinary prompts stay as every version writes and reads them
+    if not card.side:
         del known["side"]
+    if card.max_length is None:
+        del known["max_length"]
     return json.dumps(known, indent=2, ensure_ascii=False) + "\n"
+
+
+_KINDS: dict[str, type | tuple[type, ...]] = {
+    **dict.fromkeys(("backbone", "revision", "template", "bos", "command"), str),
+    **dict.fromkeys(("folded_from", "side"), str),
+    "verbalizer": dict,
+    "sentinel": int,  # a truth value is one
+    "positions": (int, str),
+    "seed": (int, type(None)),
+    "scores": (dict, type(None)),
+    "max_length": (int, type(None)),
+}
+"""What each entry of a card may be."""
 
 
 def _read_card(file: Path) -> PromptCard | None:
     if not file.is_file():
         return None
     known = json.loads(file.read_text(encoding="utf-8"))
+    for name, value in known.items():
+        if not isinstance(value, _KINDS.get(name, object)):
+            raise ValueError(f"{CARD}: {name} is {json.dumps(value)}")
+    for label, words in known["verbalizer"].items():
+        if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+            raise ValueError(f"{CARD}: the words of {label!r} are {json.dumps(words)}")
     known["verbalizer"] = {label: tuple(words) for label, words in known["verbalizer"].items()}
     return PromptCard(**known)
 
