@@ -287,7 +287,15 @@ def noisy_orders(rng, accuracies, n=300):
 
 @pytest.mark.parametrize(
     ("of_rows", "of_targets"),
-    [(1.0, 1.0), (1e-3, 1.0), (1e-6, 1e-3), (1e-7, 1e-7), (1e-12, 1e6), (1e9, 1e-9), (1e-80, 1e-80)],
+    [
+        (1.0, 1.0),
+        (1e-3, 1.0),
+        (1e-6, 1e-3),
+        (1e-7, 1e-7),
+        (1e-12, 1e6),
+        (1e9, 1e-9),
+        (1e-80, 1e-80),
+    ],
 )
 def test_a_correlation_does_not_depend_on_the_scale_of_the_values(rng, of_rows, of_targets):
     targets = rng.normal(size=40)
