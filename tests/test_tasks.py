@@ -11,6 +11,7 @@ import shutil
 import sys
 import time
 import types
+import unicodedata
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -792,7 +793,38 @@ def test_arguments_that_would_do_nothing_are_refused(tmp_path: Path) -> None:
 
 def test_normalise() -> None:
     assert normalise(' It\'s "FUN"…  really!') == "it s fun really"
-    assert normalise("?!") == ""
+    assert normalise("?!") == normalise("...") == ""
+
+
+@pytest.mark.parametrize(
+    ("text", "other"),
+    [
+        ("हिन्दी में लिखा", "हनद म लख"),  # vowel signs and the sign that there is none
+        ("कि", "की"),
+        ("น้ำ", "นำ"),
+        ("ไม่", "ไม้"),
+        ("كَتَبَ", "كُتُبٌ"),
+        ("e\u0301te\u0301", "ete"),
+        ("👍", "👎"),
+        ("👍👍", "👍"),
+        ("=)", "$$"),
+    ],
+)
+def test_texts_that_differ_in_marks_or_symbols_are_different(text: str, other: str) -> None:
+    assert normalise(text) != normalise(other)
+    assert normalise(f" {text}\n") == normalise(text)
+    letters = [c for c in text if unicodedata.category(c)[0] in "LNM"]
+    if letters:  # each word stays one, and whole
+        assert normalise(f"«{text}!»") == " ".join(text.split())
+    pair = [Example(name, {"text": name}, 0) for name in (text, other)]
+    assert without_overlap(pair[:1], pair[1:]) == pair[:1]
+    assert without_overlap(pair[:1], pair[:1]) == []
+
+
+def test_normalise_takes_english_for_the_same_as_words_alone_do() -> None:
+    text = "A \u201cfun\u201d, naïve café — 1\ufe0f\u20e3 film_night \u2764\ufe0f at ½ price: £5!"
+    for sample in (text, *("".join(random.Random(n).sample(text, len(text))) for n in range(200))):
+        assert normalise(sample) == " ".join(re.findall(r"\w+", sample.lower()))
 
 
 def contains(longer: str, shorter: str) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
@@ -38,8 +39,23 @@ def are_seen(first: str, second: str) -> bool:
 
 
 def normalise(text: str) -> str:
-    """Lower case, letters and digits only, single spaces: how texts are compared."""
-    return " ".join(re.findall(r"\w+", text.lower()))
+    """Lower case, letters with their marks and digits only, single spaces: how texts are compared.
+
+    Vowel signs of Hindi or Thai are marks, without which different words would be the same. A text
+    of symbols alone, such as emoji, is compared as it stands; of mere punctuation nothing is left.
+    """
+    lowered = text.lower()
+    marks = "" if lowered.isascii() else "".join(sorted(set(filter(_is_mark, lowered))))
+    words = re.findall(rf"\w[\w{re.escape(marks)}]*", lowered)
+    if not words and any(unicodedata.category(letter).startswith("S") for letter in lowered):
+        words = lowered.split()
+    return " ".join(words)
+
+
+def _is_mark(letter: str) -> bool:
+    """Whether it is written onto a letter. Variation selectors are not: they say how a symbol is
+    drawn."""
+    return unicodedata.category(letter) in ("Mn", "Mc") and not "\ufe00" <= letter <= "\ufe0f"
 
 
 def split_examples(
