@@ -182,6 +182,34 @@ def test_two_long_fields_are_both_cut_but_stay(tiny_backbone):
     assert ("the plot is dull " * 30).startswith(second) and len(cut(backbone, second)) > 15
 
 
+@pytest.mark.parametrize("most", [20, 33, 48, 64])
+@pytest.mark.parametrize(
+    ("family", "line", "times"),
+    [
+        ("gpt2", "{text} Again: {text} It was {mask}", 2),
+        ("llama", "{soft:2}{text}, {text}{soft:1} and {text} {mask}", 3),
+        ("bert", "{text} It was {mask}. {text}", 2),
+        ("roberta", "{text}{text} It was {mask}.", 2),
+        ("t5", "{text} Again: {text}", 2),
+    ],
+)
+def test_a_text_that_stands_there_twice_is_cut_alike_and_by_what_is_too_much(
+    tiny_backbone, family, line, times, most
+):
+    backbone, rows = tiny_backbone(family), line.count("soft:2") * 3
+    for count in (6, 12, 40):
+        text = " ".join(f"a great{' very' * (i % 3)} film" for i in range(count))
+        example = Example("1", {"text": text}, 0)
+        ends = [end for end in range(1, len(text) + 1) if text[end : end + 1] in (" ", "")]
+        beginnings = [Example("1", {"text": text[:end]}, 0) for end in ends]
+        whole = encode(backbone, line, beginnings, rows, max_length=10**4)
+        (cut_to_fit,) = encode(backbone, line, [example], rows, max_length=most)
+        fitting = [e.ids for e in whole if len(e.ids) <= most]
+        # the longest that fits, or one word less where a space takes the room of the next
+        assert cut_to_fit.ids in fitting[-2:]
+        assert cut_to_fit.shortened == (len(fitting) < len(whole))
+
+
 def test_a_text_that_fits_exactly_is_left_alone(tiny_backbone):
     backbone = tiny_backbone("gpt2")
     ids = cut(backbone, "a great film")

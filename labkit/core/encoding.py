@@ -174,11 +174,12 @@ class ExampleEncoder:
             if excess <= 0:
                 return sequence
             starts = _piece_starts(stretches, (offsets for _, offsets in cut), texts)
-            most = _common_length([len(piece_starts) for piece_starts in starts.values()], excess)
+            lengths = [len(own) for places in starts.values() for own in places]
+            most = _common_length(lengths, excess)
             shorter = {
-                name: texts[name][: piece_starts[most]]
-                for name, piece_starts in starts.items()
-                if len(piece_starts) > most
+                name: texts[name][: min(own[most] for own in places if len(own) > most)]
+                for name, places in starts.items()
+                if any(len(own) > most for own in places)
             }
             if not most or not all(text.strip() for text in shorter.values()):
                 raise LabError(
@@ -241,12 +242,14 @@ def _drop_last_space(segments: list[_Stretch | _Ids]) -> None:
             segments.pop()
 
 
-def _piece_starts(stretches, offsets, texts: dict[str, str]) -> dict[str, list[int]]:
-    """For each field, the character at which each of its pieces starts."""
-    starts: dict[str, list[int]] = {}
-    for stretch, spans in zip(stretches, offsets, strict=True):
+def _piece_starts(stretches, offsets, texts: dict[str, str]) -> dict[str, list[list[int]]]:
+    """For each field, and each place where it stands in the template, the character of its text at
+    which each of its pieces starts."""
+    starts: dict[str, list[list[int]]] = {}
+    for stretch, covered in zip(stretches, offsets, strict=True):
         for name, start, end in stretch.spans(texts):
-            starts[name] = [max(s, start) - start for s, e in spans if s < end and e > start]
+            own = [max(s, start) - start for s, e in covered if s < end and e > start]
+            starts.setdefault(name, []).append(own)
     return starts
 
 
