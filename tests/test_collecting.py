@@ -371,7 +371,7 @@ def test_a_zip_file_leads_nowhere_and_fills_nothing(tmp_path: Path) -> None:
 
 def test_a_folder_without_anybody_is_named(tmp_path: Path) -> None:
     for source, words in (
-        (tmp_path / "missing", "is not a folder"),
+        (tmp_path / "missing", "neither a folder nor a zip file"),
         (tmp_path / "e", "no folders"),
     ):
         (tmp_path / "e").mkdir(exist_ok=True)

@@ -12,6 +12,7 @@ from labkit.core.loading import load_backbone, readout_of
 from labkit.core.statistics import Difference
 from labkit.experiments import (
     first_place,
+    glue_tables,
     lester,
     lm_adaptation,
     order,
@@ -30,7 +31,7 @@ def device(monkeypatch, tiny_task_named):
     monkeypatch.setenv("LABKIT_DTYPE", "bfloat16")
     for module in (runner, lm_adaptation):
         monkeypatch.setattr(module, "load_task", tiny_task_named)
-    for module in (models, training, lm_adaptation):
+    for module in (models, training, lm_adaptation, glue_tables):
         monkeypatch.setattr(module, "load_backbone", there(load_backbone))
     monkeypatch.setattr(order, "learns", lambda gate: True)
     monkeypatch.setattr(order, "has_bf16", lambda device: True)
@@ -59,7 +60,6 @@ ROWS = {
     "first-place": "llama",
     "lester-objective": "t5",
     "table8": "llama",
-    "transfer-starts": "bert-encoder",
     "p-tuning-family": "llama",
 }
 

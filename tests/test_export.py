@@ -207,7 +207,7 @@ def test_names_in_the_text_leave_the_tokenizer_as_it_was(source, tiny_task, tmp_
 def test_names_in_the_text_cannot_stand_before_what_the_tokenizer_puts_first(source, tmp_path):
     backbone = load_backbone(str(source("bert")), device="cpu", dtype=torch.float32)
     model = prompted(backbone, "bert")  # the virtual tokens in front of [CLS]
-    with pytest.raises(LabError, match=r"stands in front of \[CLS\].*bos='first'"):
+    with pytest.raises(LabError, match=r"stands in front of \[CLS\].*without --names-in-text"):
         export_as_tokens(tmp_path / "out", random_prompt(backbone), model, names_in_text=True)
     assert not (tmp_path / "out").exists()
 

@@ -387,7 +387,7 @@ def test_the_gradebook_can_be_used_again_and_changed_masters_are_noticed(
 
 
 def test_a_folder_that_can_not_be_marked_is_named(graded: Graded, tmp_path: Path) -> None:
-    with pytest.raises(LabError, match="is not a folder"):
+    with pytest.raises(LabError, match="neither a folder nor a zip file"):
         grade(tmp_path / "missing", graded.root, tmp_path / "out")
     (tmp_path / "empty").mkdir()
     with pytest.raises(LabError, match="holds no folders"):
@@ -564,7 +564,7 @@ def test_the_command_prints_one_object(graded: Graded, tmp_path: Path, capfd) ->
 def test_the_command_names_a_wrong_folder_and_a_course_that_fails(graded: Graded, capfd) -> None:
     root = str(graded.root)
     for words, code, said in (
-        (["grade", root + "/missing", "--root", root], 2, "is not a folder"),
+        (["grade", root + "/missing", "--root", root], 2, "neither a folder nor a zip file"),
         (["assignments", "build", "--root", root], None, "01_little.ipynb"),
         (["assignments", "check", "--root", root], 1, "ex1: 0 wrong solutions"),
         (["assignments", "mend"], 2, "see `labkit assignments --help`"),

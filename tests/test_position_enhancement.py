@@ -161,7 +161,7 @@ def test_wrong_sizes_are_named():
     with pytest.raises(LabError, match="heads=5 do not divide the width 12"):
         PositionEnhancement(12, 7, heads=5)
     with pytest.raises(LabError, match="length=0"):
-        PositionEnhancement(12, 0)
+        PositionEnhancement(12, 0, heads=4)
     with pytest.raises(LabError, match=r"shape \(8, 12\).*up to 7 of width 12"):
         build(True, True)(prompt(8))
     with pytest.raises(LabError, match=r"shape \(7, 6\)"):
