@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from labkit.core.engines import Engine
     from labkit.core.prompted_model import PromptedModel
     from labkit.core.tasks import Task
-    from labkit.soft_prompt import PromptCard
+    from labkit.soft_prompt import PromptCard, SoftPrompt
 
 BackboneName = Annotated[
     str,
@@ -158,12 +158,31 @@ def model_for(
     return saved.with_changes(**changes)
 
 
-def task_of(prompt: Path, card: PromptCard | None, given: str | None) -> Task:
-    """The task that is given, or else the one in the command that made the prompt.
+def opened(
+    folder: Path, backbone: str | None, task: str | None
+) -> tuple[PromptedModel, SoftPrompt, Task]:
+    """A saved prompt, the model that it stands in front of, and its task.
+
+    Args:
+        backbone, task: instead of those that it was made for.
 
     Raises:
-        LabError: where neither names one, or it is not there.
+        LabError: where neither the prompt nor the user names one, or it is not there.
     """
+    from labkit.core.loading import load_backbone
+    from labkit.soft_prompt import load_for, load_prompt
+
+    card = load_prompt(folder)[1]
+    if backbone is None and card is None:
+        raise LabError(f"{folder} does not say its backbone; name it with --backbone")
+    data = _task_of(folder, card, task)
+    frozen = load_backbone(backbone) if backbone else card.load_backbone()
+    prompt, card = load_for(frozen, folder)
+    return model_for(frozen, data, None, None, soft=True, card=card), prompt, data
+
+
+def _task_of(prompt: Path, card: PromptCard | None, given: str | None) -> Task:
+    """The task that is given, or else the one in the command that made the prompt."""
     from labkit.core.tasks import load_task
 
     if given is not None:

@@ -23,9 +23,9 @@ from labkit.cli.options import (
     command_line,
     held_to,
     model_for,
+    opened,
     read_range,
     read_verbalizer,
-    task_of,
 )
 from labkit.cli.output import as_row, score_lines, show, verb
 from labkit.cli.progress import Update, progress
@@ -324,20 +324,13 @@ def probe(
     with verb(as_json, again), held_to(batch_tokens), progress("probing", log) as update:
         from labkit import shuffle_probe
         from labkit.core import prompted_model
-        from labkit.core.loading import load_backbone
-        from labkit.soft_prompt import load_for, load_prompt
 
         if resume and out is None:
             raise LabError("--resume needs the --out folder of the probe to continue")
         sizes = read_design(design, per_sentence, per_order, orders, resume)
         shuffle = shuffle_probe.Shuffle(unit, read_range(fixed))
-        card = load_prompt(prompt)[1]
-        if backbone is None and card is None:
-            raise LabError(f"{prompt} does not say its backbone; name it with --backbone")
-        data = task_of(prompt, card, task)
-        frozen = load_backbone(backbone) if backbone else card.load_backbone()
-        module, card = load_for(frozen, prompt)
-        model = model_for(frozen, data, None, None, soft=True, card=card)
+        model, module, data = opened(prompt, backbone, task)
+        frozen = model.backbone
         about = {"backbone": frozen.name, "task": data.name, "split": split, **frozen.where()}
         bare, why_none = model.without_positions()
         if no_positions and bare is None:

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from labkit.cli.folders import check_replaceable, check_writable, writing
-from labkit.cli.options import Json, LogFile, command_line, model_for, task_of
+from labkit.cli.options import Json, LogFile, command_line, opened
 from labkit.cli.output import show, verb
 from labkit.cli.progress import progress
 from labkit.core.errors import LabError
@@ -45,21 +45,14 @@ def sort(
     """Look for a better order of a prompt's virtual tokens: chosen on train, reported on test."""
     with verb(as_json), progress("sorting", log, out) as update:
         from labkit import lstm_sorter
-        from labkit.core.loading import load_backbone
-        from labkit.soft_prompt import SoftPrompt, load_for, load_prompt, save_prompt
+        from labkit.soft_prompt import SoftPrompt, save_prompt
 
-        _, card = load_prompt(prompt)
         if out.resolve() == prompt.resolve():
             raise LabError(f"--out {out} is the prompt to be sorted; choose another folder")
         check_replaceable(out)
         check_writable(out)
-        if backbone is None and card is None:
-            raise LabError(f"{prompt} does not say its backbone; name it with --backbone")
-        data = task_of(prompt, card, task)
-        frozen = load_backbone(backbone) if backbone else card.load_backbone()
-        backbone = backbone or frozen.name
-        module, card = load_for(frozen, prompt)
-        model = model_for(frozen, data, None, None, soft=True, card=card)
+        model, module, data = opened(prompt, backbone, task)
+        backbone = backbone or model.backbone.name
         settings = {
             "method": method,
             "budget": lstm_sorter.BUDGET if budget is None else budget,
@@ -87,7 +80,7 @@ def sort(
         with writing(out):
             warnings = save_prompt(out, ordered, model, command=command, seed=seed, scores=scores)
     lines = [
-        frozen.describe(),
+        model.backbone.describe(),
         f"before {result.before}",
         f"after  {result.after}",
         f"loss on training sentences {scores['loss_before']:.3f} → {scores['loss']:.3f}, "

@@ -378,7 +378,7 @@ def _named(names: Iterable[str] | None) -> list[Asset]:
 
 def _known(name: str) -> Asset:
     if name not in ASSETS:
-        if bundled("models", name).is_dir():
+        if bundled("models", name, "labkit.json").is_file():
             raise LabError(f"{name} comes with labkit and is not fetched; leave it out")
         raise LabError(f"there is no asset {name!r}; there are {', '.join(ASSETS)}")
     return ASSETS[name]

@@ -120,7 +120,7 @@ class PromptLoss(Objective):
         return F.cross_entropy(scores, self.targets)
 
     def sentences_of(self, step: int) -> int:
-        return len(self._batch(step)[0])
+        return len(self._rows(step))
 
     def batch_loss(self, vectors: Tensor, step: int) -> Tensor:
         return self._loss(*self._batch(step), vectors)
@@ -132,10 +132,14 @@ class PromptLoss(Objective):
         losses = [F.cross_entropy(each, wanted) for each in scores]  # of (B, C) each
         return torch.stack(losses)
 
+    def _rows(self, step: int) -> list[int]:
+        """Which training sentences a step has."""
+        return batch_of_step(step, len(self._train[0]), self.batch_size, self.seed)
+
     def _batch(self, step: int) -> tuple[list, Tensor]:
         """Sequences and targets of a training step."""
         sequences, wanted = self._train
-        rows = batch_of_step(step, len(sequences), self.batch_size, self.seed)
+        rows = self._rows(step)
         return [sequences[row] for row in rows], wanted[rows]
 
     def _loss(self, sequences: list, wanted: Tensor, vectors: Tensor) -> Tensor:
