@@ -3,8 +3,8 @@
 A row is one trained prompt, scored in its own order and in many others (`labkit.shuffle_probe`). A
 prompt that beats the majority class on validation no further than its interval reaches is kept as a
 row that says so and is not probed: nothing can be read off the order of a prompt that has learned
-nothing. As long as none has learned, one seed of a setting is enough. What is trained or probed
-once is used by every table that asks for it.
+nothing. Another seed's may learn: each is a row of its own. What is trained or probed once is used
+by every table that asks for it.
 """
 
 from __future__ import annotations

@@ -227,7 +227,6 @@ def _about_order(
         judge_row=judged,
         pool=pool,
         needs=(at_least(LEAST_TO_HALVE),),
-        one_seed_if_stuck=True,
     )
 
 

@@ -30,7 +30,6 @@ from labkit.experiments.base.origin import (
     origin_of,
 )
 from labkit.experiments.base.report import as_markdown
-from labkit.experiments.base.rows import learned
 from labkit.experiments.base.setting import Experiment, Place, RunRow, Setting
 from labkit.experiments.base.verdicts import judge, summarise
 
@@ -252,15 +251,9 @@ class _Run:
         return result
 
     def _is_settled(self, setting: Setting, seed: int) -> bool:
-        """Whether the row is there, or not wanted: beside one of another seed, where seeds change
-        nothing, or as long as no prompt of its setting learned."""
-        of_setting = [row for row in self.result["rows"] if row["setting"] == setting.name]
-        if any(row["seed"] == seed for row in of_setting):
-            return True
-        if not of_setting:
-            return False
-        none_learned = not learned(of_setting)
-        return not setting.seeded or (self.table.experiment.one_seed_if_stuck and none_learned)
+        """Whether the row is there, or one of another seed where seeds change nothing."""
+        seeds = {row["seed"] for row in self.result["rows"] if row["setting"] == setting.name}
+        return seed in seeds or (bool(seeds) and not setting.seeded)
 
     def _take(self, settings: Sequence[Setting], seed: int, rank: Mapping) -> list[Setting]:
         """Take the rows that other tables in the folder have; what is still missing."""

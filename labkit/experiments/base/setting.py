@@ -92,9 +92,6 @@ class Experiment:
         inputs: files that a row reads beside model and data, from (setting, seed, place).
         pool: what all rows say together, from (rows, folder of results).
         needs: what is asked of each setting, task and limit before the first row is made.
-        one_seed_if_stuck: a row that says ``learns: False`` stands for all seeds of its setting,
-            as long as none has learned: beside one that has, each seed is a row of its own. Not
-            where prompts that did not learn are averaged too: there each is a row.
     """
 
     name: str
@@ -112,4 +109,3 @@ class Experiment:
     inputs: Callable[[Setting, int, Place], Sequence[Path]] | None = None
     pool: Callable[[Sequence[Mapping], Path], list[dict]] | None = None
     needs: tuple[Needs, ...] = ()
-    one_seed_if_stuck: bool = False
