@@ -138,6 +138,29 @@ def mean_with_interval(values: ArrayLike) -> Difference:
     return Difference(float(_vector(values).mean()), *mean_interval(values))
 
 
+def clustered_mean(
+    values: NDArray[np.float64], first: NDArray, second: NDArray
+) -> tuple[float, float]:
+    """Mean of values (K,) and its two-way cluster-robust variance, never below that of either way
+    alone.
+
+    Values of the same ``first`` (K,) belong together, and so do those of the same ``second`` (K,);
+    no pair of both stands twice (Cameron, Gelbach and Miller 2011, section 2).
+    """
+    mean = values.mean()
+    around = values - mean
+    ways = [_between(around, cluster) for cluster in (first, second)]
+    alone = float(np.sum(around**2)) / len(values) ** 2
+    return float(mean), max(sum(ways) - alone, *ways)
+
+
+def _between(around: NDArray[np.float64], cluster: NDArray) -> float:
+    """Variance of a mean around which (K,) values lie, where those of a cluster vary together."""
+    _, which = np.unique(cluster, return_inverse=True)
+    sums = np.bincount(which, weights=around)
+    return float(len(sums) / (len(sums) - 1) * np.sum(sums**2) / len(around) ** 2)
+
+
 def paired_difference(a: ArrayLike, b: ArrayLike, n_boot: int = 2000, seed: int = 0) -> Difference:
     """Mean of a - b over the same examples, with a percentile bootstrap interval.
 

@@ -5,17 +5,17 @@ prompt is trained, and ``soft_against_hard``, beside its controls (their rows: `
 ``template_family``, P-Tuning from templates that differ in a word, and ``peft_rows``, other methods
 through PEFT beside it; ``order_tables``, the order of virtual tokens (tables 1–6; their rows:
 ``order``, read by ``order_reading``), ``order_effect``, its mean over several prompts,
-``order_worth``, prompts that have none, ``order_dose``, what a distance from it costs,
-``first_place``, where in the model it matters, ``connectivity``, prompts of two seeds, ``pruning``,
-fewer virtual tokens, and ``placement``, the same ones at other places; ``searches``, looking for a
-better one, ``sorter_memory``, what a sorter keeps of the given one, and ``worth_of_sorting``, where
-that pays; ``glue_tables``, methods over GLUE (tables 7 and 8), and ``number_strings``, one of its
-tasks answered in writing; ``transfer``, prompts that go from task to task, and ``transfer_starts``,
-training from there; ``few_shot``, with few examples, from a pre-trained prompt too;
-``domain_shift``, with other kinds of text; ``cross_model``, from one model to another, and
-``anchor_transfer``, the same without training. ``gather`` brings rows from several folders
-together; ``ledger`` holds the papers' claims against the stored results of all of them, which
-``evidence`` reads.
+``more_sentences``, the same beyond the test split, ``order_worth``, prompts that have none,
+``order_dose``, what a distance from it costs, ``first_place``, where in the model it matters,
+``connectivity``, prompts of two seeds, ``pruning``, fewer virtual tokens, and ``placement``, the
+same ones at other places; ``searches``, looking for a better one, ``sorter_memory``, what a sorter
+keeps of the given one, and ``worth_of_sorting``, where that pays; ``glue_tables``, methods over
+GLUE (tables 7 and 8), and ``number_strings``, one of its tasks answered in writing; ``transfer``,
+prompts that go from task to task, and ``transfer_starts``, training from there; ``few_shot``, with
+few examples, from a pre-trained prompt too; ``domain_shift``, with other kinds of text;
+``cross_model``, from one model to another, and ``anchor_transfer``, the same without training.
+``gather`` brings rows from several folders together; ``ledger`` holds the papers' claims against
+the stored results of all of them, which ``evidence`` reads.
 
 Usage::
 
@@ -42,6 +42,7 @@ from labkit.experiments import (
     first_place,
     glue_tables,
     lester,
+    more_sentences,
     number_strings,
     order_dose,
     order_effect,
@@ -86,6 +87,7 @@ __all__ = [
 _SUBJECTS = (
     order_tables,
     order_effect,
+    more_sentences,
     order_worth,
     order_dose,
     first_place,

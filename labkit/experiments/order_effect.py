@@ -196,7 +196,8 @@ def as_markdown(result: Mapping) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _settings(backbone: str | None, profile: str) -> list[OrderSetting]:
+def settings(backbone: str | None, profile: str) -> list[OrderSetting]:
+    """A prompt of each model, of the length that Tables 1–3 have."""
     small = ["minilm", "minilm-mlm", "t5-titles", "smollm2"]
     named = None if backbone is None else backbone.split(",")
     names = named or (list(MODELS)[:4] if profile == "full" else small)
@@ -211,7 +212,7 @@ EXPERIMENTS = (
     Experiment(
         "order-effect",
         "the mean order effect over prompts, for each kind of shuffling",
-        _settings,
+        settings,
         effect_row,
         report=as_markdown,
         tasks=TASK_OF,

@@ -19,6 +19,7 @@ from labkit.shuffle_probe.effect import (
     components,
     mean_effect,
     pooled_effect,
+    scattered_effect,
     spread_by_factor,
 )
 from labkit.shuffle_probe.incomplete import (
@@ -56,6 +57,7 @@ __all__ = [
     "probe_order",
     "reversal",
     "rotations",
+    "scattered_effect",
     "spread_by_factor",
     "swaps",
 ]

@@ -106,27 +106,39 @@ def spread_by_factor(probes: Sequence[Probe], n_boot: int = 1000, seed: int = 0)
 def pooled_effect(effects: NDArray[np.float64]) -> Difference:
     """Mean over prompts and sentences of an effect, with its interval for other ones of both.
 
-    Effects of the same prompt belong together (its orders are its own), and so do those of the same
-    sentence: the variance is the two-way cluster-robust one, never below that of either alone, with
-    Student's t of P − 1 degrees of freedom (Cameron, Gelbach and Miller 2011, section 2).
-
     Args:
         effects: (P, N), of prompt p on sentence n, averaged over the orders that it was read in.
 
     Raises:
-        LabError: for fewer than two prompts, of which nothing about other prompts follows.
+        LabError: for fewer than two prompts or sentences, of which nothing about others follows.
     """
-    prompts, sentences = effects.shape
+    prompt, sentence = np.indices(effects.shape).reshape(2, -1)  # (P · N,) each
+    return scattered_effect(effects.ravel(), prompt, sentence)
+
+
+def scattered_effect(
+    effects: NDArray[np.float64], prompt: NDArray, sentence: NDArray
+) -> Difference:
+    """The same where each prompt was read on sentences of its own draw.
+
+    Effects of the same prompt belong together (its orders are its own), and so do those of the same
+    sentence: the variance is the two-way cluster-robust one, with Student's t of P − 1 degrees of
+    freedom, see :func:`~labkit.core.statistics.clustered_mean`.
+
+    Args:
+        effects: (K,), of ``prompt`` (K,) on ``sentence`` (K,); no pair of both stands twice.
+
+    Raises:
+        LabError: for fewer than two prompts or sentences.
+    """
+    prompts, sentences = (len(np.unique(cluster)) for cluster in (prompt, sentence))
     if prompts < 2:
         raise LabError("the effect over one prompt; give at least two, or say which one it is of")
-    mean = effects.mean()
-    around = effects - mean
-    by_prompt = np.sum(around.mean(axis=1) ** 2) / prompts / (prompts - 1)
-    by_sentence = np.sum(around.mean(axis=0) ** 2) / sentences / (sentences - 1)
-    by_both = np.sum(around**2) / around.size**2
-    variance = max(by_prompt + by_sentence - by_both, by_prompt, by_sentence)
-    half = statistics.student(prompts) * np.sqrt(variance)
-    return Difference(float(mean), float(mean - half), float(mean + half))
+    if sentences < 2:
+        raise LabError("the effect on one sentence; give at least two")
+    mean, variance = statistics.clustered_mean(effects, prompt, sentence)
+    half = float(statistics.student(prompts) * np.sqrt(variance))
+    return Difference(mean, mean - half, mean + half)
 
 
 def _check(probes: Sequence[Probe]) -> None:

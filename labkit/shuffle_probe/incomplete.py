@@ -148,14 +148,9 @@ class IncompleteProbe:
         """
         quantile = statistics.student(_clusters(self.design))
         effect = self.right.astype(float) - self.trained_right[self.design.sentence]
-        mean = effect.mean()
-        around = effect - mean
-        by_order = _clustered(around, self.design.order)
-        by_sentence = _clustered(around, self.design.sentence)
-        by_scoring = _clustered(around, np.arange(len(around)))
-        variance = max(by_order + by_sentence - by_scoring, by_order, by_sentence)
-        half = quantile * np.sqrt(variance)
-        return Difference(float(mean), float(mean - half), float(mean + half))
+        mean, variance = statistics.clustered_mean(effect, self.design.order, self.design.sentence)
+        half = float(quantile * np.sqrt(variance))
+        return Difference(mean, mean - half, mean + half)
 
     def summary(self) -> dict:
         """The above as plain numbers."""
@@ -187,13 +182,6 @@ class IncompleteProbe:
                 trained_right=self.trained_right,
                 seconds=np.array(self.seconds),
             )
-
-
-def _clustered(around: NDArray[np.float64], cluster: NDArray) -> float:
-    """Variance of the mean where what is in the same cluster varies together."""
-    sums = np.bincount(cluster, weights=around)
-    clusters = len(np.unique(cluster))
-    return float(clusters / (clusters - 1) * (sums**2).sum() / len(around) ** 2)
 
 
 def _clusters(design: Design) -> int:

@@ -1,0 +1,150 @@
+"""The order effect beyond the test split: nothing a prompt was trained on, and an interval that
+covers."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from labkit.core.engines import LocalEngine
+from labkit.core.prompted_model import PromptedModel, evaluate
+from labkit.experiments import more_sentences, order
+from labkit.experiments.base import runner
+from labkit.experiments.base.recipe import Recipe
+from labkit.experiments.base.rows import from_digits
+from labkit.experiments.base.setting import Experiment
+from labkit.experiments.order import OrderSetting
+from labkit.shuffle_probe import Shuffle, incomplete_design, scattered_effect
+from labkit.soft_prompt import SoftPrompt, load_prompt
+
+TRAINED_ON = 6
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Texts that training has read, prompt by prompt."""
+    texts, encode, fit = [], PromptedModel.encode, order.fit
+
+    def recorded(*given, **named):
+        def noted(model, examples, *rest, **more):
+            seen.update(example.text for example in examples)
+            return encode(model, examples, *rest, **more)
+
+        seen: set[str] = set()
+        with monkeypatch.context() as during:
+            during.setattr(PromptedModel, "encode", noted)
+            history = fit(*given, **named)
+        texts.append(seen)
+        return history
+
+    monkeypatch.setattr(order, "fit", recorded)
+    return texts
+
+
+@pytest.fixture
+def result(monkeypatch, trained, tiny_folder, tiny_task, tmp_path):
+    """Two prompts of a tiny model, through whatever gate, each trained on a few examples."""
+    monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
+    monkeypatch.setattr(order, "learns", lambda gate: True)
+    monkeypatch.setitem(order.TRAINING_EXAMPLES, "small", TRAINED_ON)
+    more_sentences.shared_backbone.cache_clear()
+    recipe = Recipe(length=8, steps=4, batch_size=4)
+    setting = OrderSetting("tiny", str(tiny_folder("llama")), recipe)
+    (ours,) = more_sentences.EXPERIMENTS
+    experiment = Experiment(
+        ours.name,
+        "",
+        lambda backbone, profile: [setting],
+        ours.run_row,
+        report=ours.report,
+        pool=ours.pool,
+    )
+    return runner.run_grid(
+        experiment,
+        profile="small",
+        backbone=None,
+        task=None,
+        seeds=(0, 1),
+        out=tmp_path,
+        resume=False,
+        limit=None,
+        on_progress=None,
+        engine=LocalEngine(workers=1),
+    )
+
+
+def test_all_that_a_prompt_was_not_trained_on_is_read_and_nothing_else(result, trained, tiny_task):
+    everything = [*tiny_task.split("test"), *tiny_task.split("train")]
+    assert len(trained) == 2 and trained[0] != trained[1]
+    for row, known in zip(result["rows"], trained, strict=True):
+        read = [everything[place].text for place in row["sentences"]]
+        assert row["n"] == len(read) == len(set(row["sentences"]))
+        unknown = [example.text for example in everything if example.text not in known]
+        assert sorted(read) == sorted(unknown)
+    assert len(unknown) < len(everything) - TRAINED_ON  # some texts stand in both splits
+
+
+def test_answers_are_those_of_the_orders_one_by_one(result, tiny_task, tmp_path):
+    everything = [*tiny_task.split("test"), *tiny_task.split("train")]
+    row = result["rows"][1]
+    model = PromptedModel.for_task(more_sentences.shared_backbone(row["backbone"]), tiny_task)
+    (folder,) = (tmp_path / "prompts").glob("*-seed1")
+    vectors = load_prompt(folder)[0]().detach()
+    design = incomplete_design(Shuffle(), 8, row["n"], per_sentence=1, seed=1)
+    order_of = dict(zip(design.sentence, design.order, strict=True))
+    for at, place in enumerate(row["sentences"]):
+        alone = tiny_task.with_splits(test=[everything[place]])
+        places = design.orders[order_of[at]]
+        answers = [
+            evaluate(model, SoftPrompt(rows), alone).correct[0]
+            for rows in (vectors, vectors[places])
+        ]
+        kept = from_digits(row["correct"])[at], from_digits(row["shuffled"])[at]
+        assert tuple(answers) == kept
+
+
+def test_parts_add_up_to_the_whole(result):
+    lines = {line["part"]: line for line in result["pooled"]}
+    whole, *parts = (
+        lines[name]
+        for name in (more_sentences.ALL, more_sentences.OF_TEST, more_sentences.OF_TRAIN)
+    )
+    assert whole["scorings"] == sum(row["n"] for row in result["rows"])
+    for name in ("sentences", "scorings"):
+        assert whole[name] == sum(part[name] for part in parts)
+    changes = [part["scorings"] * part["mean_difference"][0] for part in parts]
+    assert whole["mean_difference"][0] == pytest.approx(sum(changes) / whole["scorings"])
+
+
+def test_a_prompt_that_has_not_learned_is_not_probed(result, tmp_path):
+    rows = [dict(row, learns=False) for row in result["rows"]]
+    assert more_sentences.pool(rows, tmp_path) == []
+
+
+def drawn(random, *, prompts, of_all, each, spreads):
+    """Effects of prompts on sentences of their own draws, around zero: (K,), prompt, sentence."""
+    of_prompt, of_sentence, rest = spreads
+    sentence = np.concatenate([random.permutation(of_all)[:each] for _ in range(prompts)])
+    prompt = np.repeat(np.arange(prompts), each)
+    effects = random.normal(0, of_prompt, prompts)[prompt]
+    effects += random.normal(0, of_sentence, of_all)[sentence]
+    return effects + random.normal(0, rest, len(effects)), prompt, sentence
+
+
+@pytest.mark.parametrize("spreads", [(0.03, 0.3, 0.3), (0.0, 0.4, 0.1), (0.1, 0.0, 0.1)])
+def test_the_interval_covers_the_effect_of_other_prompts_and_sentences(spreads):
+    random = np.random.default_rng(0)
+    sizes = {"prompts": 12, "of_all": 600, "each": 200}
+    worlds = [scattered_effect(*drawn(random, **sizes, spreads=spreads)) for _ in range(400)]
+    assert np.mean([world.low <= 0 <= world.high for world in worlds]) > 0.92
+
+
+def test_other_sentences_for_each_prompt_narrow_what_the_same_ones_leave():
+    spreads = (0.01, 0.4, 0.3)
+    half_widths = []
+    for of_all in (200, 2000):
+        random = np.random.default_rng(1)
+        sizes = {"prompts": 12, "of_all": of_all, "each": 200}
+        worlds = [scattered_effect(*drawn(random, **sizes, spreads=spreads)) for _ in range(100)]
+        half_widths.append(np.mean([(world.high - world.low) / 2 for world in worlds]))
+    assert half_widths[1] < half_widths[0] / 2
