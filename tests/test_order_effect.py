@@ -26,6 +26,7 @@ from labkit.shuffle_probe import (
     pooled_effect,
     probe_incomplete,
     probe_order,
+    scattered_effect,
     spread_by_factor,
 )
 from labkit.soft_prompt import SoftPrompt
@@ -156,6 +157,34 @@ def test_what_a_plan_promises_is_what_its_analysis_gives(prompts, wanted):
     ]
     widths = np.array([(effect.high - effect.low) / 2 for effect in effects])
     assert np.sqrt(np.mean(widths**2)) == pytest.approx(plan.half_width, rel=0.12)
+
+
+def test_what_a_plan_of_own_draws_promises_is_what_its_analysis_gives():
+    """Each prompt on sentences of its own: the same numbers reach further than one set for all."""
+    parts = Components(
+        prompt=0.03**2, order=0.05**2, sentence=0.4**2, prompt_sentence=0.2**2, rest=0.2**2
+    )
+    asked = {"sentences": 1024, "available": 10**6, "at_least_prompts": 10}
+    costs = Costs(prompt=1e4, order=0, scoring=1)
+    with pytest.raises(LabError, match=r"2\.5 points is out of reach"):
+        cheapest(parts, costs, 0.025, **asked)
+    plan = cheapest(parts, costs, 0.025, pool=4096, **asked)
+    assert plan.half_width <= 0.025 and plan.per_sentence == 1
+    random, widths = np.random.default_rng(0), []
+    for _ in range(150):
+        of_sentence = random.normal(0, parts.sentence**0.5, 4096)
+        blocks = np.arange(plan.sentences) // plan.per_order
+        draws, effects = [], []
+        for _ in range(plan.prompts):
+            draws.append(random.permutation(4096)[: plan.sentences])
+            own = random.normal(0, parts.prompt**0.5) + of_sentence[draws[-1]]
+            own += random.normal(0, parts.order**0.5, blocks.max() + 1)[blocks]
+            alone = (parts.prompt_sentence + parts.rest) ** 0.5
+            effects.append(own + random.normal(0, alone, plan.sentences))
+        prompt = np.repeat(np.arange(plan.prompts), plan.sentences)
+        effect = scattered_effect(np.concatenate(effects), prompt, np.concatenate(draws))
+        widths.append((effect.high - effect.low) / 2)
+    assert np.sqrt(np.mean(np.square(widths))) == pytest.approx(plan.half_width, rel=0.08)
 
 
 @pytest.mark.parametrize("per_order", [32, 8])  # 8 and 32 orders

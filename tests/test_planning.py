@@ -11,7 +11,7 @@ import pytest
 
 from labkit import experiments
 from labkit.core.errors import LabError
-from labkit.experiments import order_tables, planning
+from labkit.experiments import order, order_tables, planning
 from labkit.experiments.base.recipe import Recipe
 from labkit.experiments.base.setting import Experiment
 from labkit.experiments.order import OrderSetting, order_row
@@ -71,15 +71,31 @@ def test_several_stored_prompts_ask_for_several(table, tmp_path):
     assert row["plans"]["incomplete"]["prompts"] >= 2
     narrow = planning.plan_table(table, stored=tmp_path, half_width=0.001)
     assert "out of reach" in narrow["rows"][0]["plans"]["full"]["out_of_reach"]
-    assert "out of reach" in planning.as_markdown(narrow)
+    assert "0.1 points is out of reach" in planning.as_markdown(narrow)
+
+
+def test_what_training_leaves_is_planned_with_too(table, tmp_path, tiny_task, monkeypatch):
+    """Sentences beyond the test split, where there are any and several prompts would read them."""
+    pair = [stored("smollm2"), stored("minilm")]
+    for left, probes, planned in ((8, pair, True), (0, pair, False), (8, pair[:1], False)):
+        count = len(tiny_task.split("train"))
+        monkeypatch.setitem(order.TRAINING_EXAMPLES, "small", count - left)
+        store(tmp_path, table, probes)
+        plan = planning.plan_table(table, stored=tmp_path, half_width=0.9)
+        (row,) = plan["rows"]
+        assert (planning.BEYOND in row["plans"]) == planned
+        assert ("labkit run more-sentences" in planning.as_markdown(plan)) == planned
+        if planned:
+            plan = row["plans"][planning.BEYOND]
+            assert plan["sentences"] <= len(tiny_task.split("test")) + left
 
 
 def test_a_model_in_two_files_is_planned_from_the_one_with_more_prompts(table, tmp_path):
     """Alone, and beside another model: a seed of both files is not two prompts."""
     few, many = [stored("smollm2")], [stored("smollm2"), stored("minilm")]
     (setting,) = table.settings(None, "small")
-    for order in ((few, many), (many, few)):
-        for stem, probes in zip(("a", "b"), order, strict=True):
+    for files in ((few, many), (many, few)):
+        for stem, probes in zip(("a", "b"), files, strict=True):
             store(tmp_path, table, probes)
             file = tmp_path / "table1-m.json"
             moved = file.read_text(encoding="utf-8").replace("table1-m", f"table1-{stem}")

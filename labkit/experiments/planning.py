@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,7 +24,12 @@ from labkit.experiments.base.report import cells, table_head
 from labkit.experiments.base.result_file import result_files
 from labkit.experiments.base.runner import chosen
 from labkit.experiments.base.setting import Experiment
-from labkit.experiments.order import OrderSetting, available_orders, order_row
+from labkit.experiments.order import (
+    OrderSetting,
+    available_orders,
+    order_row,
+    training_examples,
+)
 from labkit.experiments.order_reading import matrix_of
 from labkit.shuffle_probe import Components, Costs, Plan, Probe, cheapest, components
 from labkit.soft_prompt import initialise
@@ -33,6 +39,9 @@ FEW, MANY = 8, 64
 """Sentences that are scored to tell what an order costs from what a sentence costs."""
 
 TRIAL_STEPS = 2
+
+BEYOND = "more sentences"
+"""The design in which each prompt reads a draw of its own, beyond the test split."""
 
 
 def plan_table(
@@ -139,22 +148,36 @@ def _row(
         "steps": steps,
         "plans": {},
     }
-    for design in ("incomplete", "full"):
+    for name, design in _designs(setting, task, parts).items():
         try:
             plan = cheapest(
                 parts,
                 costs,
                 half_width,
-                sentences=len(task.split("test")),
                 available=available_orders(setting),
-                design=design,
                 at_least_prompts=at_least_prompts,
+                **design,
             )
-            row["plans"][design] = asdict(plan)
+            row["plans"][name] = asdict(plan)
         except LabError as error:
-            row["plans"][design] = {"out_of_reach": str(error)}
+            row["plans"][name] = {"out_of_reach": str(error)}
     reached = _times_fewer(parts, costs, orders, sentences, task, setting)
     return row | {"full_over_incomplete": reached}
+
+
+def _designs(setting: OrderSetting, task: Task, parts: Components) -> dict[str, dict[str, Any]]:
+    """What may be planned: name → sentences of a prompt, those that all read or that they draw
+    from."""
+    test, train = (len(task.split(split)) for split in ("test", "train"))
+    designs: dict[str, dict[str, Any]] = {
+        "incomplete": {"design": "incomplete", "sentences": test},
+        "full": {"design": "full", "sentences": test},
+    }
+    left = train - (training_examples(setting, task) or train)
+    if left and parts.prompt is not None:  # over several prompts only
+        pool = {"sentences": test + left, "pool": test + train}
+        designs[BEYOND] = {"design": "incomplete", **pool}
+    return designs
 
 
 def _times_fewer(
@@ -240,10 +263,16 @@ def as_markdown(result: Mapping) -> str:
                 "one prompt is stored: how far prompts lie apart is unknown, and not in the "
                 "half-width"
             )
-        heads = ["design", "prompts", "orders", "sentences", "scorings", "half-width", "time here"]
+        heads = ["design", "prompts", "orders", "sentences", "scorings", "± points", "time here"]
         lines += ["", *table_head(heads)]
         for design, plan in row["plans"].items():
             lines.append(_plan_line(design, plan))
+        if BEYOND in row["plans"]:
+            lines += [
+                "",
+                f"{BEYOND}: each prompt reads a draw of its own, from the test split and what "
+                "its training left (`labkit run more-sentences`)",
+            ]
         if row["full_over_incomplete"] is not None:
             lines += [
                 "",
@@ -268,7 +297,7 @@ def _plan_line(design: str, plan: Mapping) -> str:
         return cells([design, plan["out_of_reach"], *[""] * 5])
     size = Plan(**plan)
     orders, sentences = str(size.orders), str(size.sentences)
-    if design == "incomplete":
+    if design != "full":
         orders += f" of {size.per_order} sentences"
         sentences += f" under {size.per_sentence}"
     minutes = size.seconds / 60
@@ -279,7 +308,7 @@ def _plan_line(design: str, plan: Mapping) -> str:
             orders,
             sentences,
             size.prompts * size.scorings,
-            f"{size.half_width:.4f}",
+            f"{100 * size.half_width:.2f}",
             f"{minutes / 60:.2f} h" if minutes >= 60 else f"{minutes:.1f} min",
         ]
     )

@@ -186,28 +186,43 @@ class Components:
     prompt_sentence: float
     rest: float
 
-    def variance(self, prompts: int, orders: int, sentences: int, scorings: int) -> float:
+    def variance(
+        self, prompts: int, orders: int, sentences: int, scorings: int, pool: int | None = None
+    ) -> float:
         """Of the mean effect, without the part that lies between prompts.
 
         Args:
-            orders, scorings: of each prompt; in a full matrix scorings = orders × sentences.
+            orders, sentences, scorings: of each prompt; in a full matrix scorings = orders ×
+                sentences.
+            pool: sentences of which each prompt reads its own draw; None: all read the same.
         """
+        pool = pool or sentences
+        # two prompts share a part of their draws that is as large as the draw's part of the pool
+        distinct = 1 / pool + (1 - sentences / pool) / (prompts * sentences)
         return (
             self.order / (prompts * orders)
-            + self.sentence / sentences
+            + self.sentence * distinct
             + self.prompt_sentence / (prompts * sentences)
             + self.rest / (prompts * scorings)
         )
 
     def half_width(
-        self, prompts: int, orders: int, sentences: int, scorings: int, *, full: bool = True
+        self,
+        prompts: int,
+        orders: int,
+        sentences: int,
+        scorings: int,
+        *,
+        full: bool = True,
+        pool: int | None = None,
     ) -> float:
         """Of the 95 % interval of the mean effect, as the design's analysis gives it.
 
         Args:
+            orders, sentences, scorings, pool: as in :meth:`variance`.
             full: every order on every sentence. :func:`mean_effect` then takes Student's t for the
                 part between prompts only; in an incomplete design it is taken for all, by
-                :func:`pooled_effect` over several prompts, by
+                :func:`scattered_effect` over several prompts, by
                 :meth:`~labkit.shuffle_probe.IncompleteProbe.mean_difference` over the orders and
                 sentences of one.
         """
@@ -218,7 +233,7 @@ class Components:
         if self.prompt is not None:
             between = statistics.student(prompts) ** 2 * self.prompt / prompts
         quantile = statistics.Z if full else statistics.student(clusters)
-        within = quantile**2 * self.variance(prompts, orders, sentences, scorings)
+        within = quantile**2 * self.variance(prompts, orders, sentences, scorings, pool)
         return float(np.sqrt(between + within))
 
 

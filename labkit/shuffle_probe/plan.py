@@ -13,12 +13,15 @@ from dataclasses import dataclass
 from labkit.core.errors import LabError
 from labkit.shuffle_probe.effect import Components
 
-PROMPTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 30, 50)
-SENTENCES = (64, 128, 256, 384, 512, 768, 1024)
+PROMPTS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 15, 20, 30, 40, 50, 75, 100)
+SENTENCES = (64, 128, 256, 384, 512, 768, 1024, 1536, 2048, 4096)
 ORDERS = (5, 10, 20, 50, 100, 200, 500)
 PER_SENTENCE = (1, 2, 3, 4, 6, 8, 12)
 PER_ORDER = (1, 2, 4, 8, 16, 32)
-"""Numbers that are tried; of sentences also all that the test split has."""
+"""Numbers that are tried; of sentences also all that there are."""
+
+OF_ITS_OWN = (1,), (8,)
+"""Orders of a sentence and sentences of an order that are tried where each prompt reads its own."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Plan:
 
     Attributes:
         design: ``full`` (every order on every sentence) or ``incomplete``.
-        orders, scorings: of each prompt; scorings include those in the trained order.
+        orders, sentences, scorings: of each prompt; scorings include those in the trained order.
         per_sentence: orders of a sentence; per_order: sentences of an order.
         half_width: of the mean effect's 95 % interval, as a share, in the design's own analysis.
     """
@@ -61,23 +64,25 @@ def cheapest(
     available: int,
     design: str = "incomplete",
     at_least_prompts: int = 1,
+    pool: int | None = None,
 ) -> Plan:
     """The plan of the fewest seconds that reaches the half-width.
 
     Args:
-        sentences: that the test split has; available: orders of a prompt besides the trained one.
+        sentences: that there are for a prompt; available: its orders besides the trained one.
+        pool: sentences of which each prompt reads its own draw; None: all read the same.
 
     Raises:
         LabError: where no numbers that were tried are enough; says how near they come.
     """
-    plans = _plans(parts, costs, sentences, available, design, at_least_prompts)
+    plans = _plans(parts, costs, sentences, available, design, at_least_prompts, pool)
     enough = [plan for plan in plans if plan.half_width <= half_width]
     if not enough:
         nearest = min(plans, key=lambda plan: plan.half_width)
         raise LabError(
-            f"a half-width of {half_width:g} is out of reach: {nearest.prompts} prompts, "
-            f"{nearest.orders} orders and {nearest.sentences} sentences reach "
-            f"{nearest.half_width:.4f}; ask for a larger one with --half-width"
+            f"a half-width of {100 * half_width:g} points is out of reach: {nearest.prompts} "
+            f"prompts, {nearest.orders} orders and {nearest.sentences} sentences reach "
+            f"{100 * nearest.half_width:.2f}; ask for a larger one with --half-width"
         )
     return min(enough, key=lambda plan: (plan.seconds, plan.scorings))
 
@@ -89,6 +94,7 @@ def _plans(
     available: int,
     design: str,
     at_least_prompts: int,
+    pool: int | None,
 ) -> list[Plan]:
     counts = sorted({n for n in SENTENCES if n <= sentences} | {sentences})
     prompts = [at_least_prompts]
@@ -98,9 +104,13 @@ def _plans(
     numbers = (
         [(p, n, orders, n) for p, n, orders in itertools.product(prompts, counts, ORDERS)]
         if design == "full"
-        else itertools.product(prompts, counts, PER_SENTENCE, PER_ORDER)
+        else itertools.product(
+            prompts, counts, *((PER_SENTENCE, PER_ORDER) if pool is None else OF_ITS_OWN)
+        )
     )
-    return [_plan(design, parts, costs, available, *row) for row in numbers if row[2] <= available]
+    return [
+        _plan(design, parts, costs, available, pool, *row) for row in numbers if row[2] <= available
+    ]
 
 
 def _plan(
@@ -108,6 +118,7 @@ def _plan(
     parts: Components,
     costs: Costs,
     available: int,
+    pool: int | None,
     prompts: int,
     sentences: int,
     per_sentence: int,
@@ -116,7 +127,7 @@ def _plan(
     readings = -(-sentences // per_order) * per_sentence  # of a prompt in some order
     orders = min(readings, available)
     scorings = sentences * per_sentence
-    width = parts.half_width(prompts, orders, sentences, scorings, full=design == "full")
+    width = parts.half_width(prompts, orders, sentences, scorings, full=design == "full", pool=pool)
     total = scorings + sentences
     seconds = prompts * (costs.prompt + (readings + 1) * costs.order + total * costs.scoring)
     return Plan(design, prompts, orders, sentences, per_sentence, per_order, total, width, seconds)
