@@ -158,25 +158,34 @@ def test_pairing_narrows_the_interval(rng):
     assert paired.high - paired.low < 0.5 * (scrambled.high - scrambled.low)
 
 
-def test_paired_difference_covers_examples_and_seeds(rng):
-    """True difference 0.10; training runs spread by 0.01, 400 sentences that all seeds share."""
+@pytest.mark.parametrize(
+    ("seeds", "spread"), [(1, 0.0), (2, 0.04), (3, 0.01), (3, 0.04), (5, 0.02), (5, 0.04)]
+)
+def test_paired_difference_covers_examples_and_seeds(seeds, spread, rng):
+    """True difference 0.10; training runs that spread, 400 sentences that all seeds share."""
     trials, hits = 300, 0
     for trial in range(trials):
-        accuracy = rng.normal(0.85, 0.01, size=(3, 1))
+        accuracy = rng.normal(0.85, spread, size=(seeds, 1))
         ease = math.sqrt(0.7) * rng.normal(size=400)
-        a = stats.norm.cdf(ease + math.sqrt(0.3) * rng.normal(size=(3, 400))) < accuracy
+        a = stats.norm.cdf(ease + math.sqrt(0.3) * rng.normal(size=(seeds, 400))) < accuracy
         b = rng.random(400) < 0.75
         found = paired_difference(a, b, n_boot=300, seed=trial)
         hits += found.low <= 0.10 <= found.high
-    assert 0.91 <= hits / trials <= 0.985
+    assert 0.92 <= hits / trials <= 0.99
 
 
 def test_seeds_that_disagree_widen_the_interval():
     """Every sentence alike within a seed: all spread is between seeds and must not vanish."""
     a = np.array([[1.0] * 50, [0.0] * 50, [1.0] * 50])
     found = paired_difference(a, np.zeros(50))
-    assert found.value == pytest.approx(2 / 3)
-    assert (found.low, found.high) == pytest.approx((0.0, 1.0))
+    half = 4.302652729911275 * math.sqrt(1 / 3) / math.sqrt(3)  # Student's, of the seeds' means
+    assert found == pytest.approx((2 / 3, 2 / 3 - half, 2 / 3 + half))
+
+
+def test_seeds_that_agree_to_the_last_answer_leave_the_interval_of_one(rng):
+    one = rng.random(3000) < 0.8, rng.random(3000) < 0.7
+    thrice = paired_difference(*(np.tile(row, (3, 1)) for row in one))
+    assert thrice == pytest.approx(paired_difference(*one), abs=0.001)
 
 
 def test_scores_without_seeds_stand_for_every_seed(rng):

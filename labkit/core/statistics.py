@@ -162,28 +162,36 @@ def _between(around: NDArray[np.float64], cluster: NDArray) -> float:
 
 
 def paired_difference(a: ArrayLike, b: ArrayLike, n_boot: int = 2000, seed: int = 0) -> Difference:
-    """Mean of a - b over the same examples, with a percentile bootstrap interval.
+    """Mean of a - b over the same examples, with its 95 % interval.
+
+    Of one run each it is a percentile bootstrap over the examples. With seeds it is for other seeds
+    *and* other examples: the two-way cluster-robust variance of :func:`clustered_mean`, its part
+    between seeds widened to Student's t of S − 1 degrees of freedom. (Drawing few seeds with
+    replacement would be too sure: three of them never leave their own extremes.)
 
     Args:
         a, b: per-example scores or correctness, (N,) or (S, N) with one row per training seed. A
             (N,) array stands for every seed of the other one (a hard prompt has no seeds).
         n_boot: bootstrap draws.
         seed: of the draws; the same seed gives the same interval.
-
-    With seeds, rows and columns are drawn independently: another training run *and* other
-    sentences could have come out. The draws of three seeds never leave their own extremes, so where
-    seeds spread more than sentences do, show `mean_interval` of the per-seed differences too.
     """
     difference = _paired_by_seed(a, b)  # (S, N)
-    n_seeds, n_examples = difference.shape
+    if len(difference) > 1:
+        return _over_seeds_and_examples(difference)
     rng = np.random.default_rng(seed)
-    draws = np.empty(n_boot)
-    for i in range(n_boot):
-        rows = rng.integers(n_seeds, size=n_seeds)
-        columns = rng.integers(n_examples, size=n_examples)
-        draws[i] = difference[rows].mean(axis=0)[columns].mean()
+    n_examples = difference.shape[1]
+    draws = [difference[0, rng.integers(n_examples, size=n_examples)].mean() for _ in range(n_boot)]
     low, high = np.quantile(draws, TAILS)
     return Difference(float(difference.mean()), float(low), float(high))
+
+
+def _over_seeds_and_examples(difference: NDArray[np.float64]) -> Difference:
+    n_seeds = len(difference)
+    seed, example = np.indices(difference.shape).reshape(2, -1)  # (S · N,) each
+    mean, variance = clustered_mean(difference.ravel(), seed, example)
+    between_seeds = difference.mean(axis=1).var(ddof=1) / n_seeds
+    half = float(np.sqrt(Z**2 * variance + (student(n_seeds) ** 2 - Z**2) * between_seeds))
+    return Difference(mean, mean - half, mean + half)
 
 
 def detectable_effect(difference: Difference) -> float:

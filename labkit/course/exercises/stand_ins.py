@@ -126,6 +126,18 @@ def _content_share(content: Tensor, added: Tensor) -> float:
     return (content.var() / (content + added).var()).item()
 
 
+def _relative_scores(queries: Tensor, table: Tensor) -> Tensor:
+    count = len(queries)
+    ahead = torch.arange(count) + count - 1  # rows of the distances 0 … P − 1
+    rows = torch.stack([ahead - place for place in range(count)])  # (P, P)
+    return torch.einsum("id,ijd->ij", queries, table[rows])
+
+
+def _head(queries: Tensor, keys: Tensor, values: Tensor, relative: Tensor) -> Tensor:
+    # scaled_dot_product_attention adds its mask to the scores, as equation 6 adds the relative ones
+    return F.scaled_dot_product_attention(queries, keys, values, relative, scale=1.0)
+
+
 def _possible(printed: float, n: int) -> bool:
     k = round(printed * n / 100)  # the count that comes nearest
     return 0 <= k <= n and abs(100 * k / n - printed) <= 0.05 + 1e-9
@@ -260,6 +272,8 @@ STAND_INS: dict[str, Callable] = {
     "mcnemar": statistics.mcnemar_exact,
     "discoveries": _discoveries,
     "sinusoids": sinusoids,
+    "relative_scores": _relative_scores,
+    "head": _head,
     "content_share": _content_share,
     "gate_cost": _gate_cost,
     "paired_gain": _paired_gain,
