@@ -2,10 +2,10 @@
 
 Where the prompts of a model agree on which sentences an order costs them, more prompts narrow the
 interval no further: the sentences of the test split alone leave it as wide as it is. But a prompt
-is trained on a sample, and what the training split has besides is as new to it as the test split.
-Here each prompt is read on a draw of its own from both, every sentence in the trained order and in
-one random order. The means on either part stand beside the whole: if the sentences were not of one
-kind, it would show there.
+is trained on a sample, and what the training split has besides is new to it, too. Here each prompt
+is read on a draw of its own from both, every sentence in the trained order and in one random order.
+The means on either part stand beside the whole: if the sentences were not of one kind, it would
+show there.
 
 Source: Liu, Cheng and Liu 2024, section 2 (table 1), with as many prompts as seeds.
 """
@@ -19,14 +19,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import accuracy_interval
-from labkit.core.tasks import Example, Task
+from labkit.core.tasks import Example, Task, without_overlap
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
 from labkit.experiments.base.requirements import classes
 from labkit.experiments.base.rows import as_digits, from_digits, learned, scores_of
-from labkit.experiments.base.setting import TASK_OF, Experiment, Place
+from labkit.experiments.base.setting import TASK_OF, Experiment, Place, Setting
 from labkit.experiments.base.verdicts import signed, verdict
 from labkit.experiments.order import OrderSetting, at_gate, trained_prompt, training_examples
 from labkit.experiments.order_effect import settings
@@ -85,13 +86,28 @@ def unseen_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> di
 
 
 def unseen_places(setting: OrderSetting, task: Task, seed: int) -> NDArray[np.int64]:
-    """Places, in the test split and the training split behind it, of texts that a prompt was not
-    trained on."""
+    """Places, in the test split and the training split behind it, of what a prompt was not trained
+    on: none of its texts stands in a trained one or holds one, as phrases of SST-2 do."""
     limit = training_examples(setting, task)
     trained = task.split("train") if limit is None else task.take("train", limit, seed=seed)
-    known = {tuple(example.fields.values()) for example in trained}
-    every = [tuple(example.fields.values()) for example in _everything(task)]
-    return np.array([place for place, texts in enumerate(every) if texts not in known])
+    new = {id(example) for example in without_overlap(_everything(task), trained)}
+    return np.array([place for place, each in enumerate(_everything(task)) if id(each) in new])
+
+
+def leaves_some(setting: Setting, task: Task, limit: int | None) -> None:
+    """Training examples that no prompt of the profile is trained on.
+
+    Raises:
+        LabError: where a prompt is trained on all there are.
+    """
+    if isinstance(setting, OrderSetting) and training_examples(setting, task) in (
+        None,
+        len(task.split("train")),
+    ):
+        raise LabError(
+            f"prompts of {task.name} are trained on all of its training examples here, and no "
+            "sentences are left beyond the test split; run order-effect"
+        )
 
 
 def _everything(task: Task) -> tuple[Example, ...]:
@@ -180,6 +196,6 @@ EXPERIMENTS = (
         report=as_markdown,
         tasks=TASK_OF,
         pool=pool,
-        needs=(classes,),
+        needs=(classes, leaves_some),
     ),
 )
