@@ -215,6 +215,18 @@ def test_all_stored_results_of_an_experiment_are_there_by_their_models():
     assert not experiments.references("order-search", "no-such-task")
 
 
+def test_a_prompt_that_did_not_learn_counts_in_no_mean_but_that_of_a_method():
+    rows = [
+        {"setting": "a", "seed": seed, "value": value, "learns": value > 0.6}
+        for seed, value in enumerate((0.9, 0.7, 0.5))
+    ]
+    for name, mean in (("table4", 0.8), ("table8", 0.7)):
+        result = {"rows": list(rows)}
+        experiment = replace(experiments.EXPERIMENTS[name], pool=None, judge_row=None)
+        runner.conclude(experiment, result, experiments.REFERENCE)
+        assert [line["mean"] for line in result["summary"]] == [pytest.approx(mean)]
+
+
 def test_reference_results_are_whole():
     """What the notebooks quote: each file names its command, and every row its sentences."""
     files = sorted(experiments.REFERENCE.glob("*.json"))
@@ -222,7 +234,8 @@ def test_reference_results_are_whole():
     for file in files:
         result = json.loads(file.read_text(encoding="utf-8"))
         assert result["command"].startswith("labkit ")
-        for kept, now in zip(result["summary"], summarise(result["rows"]), strict=True):
+        counted = experiments.EXPERIMENTS[result["name"]].counted(result["rows"])
+        for kept, now in zip(result["summary"], summarise(counted), strict=True):
             numbers = [[each["mean"], *(each["ci95"] or ())] for each in (kept, now)]
             assert numbers[0] == pytest.approx(
                 numbers[1]

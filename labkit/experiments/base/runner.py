@@ -333,7 +333,7 @@ def conclude(experiment: Experiment, result: dict, out: Path) -> None:
     """
     if experiment.judge_row is not None:
         result["rows"] = [experiment.judge_row(row) for row in result["rows"]]
-    result["summary"] = summarise(result["rows"])
+    result["summary"] = summarise(experiment.counted(result["rows"]))
     # older files don't name their settings
     result["verdict"] = judge(result["rows"], experiment.claims, result.get("settings", ()))
     if experiment.pool is not None:

@@ -11,6 +11,7 @@ from labkit.core.tasks import Task
 from labkit.core.tuning import OnStep
 from labkit.experiments.base.recipe import Recipe
 from labkit.experiments.base.result_file import row_stem
+from labkit.experiments.base.rows import learned
 from labkit.experiments.base.verdicts import Claim
 
 PROFILES = ("small", "full")
@@ -90,6 +91,7 @@ class Experiment:
         relabel: a row of another table, made of the same, as a row of this setting.
         judge_row: a row with its own verdicts made anew from its numbers.
         inputs: files that a row reads beside model and data, from (setting, seed, place).
+        counted: the rows that means over seeds are of; default: of prompts that learned.
         pool: what all rows say together, from (rows, folder of results).
         needs: what is asked of each setting, task and limit before the first row is made.
     """
@@ -107,5 +109,6 @@ class Experiment:
     relabel: Callable[[Mapping, Setting], dict] | None = None
     judge_row: Callable[[Mapping], dict] | None = None
     inputs: Callable[[Setting, int, Place], Sequence[Path]] | None = None
+    counted: Callable[[Sequence[Mapping]], Sequence[Mapping]] = learned
     pool: Callable[[Sequence[Mapping], Path], list[dict]] | None = None
     needs: tuple[Needs, ...] = ()
