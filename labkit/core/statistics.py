@@ -9,7 +9,8 @@ a 95 % one.
     mcnemar_exact(soft_correct, hard_correct)    # p-value
 
 Sources: Wilson (1927); Fisher (1921); McNemar (1947) with the exact binomial reference; Benjamini
-and Hochberg (1995); Owen (2007), "The pigeonhole bootstrap", for seeds crossed with examples.
+and Hochberg (1995); Cameron, Gelbach and Miller (2011), "Robust inference with multiway
+clustering", for seeds crossed with examples.
 """
 
 from __future__ import annotations

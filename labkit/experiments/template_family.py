@@ -311,5 +311,6 @@ EXPERIMENTS = (
         _settings,
         family_row,
         report=family_as_markdown,
+        counted=list,  # nothing is left out of a family: its spread is the question
     ),
 )

@@ -53,7 +53,7 @@ def judge(
 ) -> list[dict]:
     """Each claim against the rows: paired difference, interval, and what follows from it.
 
-    The bootstrap draws seeds and test examples anew; a claim is decided only where the interval
+    The interval is for other seeds and other test examples; a claim is decided only where it
     leaves zero out. There is no verdict on a claim one end of which has no row, and a prompt that
     did not learn has no say in any.
 
