@@ -354,7 +354,7 @@ def test_no_verdict_where_an_end_is_missing(ends):
     }
 
 
-NAMESAKES = ("table1", "table2", "table6", "swaps", "order-effect", "table8", "lester-scale")
+NAMESAKES = ("table1", "table2", "table6", "swaps", "order-effect", "lester-scale")
 
 
 @pytest.mark.parametrize("table", NAMESAKES)
