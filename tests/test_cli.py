@@ -800,6 +800,11 @@ def test_probe_measures_the_mean_effect_by_an_incomplete_design(
     undecided = f"can't tell (an effect of {told['detectable']:.3f} would have shown)"
     assert (undecided in outcome.out) is (low <= 0 <= high)
     assert_refused(lab(*probing, *options, "--out", tmp_path / "out"), "exists", "--out")
+    (tmp_path / "file").write_text("")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "scores_under_each", None)  # nothing is scored before that is known
+        outcome = lab(*probing, *options, "--out", tmp_path / "file/p")
+    assert_refused(outcome, "file/p can't be written", "another --out")
     assert_refused(lab(*probing, "--design", "half"), "'half'", "full or incomplete")
     assert_refused(lab(*probing, "--per-order", 3), "--per-order", "--design incomplete")
     assert_refused(lab(*probing, *options, "--orders", "swaps"), "--orders")
