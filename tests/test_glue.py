@@ -303,8 +303,8 @@ def test_the_settings_cover_every_method_and_task():
 
 @pytest.mark.parametrize("table", ["table8", "glue-controls"])
 def test_several_models_are_no_table_over_glue(table):
-    """Its means and gains know rows by task, method and seed: the last model would stand for all"""
-    with pytest.raises(LabError, match="--backbone minilm,smollm2: .* about one model; run each"):
+    """Its means and gains know rows by task, method and seed: the last would stand for all."""
+    with pytest.raises(LabError, match=r"--backbone minilm,smollm2: .* about one model; run each"):
         EXPERIMENTS[table].settings("minilm,smollm2", "small")
 
 
