@@ -595,6 +595,7 @@ def test_template_without_a_place_for_the_prompt(
         (["--optimizer", "sgd"], ["'sgd'", "adafactor"]),
         (["--schedule", "steps"], ["'steps'", "cosine"]),
         (["--patience", 2], ["patience", "evaluate_every"]),
+        (["--validation-limit", 3], ["--validation-limit", "--evaluate-every"]),
     ],
     ids=str,
 )
@@ -883,6 +884,10 @@ def test_probe_takes_named_orders_blocks_and_fixed_parts(lab: Lab, probing: list
         (["--unit", 3], ["no other order"]),
         (["--orders", "sorted"], ["'sorted'", "reversal"]),
         (["--resume"], ["--out"]),
+        (["--orders", "reversal", "--fixed", "0-0"], ["--fixed", "--orders"]),
+        (["--orders", "reversal", "--unit", 1], ["--unit", "--orders"]),
+        (["--orders", "reversal", "--permutations", 3], ["--permutations", "--orders"]),
+        (["--design", "incomplete", "--permutations", 3], ["--permutations", "full matrix"]),
     ],
 )
 def test_probe_names_a_wrong_option(
@@ -990,6 +995,7 @@ def test_run_passes_its_options_on(
         (["lester-init", "--seeds", "0", "--prompts", "2"], ["--seeds", "--prompts"]),
         (["lester-init", "--engine", "slurm"], ["'slurm'", "local or ray"]),
         (["lester-init", "--address", "host:1"], ["--engine ray"]),
+        (["lester-init", "--gpus", "2"], ["--gpus", "--engine ray"]),
     ],
 )
 def test_run_names_a_wrong_option(

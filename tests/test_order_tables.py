@@ -380,16 +380,16 @@ def test_a_task_that_is_asked_for_replaces_those_compared():
         OrderSetting(f"tiny: {task}", "model", RECIPE, task=task, paper=f"4:{task}")
         for task in ("stsb", "rte")
     ]
-    (only,) = runner._for_task(settings, "cr")
+    (only,) = runner.for_task(settings, "cr")
     assert (only.name, only.task, only.paper) == ("tiny: cr", "cr", None)
-    assert runner._for_task(settings, "rte") == settings[1:]
-    assert runner._for_task(settings, None) == settings
+    assert runner.for_task(settings, "rte") == settings[1:]
+    assert runner.for_task(settings, None) == settings
 
 
 @pytest.mark.parametrize("before", ["", "rte-tuner: ", "sorter: "])
 def test_another_task_takes_the_place_of_the_first_and_of_no_part_of_a_word(before):
     setting = OrderSetting(f"{before}rte, sorter by rte", "model", RECIPE, task="rte")
-    (only,) = runner._for_task([setting], "rt-polarity")
+    (only,) = runner.for_task([setting], "rt-polarity")
     assert only.name == f"{before}rt-polarity, sorter by rte"
 
 

@@ -128,6 +128,8 @@ def read_engine(
     if name == "local":
         if address is not None:
             raise LabError("--address is for --engine ray")
+        if gpus is not None:
+            raise LabError("--gpus is for --engine ray")
         return LocalEngine(workers, threads)
     if name != "ray":
         raise LabError(f"--engine {name!r} is unknown; choose local or ray")

@@ -164,7 +164,7 @@ class _Table:
     ) -> _Table:
         given = task or experiment.tasks[profile]
         chosen = load_task(given)
-        settings = tuple(_for_task(experiment.settings(backbone, profile), task))
+        settings = tuple(for_task(experiment.settings(backbone, profile), task))
         models = list(dict.fromkeys(setting.backbone for setting in settings))
         tasks = tuple(dict.fromkeys(setting.task or chosen.name for setting in settings))
         named = [short(name) if Path(name).is_dir() else name for name in models]
@@ -398,7 +398,7 @@ def estimate(
         return f"no estimate for {experiment.name}: its rows differ too much"
     work = sum(
         experiment.work(setting, load_task(setting.task or task or experiment.tasks[profile]))
-        for setting in _for_task(experiment.settings(backbone, profile), task)
+        for setting in for_task(experiment.settings(backbone, profile), task)
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     weight = torch.randn(3072, 768, device=device, dtype=fast_dtype(device))
@@ -410,7 +410,7 @@ def estimate(
     )
 
 
-def _for_task(settings: Sequence[Setting], task: str | None) -> list[Setting]:
+def for_task(settings: Sequence[Setting], task: str | None) -> list[Setting]:
     """The settings; of those that compare tasks, the ones with the task that is asked for.
 
     A task that they don't have takes the place of their first one.
