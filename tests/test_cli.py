@@ -613,9 +613,16 @@ def test_out_that_cannot_be_written(lab: Lab, tuning_films: list[object], tmp_pa
     assert_refused(outcome, "file/p", "another --out")
 
 
+@pytest.mark.parametrize("more", [[], ["--encoder", "lstm"]], ids=str)
 def test_a_prompt_is_kept_when_scoring_it_fails(
-    lab: Lab, tuning_films: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lab: Lab,
+    tuning_films: list[object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: list[str],
 ) -> None:
+    tuning_films = [*tuning_films, *more, "--steps", 6]
+
     def broken(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -627,6 +634,11 @@ def test_a_prompt_is_kept_when_scoring_it_fails(
     monkeypatch.setattr(tuning, "fit", broken)  # it isn't trained again
     again = lab(*tuning_films, "--out", tmp_path / "p", "--resume", "--json").json
     assert again["value"] == whole["value"] and again["loss"] == whole["loss"]
+    cards = [json.loads((tmp_path / each / CARD).read_text("utf-8")) for each in ("whole", "p")]
+    for card in cards:
+        del card["scores"]["seconds"]
+        card["command"] = card["command"].replace("--out whole", "--out p")
+    assert cards[0] == cards[1]
 
 
 def test_what_can_not_be_scored_is_noticed_before_training(

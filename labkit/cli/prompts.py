@@ -251,12 +251,15 @@ def _scored(
 ) -> dict[str, Any]:
     """The scores on test, saved with the prompt."""
     from labkit.core.prompted_model import evaluate
-    from labkit.soft_prompt import save_prompt
+    from labkit.soft_prompt import load_prompt, save_prompt
 
     update(0, None, "scoring on test")
     result = {**as_row(evaluate(model, prompt, task, "test", progress=update)), **how}
     with writing(out):
-        warnings = save_prompt(out, prompt, model, command=command, seed=seed, scores=result)
+        folded = load_prompt(out)[1].folded_from  # one that is resumed is folded already
+        warnings = save_prompt(
+            out, prompt, model, command=command, seed=seed, scores=result, folded_from=folded
+        )
     return {**result, "warnings": warnings}
 
 
