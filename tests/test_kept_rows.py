@@ -354,6 +354,17 @@ def test_no_verdict_where_an_end_is_missing(ends):
     }
 
 
+def test_a_model_is_called_by_the_last_part_of_its_path():
+    for name in (
+        "org/bert",
+        "/models/bert",
+        "models/bert/",
+        r"C:\models\bert",
+        "C:\\models\\bert\\",
+    ):
+        assert models.short(name) == "bert"
+
+
 NAMESAKES = ("table1", "table2", "table6", "swaps", "order-effect", "lester-scale")
 
 
