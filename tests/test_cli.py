@@ -436,6 +436,30 @@ def test_a_prompt_is_probed_on_the_task_that_it_was_trained_on(
     assert lab(*probing).json["task"] == lab(*probing, "--task", films).json["task"] == "films"
 
 
+def test_a_prompt_is_not_probed_on_another_task_of_the_same_name(
+    lab: Lab,
+    llama: Path,
+    films: Path,
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sorting = ["sort", "--prompt", trained, "--backbone", llama]
+    sorting += ["--method", "random", "--budget", 60]
+    assert lab(*sorting, "--out", tmp_path / "sorted", "--task", films).code == 0
+    other = tmp_path / "here" / "films"
+    shutil.copytree(films, other)
+    (other / "validation.jsonl").unlink()
+    monkeypatch.chdir(other.parent)
+    for prompt in (trained, tmp_path / "sorted"):
+        probing = ("probe", "--prompt", prompt, "--backbone", llama, "--permutations", 2)
+        outcome = lab(*probing)
+        assert_refused(outcome, f"{prompt} was trained on a task 'films'", "has others", "--task")
+        assert lab(*probing, "--task", other).code == 0
+    monkeypatch.chdir(films.parent)
+    assert lab(*probing).code == 0
+
+
 def test_run_that_never_began_leaves_no_trace(
     lab: Lab, tuning_films: list[object], trained: Path, copy_of_trained: Path, tmp_path: Path
 ) -> None:
@@ -1068,6 +1092,10 @@ def test_verbalizer_line() -> None:
 def test_recorded_command_is_a_command_without_folders_of_this_machine(tmp_path: Path) -> None:
     options = {"backbone": str(tmp_path / "model"), "template": "{text} It's", "limit": None}
     command = command_line("tune", {**options, "batch_size": 4, "out": tmp_path / "a/p"})
+    slash = {"template": "/imagine {text}", "task": "/home/me/sst2", "init": "text:/a/b"}
+    assert command_line("tune", slash) == (
+        "labkit tune --template '/imagine {text}' --task sst2 --init text:/a/b"
+    )
     assert command == (
         """labkit tune --backbone model --template '{text} It'"'"'s' --batch-size 4 --out p"""
     )
