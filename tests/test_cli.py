@@ -436,6 +436,30 @@ def test_a_prompt_is_probed_on_the_task_that_it_was_trained_on(
     assert lab(*probing).json["task"] == lab(*probing, "--task", films).json["task"] == "films"
 
 
+def test_a_prompt_is_not_probed_on_another_task_of_the_same_name(
+    lab: Lab,
+    llama: Path,
+    films: Path,
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sorting = ["sort", "--prompt", trained, "--backbone", llama]
+    sorting += ["--method", "random", "--budget", 60]
+    assert lab(*sorting, "--out", tmp_path / "sorted", "--task", films).code == 0
+    other = tmp_path / "here" / "films"
+    shutil.copytree(films, other)
+    (other / "validation.jsonl").unlink()
+    monkeypatch.chdir(other.parent)
+    for prompt in (trained, tmp_path / "sorted"):
+        probing = ("probe", "--prompt", prompt, "--backbone", llama, "--permutations", 2)
+        outcome = lab(*probing)
+        assert_refused(outcome, f"{prompt} was trained on a task 'films'", "has others", "--task")
+        assert lab(*probing, "--task", other).code == 0
+    monkeypatch.chdir(films.parent)
+    assert lab(*probing).code == 0
+
+
 def test_run_that_never_began_leaves_no_trace(
     lab: Lab, tuning_films: list[object], trained: Path, copy_of_trained: Path, tmp_path: Path
 ) -> None:
@@ -595,6 +619,7 @@ def test_template_without_a_place_for_the_prompt(
         (["--optimizer", "sgd"], ["'sgd'", "adafactor"]),
         (["--schedule", "steps"], ["'steps'", "cosine"]),
         (["--patience", 2], ["patience", "evaluate_every"]),
+        (["--validation-limit", 3], ["--validation-limit", "--evaluate-every"]),
     ],
     ids=str,
 )
@@ -612,9 +637,16 @@ def test_out_that_cannot_be_written(lab: Lab, tuning_films: list[object], tmp_pa
     assert_refused(outcome, "file/p", "another --out")
 
 
+@pytest.mark.parametrize("more", [[], ["--encoder", "lstm"]], ids=str)
 def test_a_prompt_is_kept_when_scoring_it_fails(
-    lab: Lab, tuning_films: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    lab: Lab,
+    tuning_films: list[object],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    more: list[str],
 ) -> None:
+    tuning_films = [*tuning_films, *more, "--steps", 6]
+
     def broken(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
@@ -626,6 +658,11 @@ def test_a_prompt_is_kept_when_scoring_it_fails(
     monkeypatch.setattr(tuning, "fit", broken)  # it isn't trained again
     again = lab(*tuning_films, "--out", tmp_path / "p", "--resume", "--json").json
     assert again["value"] == whole["value"] and again["loss"] == whole["loss"]
+    cards = [json.loads((tmp_path / each / CARD).read_text("utf-8")) for each in ("whole", "p")]
+    for card in cards:
+        del card["scores"]["seconds"]
+        card["command"] = card["command"].replace("--out whole", "--out p")
+    assert cards[0] == cards[1]
 
 
 def test_what_can_not_be_scored_is_noticed_before_training(
@@ -800,6 +837,11 @@ def test_probe_measures_the_mean_effect_by_an_incomplete_design(
     undecided = f"can't tell (an effect of {told['detectable']:.3f} would have shown)"
     assert (undecided in outcome.out) is (low <= 0 <= high)
     assert_refused(lab(*probing, *options, "--out", tmp_path / "out"), "exists", "--out")
+    (tmp_path / "file").write_text("")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scoring, "scores_under_each", None)  # nothing is scored before that is known
+        outcome = lab(*probing, *options, "--out", tmp_path / "file/p")
+    assert_refused(outcome, "file/p can't be written", "another --out")
     assert_refused(lab(*probing, "--design", "half"), "'half'", "full or incomplete")
     assert_refused(lab(*probing, "--per-order", 3), "--per-order", "--design incomplete")
     assert_refused(lab(*probing, *options, "--orders", "swaps"), "--orders")
@@ -878,6 +920,10 @@ def test_probe_takes_named_orders_blocks_and_fixed_parts(lab: Lab, probing: list
         (["--unit", 3], ["no other order"]),
         (["--orders", "sorted"], ["'sorted'", "reversal"]),
         (["--resume"], ["--out"]),
+        (["--orders", "reversal", "--fixed", "0-0"], ["--fixed", "--orders"]),
+        (["--orders", "reversal", "--unit", 1], ["--unit", "--orders"]),
+        (["--orders", "reversal", "--permutations", 3], ["--permutations", "--orders"]),
+        (["--design", "incomplete", "--permutations", 3], ["--permutations", "full matrix"]),
     ],
 )
 def test_probe_names_a_wrong_option(
@@ -985,6 +1031,7 @@ def test_run_passes_its_options_on(
         (["lester-init", "--seeds", "0", "--prompts", "2"], ["--seeds", "--prompts"]),
         (["lester-init", "--engine", "slurm"], ["'slurm'", "local or ray"]),
         (["lester-init", "--address", "host:1"], ["--engine ray"]),
+        (["lester-init", "--gpus", "2"], ["--gpus", "--engine ray"]),
     ],
 )
 def test_run_names_a_wrong_option(
@@ -1045,6 +1092,10 @@ def test_verbalizer_line() -> None:
 def test_recorded_command_is_a_command_without_folders_of_this_machine(tmp_path: Path) -> None:
     options = {"backbone": str(tmp_path / "model"), "template": "{text} It's", "limit": None}
     command = command_line("tune", {**options, "batch_size": 4, "out": tmp_path / "a/p"})
+    slash = {"template": "/imagine {text}", "task": "/home/me/sst2", "init": "text:/a/b"}
+    assert command_line("tune", slash) == (
+        "labkit tune --template '/imagine {text}' --task sst2 --init text:/a/b"
+    )
     assert command == (
         """labkit tune --backbone model --template '{text} It'"'"'s' --batch-size 4 --out p"""
     )

@@ -390,3 +390,10 @@ def test_deep_folders_and_odd_names_end_nothing(tmp_path: Path) -> None:
     result = collected(folder, tmp_path)
     assert whose(result) == {"ann": {FIRST: "ann"}, "bob": {}}
     assert len(result.aside) == 3
+
+
+def test_a_renamed_notebook_that_begins_with_a_byte_order_mark_is_recognised(tmp_path):
+    """Marking reads such a file: it is not to be set aside before."""
+    handed_in = tmp_path / "my homework.ipynb"
+    handed_in.write_bytes(b"\xef\xbb\xbf" + file("ann", SECOND))
+    assert recogniser(CHECKS)(handed_in) == SECOND

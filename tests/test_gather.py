@@ -106,9 +106,30 @@ def test_a_setting_that_some_machines_did_not_reach_is_named(run, tmp_path):
     ]
 
 
+def test_what_is_refused_has_changed_nothing(run, tmp_path):
+    first = run(tmp_path / "all", 0)
+    matrix = tmp_path / "all" / first["rows"][0]["matrix"]
+    before = matrix.read_bytes()
+    run(tmp_path / "a", 0, recipe=replace(RECIPE, lr=0.5))
+    run(tmp_path / "b", 0, recipe=replace(RECIPE, lr=0.1))
+    with pytest.raises(LabError, match="was made otherwise in another folder"):
+        gather([tmp_path / "a", tmp_path / "b"], tmp_path / "all")
+    assert matrix.read_bytes() == before
+
+
+def test_rows_join_those_of_the_folder_itself(run, tmp_path):
+    run(tmp_path / "all", 0)
+    run(tmp_path / "1", 1)
+    (file,) = gather([tmp_path / "all", tmp_path / "1"], tmp_path / "all")
+    result = json.loads(file.read_text(encoding="utf-8"))
+    assert [row["seed"] for row in result["rows"]] == [0, 0, 1, 1]
+    assert all((tmp_path / "all" / row["matrix"]).is_file() for row in result["rows"])
+
+
 def test_what_can_not_be_brought_together_is_refused(run, tmp_path):
     run(tmp_path / "a", 0)
     run(tmp_path / "b", 0, recipe=replace(RECIPE, lr=0.5))
+    (file,) = (tmp_path / "b").glob("table2-*.json")
     with pytest.raises(LabError, match="single, seed 0 was made otherwise in another folder"):
         gather([tmp_path / "a", tmp_path / "b"], tmp_path / "all")
     (tmp_path / "none").mkdir()
@@ -117,6 +138,12 @@ def test_what_can_not_be_brought_together_is_refused(run, tmp_path):
     next((tmp_path / "a").glob("table2-*/single-seed0.npz")).unlink()
     with pytest.raises(LabError, match=r"single-seed0\.npz is named by .* and is not there"):
         gather([tmp_path / "a"], tmp_path / "all")
+    with pytest.raises(LabError, match=rf"--only tabel2: there is no .* give {file.stem}$"):
+        gather([tmp_path / "b"], tmp_path / "all", only=["tabel2"])
+    other = json.loads(file.read_text(encoding="utf-8")) | {"name": "table99"}
+    file.write_text(json.dumps(other), encoding="utf-8")
+    with pytest.raises(LabError, match=r"table2-.*\.json is of 'table99', no experiment here"):
+        gather([tmp_path / "b"], tmp_path / "all")
     command = [sys.executable, "-m", "labkit.experiments.gather", str(tmp_path / "none")]
     ended = subprocess.run([*command, "--out", str(tmp_path)], capture_output=True, text=True)
     assert ended.returncode == 1 and ended.stderr.startswith("error: ")

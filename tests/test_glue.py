@@ -301,6 +301,13 @@ def test_the_settings_cover_every_method_and_task():
     assert {s.recipe.length for s in EXPERIMENTS["table8"].settings(None, "full")} == {100}
 
 
+@pytest.mark.parametrize("table", ["table8", "glue-controls"])
+def test_several_models_are_no_table_over_glue(table):
+    """Its means and gains know rows by task, method and seed: the last would stand for all."""
+    with pytest.raises(LabError, match=r"--backbone minilm,smollm2: .* about one model; run each"):
+        EXPERIMENTS[table].settings("minilm,smollm2", "small")
+
+
 def test_controls_ask_pairs_for_their_cosine_where_a_model_pools_texts():
     settings = EXPERIMENTS["glue-controls"].settings("minilm", "small")
     by_method = {m: {s.task for s in settings if s.method == m} for m in glue.CONTROLS}

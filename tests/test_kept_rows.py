@@ -107,6 +107,22 @@ def test_a_stopped_recomputation_loses_nothing(run, tmp_path):
     assert len(whole["rows"]) == 4 and {row["n"] for row in whole["rows"]} == {8}
 
 
+def test_rows_that_wait_are_taken_back_where_they_fit_again(run):
+    first = run(seeds=(0, 1))
+
+    def stop(done, total, what):
+        if what.startswith("long, seed 0"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(seeds=(0, 1), limit=8, resume=True, on_progress=stop)
+    again = run(seeds=(0, 1), resume=True)
+    assert run.made == [("short", 0)]  # the row that was made of 8 examples took its place
+    assert "stale" not in again and scores(again) == scores(first)
+    assert list(scores(again)) == list(scores(first))
+    assert "long, seed 0: taken back, it fits again" in run.notes
+
+
 def test_other_weights_in_the_same_folder_are_another_model(run, tiny_folder, tmp_path):
     import torch
     from safetensors.torch import load_file, save_file
@@ -338,7 +354,18 @@ def test_no_verdict_where_an_end_is_missing(ends):
     }
 
 
-NAMESAKES = ("table1", "table2", "table6", "swaps", "order-effect", "table8", "lester-scale")
+def test_a_model_is_called_by_the_last_part_of_its_path():
+    for name in (
+        "org/bert",
+        "/models/bert",
+        "models/bert/",
+        r"C:\models\bert",
+        "C:\\models\\bert\\",
+    ):
+        assert models.short(name) == "bert"
+
+
+NAMESAKES = ("table1", "table2", "table6", "swaps", "order-effect", "lester-scale")
 
 
 @pytest.mark.parametrize("table", NAMESAKES)

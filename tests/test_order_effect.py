@@ -388,6 +388,9 @@ def test_a_correlation_has_no_incomplete_design(tiny_backbone, tiny_task):
 def test_the_cheapest_plan_weighs_what_things_cost():
     parts = Components(prompt=4e-4, order=1e-3, sentence=0.1, prompt_sentence=0.05, rest=0.1)
     asked = {"half_width": 0.03, "sentences": 1060, "available": 10**9}
+    for design, available in (("full", 1), ("incomplete", 0)):  # a prompt of 2 or of 1 has these
+        with pytest.raises(LabError, match=f"{design} design .* more orders than {available}"):
+            cheapest(parts, Costs(1, 1, 1), **asked | {"available": available, "design": design})
     dear = cheapest(parts, Costs(prompt=1e4, order=1, scoring=1), **asked)
     cheap = cheapest(parts, Costs(prompt=1, order=1, scoring=1), **asked)
     assert dear.half_width <= 0.03 and cheap.half_width <= 0.03

@@ -104,6 +104,23 @@ def test_a_stopped_table_goes_on_to_the_uninterrupted_one(run, tmp_path):
         assert not list(out.rglob("*.run"))
 
 
+def test_a_waiting_row_whose_matrix_was_overwritten_is_made_again(run, tmp_path):
+    """As a run leaves it that is stopped between a matrix and its row."""
+    whole = run(BLOCKS)
+    file = tmp_path / f"{whole['file']}.json"
+    content = json.loads(file.read_text(encoding="utf-8"))
+    content |= {"rows": [], "stale": content["rows"]}
+    file.write_text(json.dumps(content), encoding="utf-8")
+    matrix = tmp_path / whole["rows"][0]["matrix"]
+    before = Probe.load(matrix)
+    replace(before, predictions=1 - before.predictions).save(matrix)
+    notes = []
+    again = run(BLOCKS, resume=True, note=notes.append)
+    assert notes == ["blocks, seed 0: taken back, it fits again"]
+    assert without_seconds(again) == without_seconds(whole)
+    assert (Probe.load(matrix).predictions == before.predictions).all()
+
+
 def test_one_prompt_serves_all_rows_and_tables(run, monkeypatch):
     trained = []
     inner = order.fit
@@ -363,16 +380,16 @@ def test_a_task_that_is_asked_for_replaces_those_compared():
         OrderSetting(f"tiny: {task}", "model", RECIPE, task=task, paper=f"4:{task}")
         for task in ("stsb", "rte")
     ]
-    (only,) = runner._for_task(settings, "cr")
+    (only,) = runner.for_task(settings, "cr")
     assert (only.name, only.task, only.paper) == ("tiny: cr", "cr", None)
-    assert runner._for_task(settings, "rte") == settings[1:]
-    assert runner._for_task(settings, None) == settings
+    assert runner.for_task(settings, "rte") == settings[1:]
+    assert runner.for_task(settings, None) == settings
 
 
 @pytest.mark.parametrize("before", ["", "rte-tuner: ", "sorter: "])
 def test_another_task_takes_the_place_of_the_first_and_of_no_part_of_a_word(before):
     setting = OrderSetting(f"{before}rte, sorter by rte", "model", RECIPE, task="rte")
-    (only,) = runner._for_task([setting], "rt-polarity")
+    (only,) = runner.for_task([setting], "rt-polarity")
     assert only.name == f"{before}rt-polarity, sorter by rte"
 
 

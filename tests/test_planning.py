@@ -142,3 +142,12 @@ def test_a_task_scored_by_a_correlation_is_named_and_the_others_are_planned(
     alone = replace(table, settings=lambda backbone, profile: pair[1:])
     with pytest.raises(LabError, match="accuracy"):
         planning.plan_table(alone, stored=tmp_path)
+
+
+def test_of_a_table_over_tasks_the_one_that_is_asked_for_is_planned(table, tmp_path, monkeypatch):
+    (setting,) = table.settings(None, "small")
+    tasks = [replace(setting, name=name, task=name) for name in ("rte", "sst2", "cola")]
+    over_tasks = replace(table, settings=lambda backbone, profile: tasks)
+    monkeypatch.setattr(planning, "stored_probes", lambda *_: [stored("smollm2")])
+    plan = planning.plan_table(over_tasks, stored=tmp_path, task="rte", half_width=0.3)
+    assert [row["setting"] for row in plan["rows"]] == ["rte"]

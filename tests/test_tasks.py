@@ -662,6 +662,8 @@ UNCLEAR = {
     "whole floats": ({"label": lambda i: float(i % 2)}, r"0\.0, 1\.0.*\"range\": \[0, 1\]"),
     "null": ({"label": lambda i: None if i == 7 else 0}, "train example 7 has no label"),
     "NaN": ({"label": lambda i: float("nan") if i == 7 else 0.5}, "train example 7 .*NaN"),
+    "infinite": ({"label": lambda i: float("inf") if i == 7 else 0.5}, "example 7 .*Infinity"),
+    "too large": ({"label": lambda i: 10**400 if i == 7 else 0.5}, "example 7 has the label 1000"),
     "a list": ({"label": lambda i: [i % 2]}, r"train example 0 has the label \[0\]"),
     "case": ({"label": lambda i: ["Good", "good"][i % 2]}, "'Good' and 'good' differ in case"),
     "a space": ({"label": lambda i: ["good ", "good"][i % 2]}, "or spaces only"),
@@ -747,6 +749,22 @@ WRONG_SETTINGS = {
         '{"template": "{text} {mask}", "words": {"0": "a", "2": "b"}}',
         "words are given for 0, 2; the task has 0, 1",
     ),
+    "words that are numbers": (
+        '{"template": "{text} {mask}", "words": {"0": 0, "1": 1}}',
+        "the words of '0' are 0; give a text, or a list of texts",
+    ),
+    "a number among words": (
+        '{"template": "{text} {mask}", "words": {"0": ["a", 3], "1": "b"}}',
+        r'the words of .0. are \["a", 3\]; give',
+    ),
+    "words in two lists": (
+        '{"template": "{text} {mask}", "words": {"0": [["a"]], "1": "b"}}',
+        r'the words of .0. are \[\["a"\]\]; give',
+    ),
+    "words as an object": (
+        '{"template": "{text} {mask}", "words": {"0": "a", "1": {"b": 1}}}',
+        r'the words of .1. are {"b": 1}; give',
+    ),
     "a broken template": ('{"template": "{text {mask}", ' + _AB + "}", "task.json: "),
     "virtual tokens": ('{"template": "{soft}{text} {mask}", ' + _AB + "}", "without {soft}"),
     "a field that no line has": ('{"template": "{title} {mask}", ' + _AB + "}", "field 'title'"),
@@ -756,6 +774,7 @@ WRONG_SETTINGS = {
         "causal: template",
     ),
     "labels twice": ('{"labels": ["a", "a"]}', "not distinct names"),
+    "a range too large": ('{"range": [0, 1' + 400 * "0" + "]}", "no lower and higher number"),
     "too few labels": ('{"labels": ["a"]}', "label 1 is none of the classes"),
     "a range of nothing": ('{"range": [1, 1]}', "no lower and higher number"),
 }

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit.cli.folders import writing
+from labkit.cli.folders import check_writable, writing
 from labkit.cli.progress import Update
 from labkit.core.errors import LabError
 
@@ -24,10 +24,13 @@ def read_design(
     design: str,
     per_sentence: int | None,
     per_order: int | None,
-    orders: str | None,
-    resume: bool,
+    of_the_matrix: Mapping[str, object],
 ) -> dict[str, int] | None:
-    """The sizes that are given of an incomplete design; None for the full matrix."""
+    """The sizes that are given of an incomplete design; None for the full matrix.
+
+    Args:
+        of_the_matrix: options of the full matrix alone, by name; None where not given.
+    """
     sizes = {"per_sentence": per_sentence, "per_order": per_order}
     given = {name: size for name, size in sizes.items() if size is not None}
     if design == "full":
@@ -37,9 +40,9 @@ def read_design(
         return None
     if design != "incomplete":
         raise LabError(f"--design {design!r} is unknown; choose full or incomplete")
-    if orders is not None or resume:
-        other = "--orders" if orders is not None else "--resume"
-        raise LabError(f"{other} is for the full matrix; leave it out, or --design incomplete")
+    for name, value in of_the_matrix.items():
+        if value is not None:
+            raise LabError(f"{name} is for the full matrix; leave it out, or --design incomplete")
     return given
 
 
@@ -58,8 +61,10 @@ def probe_incomplete(
     """Score a prompt by the design; its answers are kept in ``out``."""
     from labkit import shuffle_probe
 
-    if out is not None and (out / FILE).exists():
-        raise LabError(f"{out / FILE} exists; choose another --out")
+    if out is not None:
+        if (out / FILE).exists():
+            raise LabError(f"{out / FILE} exists; choose another --out")
+        check_writable(out)
     sentences = min(limit, len(model.view_of(task).split(split)))
     design = shuffle_probe.incomplete_design(shuffle, len(prompt()), sentences, seed=seed, **sizes)
     result = shuffle_probe.probe_incomplete(model, prompt, task, design, split, progress=update)

@@ -128,6 +128,8 @@ def read_engine(
     if name == "local":
         if address is not None:
             raise LabError("--address is for --engine ray")
+        if gpus is not None:
+            raise LabError("--gpus is for --engine ray")
         return LocalEngine(workers, threads)
     if name != "ray":
         raise LabError(f"--engine {name!r} is unknown; choose local or ray")
@@ -182,7 +184,11 @@ def opened(
 
 
 def _task_of(prompt: Path, card: PromptCard | None, given: str | None) -> Task:
-    """The task that is given, or else the one in the command that made the prompt."""
+    """The task that is given, or else the one in the command that made the prompt.
+
+    Raises:
+        LabError: where the command names none, or what has its name here holds other examples.
+    """
     from labkit.core.tasks import load_task
 
     if given is not None:
@@ -192,12 +198,24 @@ def _task_of(prompt: Path, card: PromptCard | None, given: str | None) -> Task:
         raise LabError(f"{prompt} does not say its task; name it with --task")
     name = words[words.index("--task") + 1]
     try:
-        return load_task(name)
+        task = load_task(name)
     except LabError as error:
         raise LabError(
             f"{prompt} was trained on the task {name!r}, which can't be read ({error}); name one "
             "with --task"
         ) from error
+    here = task.fingerprint(*task.splits)
+    examples = (card.scores or {}).get("examples", here)  # earlier cards don't say
+    if examples != here:
+        raise LabError(
+            f"{prompt} was trained on a task {name!r} with the examples {examples}; the {name!r} "
+            f"that is found here has others ({here}): name the folder, or this one, with --task"
+        )
+    return task
+
+
+FOLDERS = ("backbone", "task", "tasks")
+"""Options that may name a folder as well as something published."""
 
 
 def command_line(
@@ -208,7 +226,8 @@ def command_line(
     words = ["labkit", *verb.split()]
     for name, value in options.items():
         if value is not None:
-            is_path = isinstance(value, Path) or Path(str(value)).is_absolute()
+            is_folder = name in FOLDERS and Path(str(value)).is_absolute()
+            is_path = isinstance(value, Path) or is_folder
             words += [f"--{name.replace('_', '-')}", Path(value).name if is_path else str(value)]
     words += [f"--{name.replace('_', '-')}" for name, is_set in (flags or {}).items() if is_set]
     return shlex.join(words)

@@ -150,6 +150,8 @@ def tune(
         recipe = RECIPES[frozen.readout].with_changes(
             {name: value for name, value in given.items() if value is not None}
         )
+        if validation_limit is not None and recipe.evaluate_every is None:
+            raise LabError("--validation-limit needs --evaluate-every; give both")
         settings = {
             **recipe.training_fields(),
             "seed": seed,
@@ -249,12 +251,15 @@ def _scored(
 ) -> dict[str, Any]:
     """The scores on test, saved with the prompt."""
     from labkit.core.prompted_model import evaluate
-    from labkit.soft_prompt import save_prompt
+    from labkit.soft_prompt import load_prompt, save_prompt
 
     update(0, None, "scoring on test")
     result = {**as_row(evaluate(model, prompt, task, "test", progress=update)), **how}
     with writing(out):
-        warnings = save_prompt(out, prompt, model, command=command, seed=seed, scores=result)
+        folded = load_prompt(out)[1].folded_from  # one that is resumed is folded already
+        warnings = save_prompt(
+            out, prompt, model, command=command, seed=seed, scores=result, folded_from=folded
+        )
     return {**result, "warnings": warnings}
 
 
@@ -285,8 +290,12 @@ def probe(
         str | None, typer.Option(help="default: the one that the prompt was trained for")
     ] = None,
     task: Annotated[str | None, typer.Option(help="default: what it was trained on")] = None,
-    permutations: Annotated[int, typer.Option(min=1, help="orders to score")] = 200,
-    unit: Annotated[int, typer.Option(min=1, help="virtual tokens that stay together")] = 1,
+    permutations: Annotated[
+        int | None, typer.Option(min=1, help="full: orders to score; default 200")
+    ] = None,
+    unit: Annotated[
+        int | None, typer.Option(min=1, help="virtual tokens that stay together; default 1")
+    ] = None,
     fixed: Annotated[
         str | None, typer.Option(help="first-last virtual token kept in place, such as 0-0")
     ] = None,
@@ -327,8 +336,17 @@ def probe(
 
         if resume and out is None:
             raise LabError("--resume needs the --out folder of the probe to continue")
-        sizes = read_design(design, per_sentence, per_order, orders, resume)
-        shuffle = shuffle_probe.Shuffle(unit, read_range(fixed))
+        of_the_matrix = {
+            "--orders": orders,
+            "--resume": resume or None,
+            "--permutations": permutations,
+        }
+        sizes = read_design(design, per_sentence, per_order, of_the_matrix)
+        drawing = {"--permutations": permutations, "--unit": unit, "--fixed": fixed}
+        for name, value in drawing.items():
+            if orders is not None and value is not None:
+                raise LabError(f"{name} is for orders that are drawn; leave it out, or --orders")
+        shuffle = shuffle_probe.Shuffle(unit or 1, read_range(fixed))
         model, module, data = opened(prompt, backbone, task)
         frozen = model.backbone
         about = {"backbone": frozen.name, "task": data.name, "split": split, **frozen.where()}
@@ -342,7 +360,7 @@ def probe(
             )
             lines = incomplete_lines(summary, shuffle)
         else:
-            chosen = _orders(shuffle, orders, len(module()), permutations, seed)
+            chosen = _orders(shuffle, orders, len(module()), permutations or 200, seed)
             with writing(out) if out is not None else contextlib.nullcontext():
                 result = shuffle_probe.probe_order(
                     scored,

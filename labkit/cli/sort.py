@@ -72,6 +72,7 @@ def sort(
             "seconds": round(result.seconds, 2),
             "loss_before": result.best.loss_before,
             "loss": result.best.loss,
+            "examples": data.fingerprint(*data.splits),
         }
         what = {"prompt": prompt, "backbone": backbone, "task": task or data.name, **settings}
         flags = {"positions": what.pop("positions")}

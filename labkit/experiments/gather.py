@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
@@ -42,8 +42,8 @@ def gather(
         The files that were written.
 
     Raises:
-        LabError: for a folder without results, or two rows of one setting and seed that were made
-            otherwise.
+        LabError: before anything is written: for a folder without results, a file that is not
+            there or of no experiment, or two rows of one setting and seed that were made otherwise.
     """
     found: dict[str, list[tuple[Path, dict]]] = {}
     for folder in folders:
@@ -52,11 +52,52 @@ def gather(
         if not results:
             raise LabError(f"{folder} holds no result of labkit's; give the --out of a run")
         for file, result in results.items():
-            if not only or file.stem in only:
-                found.setdefault(file.stem, []).append((folder, result))
-    for stem, parts in found.items():
-        _refuse_others_files(stem, parts, out, set(found))
-    return [_one(stem, parts, out, note) for stem, parts in found.items()]
+            found.setdefault(file.stem, []).append((folder, result))
+    asked = {stem: parts for stem, parts in found.items() if not only or stem in only}
+    unknown = [stem for stem in only if stem not in found]
+    if unknown:
+        raise LabError(
+            f"--only {', '.join(unknown)}: there is no such file; give {', '.join(found)}"
+        )
+    for stem, parts in asked.items():
+        _refuse_unknown(stem, parts)
+        _refuse_two_makings(stem, parts)
+        _refuse_missing_files(stem, parts)
+        _refuse_others_files(stem, parts, out, set(asked))
+    return [_one(stem, parts, out, note) for stem, parts in asked.items()]
+
+
+def _refuse_unknown(stem: str, parts: Sequence[tuple[Path, dict]]) -> None:
+    for folder, result in parts:
+        if result.get("name") not in EXPERIMENTS:
+            raise LabError(
+                f"{folder / stem}.json is of {result.get('name')!r}, no experiment here; gather it "
+                "with the version that made it, or take it out"
+            )
+
+
+def _refuse_two_makings(stem: str, parts: Sequence[tuple[Path, dict]]) -> None:
+    rows: dict[tuple[str, int], dict] = {}
+    for folder, row in _rows_of(parts):
+        pair = row["setting"], row["seed"]
+        if rows.setdefault(pair, row).get("digest") != row.get("digest"):
+            raise LabError(
+                f"{folder / stem}.json: {pair[0]}, seed {pair[1]} was made otherwise in "
+                "another folder; give only the one that counts"
+            )
+
+
+def _refuse_missing_files(stem: str, parts: Sequence[tuple[Path, dict]]) -> None:
+    for folder, row in _rows_of(parts):
+        for file in _files_of(row, stem, folder):
+            if not file.exists():
+                raise LabError(
+                    f"{file} is named by {stem}.json and is not there; bring the whole --out"
+                )
+
+
+def _rows_of(parts: Sequence[tuple[Path, dict]]) -> Iterator[tuple[Path, dict]]:
+    return ((folder, row) for folder, result in parts for row in result["rows"])
 
 
 def _refuse_others_files(
@@ -83,16 +124,10 @@ def _one(stem: str, parts: Sequence[tuple[Path, dict]], out: Path, note: Note) -
     """One table from its parts, written beside what belongs to its rows."""
     file = out / f"{stem}.json"
     rows: dict[tuple[str, int], dict] = {}
-    for folder, result in parts:
-        for row in result["rows"]:
-            pair = row["setting"], row["seed"]
-            if rows.setdefault(pair, row).get("digest") != row.get("digest"):
-                raise LabError(
-                    f"{folder / stem}.json: {pair[0]}, seed {pair[1]} was made otherwise in "
-                    "another folder; give only the one that counts"
-                )
-            _bring_files(row, stem, folder, out)
     with result_file.only_writer(file, "gather", wait=True, tell=note):
+        for folder, row in _rows_of(parts):
+            rows.setdefault((row["setting"], row["seed"]), row)
+            _bring_files(row, stem, folder, out)
         before = result_file.read(file) or {"rows": []}
         earlier = {(row["setting"], row["seed"]): row for row in before["rows"]}
         kept = {
@@ -156,17 +191,17 @@ def _makings(row: Mapping) -> dict:
     return recipe | {key: value for key, value in row.get("made", {}).items() if key != "version"}
 
 
-def _bring_files(row: Mapping, stem: str, folder: Path, out: Path) -> None:
+def _files_of(row: Mapping, stem: str, folder: Path) -> set[Path]:
     """The matrix that a row names, and whatever else is called by the row."""
     name = result_file.row_stem(row["setting"], row["seed"])
     files = set((folder / stem).glob(f"{name}.*"))
-    if "matrix" in row:
-        files.add(folder / row["matrix"])
-    for file in files:
-        if not file.exists():
-            raise LabError(
-                f"{file} is named by {stem}.json and is not there; bring the whole --out"
-            )
+    return files | ({folder / row["matrix"]} if "matrix" in row else set())
+
+
+def _bring_files(row: Mapping, stem: str, folder: Path, out: Path) -> None:
+    if folder.resolve() == out.resolve():  # they are in their place
+        return
+    for file in _files_of(row, stem, folder):
         place = out / file.relative_to(folder)
         place.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(file, place)

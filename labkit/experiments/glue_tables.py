@@ -17,6 +17,7 @@ import numpy as np
 
 from labkit.audit.tables import printed, row
 from labkit.core.backbones import Backbone
+from labkit.core.errors import LabError
 from labkit.core.loading import load_backbone, readout_of
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import (
@@ -32,7 +33,7 @@ from labkit.core.tuning import NotFiniteError, fit
 from labkit.experiments import order
 from labkit.experiments.base.digest import digest_of
 from labkit.experiments.base.kept import checkpoint_beside, kept_result
-from labkit.experiments.base.models import shared_backbone, short
+from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.recipe import FINE_TUNING, Recipe, recipe_for
 from labkit.experiments.base.report import cells, report_head, table_head
 from labkit.experiments.base.result_file import file_name
@@ -192,30 +193,35 @@ def _cosine(backbone: Backbone, task: Task, limit: int) -> dict:
 
 
 def _methods(backbone: str | None, profile: str) -> list[GlueSetting]:
-    names = backbone.split(",") if backbone else [_DEFAULT[profile]]
-    length = 100 if profile == "full" else 20
-    settings = []
-    for name in names:
-        recipe = recipe_for(name, profile, length)
-        rates = tuple(float(f"{recipe.lr * factor:g}") for factor in RATES)
-        settings += [
-            GlueSetting(
-                f"{short(name)}: {task}, {method}" if len(names) > 1 else f"{task}, {method}",
-                name,
-                recipe,
-                task=task,
-                profile=profile,
-                method=method,
-                rates=None if method == "fine-tuning" else rates,
-            )
-            for task in GLUE
-            for method in METHODS
-        ]
-    return settings
+    name = _one_model(backbone) or _DEFAULT[profile]
+    recipe = recipe_for(name, profile, 100 if profile == "full" else 20)
+    rates = tuple(float(f"{recipe.lr * factor:g}") for factor in RATES)
+    return [
+        GlueSetting(
+            f"{task}, {method}",
+            name,
+            recipe,
+            task=task,
+            profile=profile,
+            method=method,
+            rates=None if method == "fine-tuning" else rates,
+        )
+        for task in GLUE
+        for method in METHODS
+    ]
+
+
+def _one_model(backbone: str | None) -> str | None:
+    """The model that is asked for: what rows say together goes by task, method and seed alone."""
+    if backbone is not None and "," in backbone:
+        raise LabError(
+            f"--backbone {backbone}: a table over GLUE is about one model; run each by itself"
+        )
+    return backbone
 
 
 def _controls(backbone: str | None, profile: str) -> list[GlueSetting]:
-    name = backbone or "minilm"
+    name = _one_model(backbone) or "minilm"
     pooled = readout_of(name) == "encoder"
     return [
         GlueSetting(f"{task}, {method}", name, Recipe(), task=task, profile=profile, method=method)

@@ -98,7 +98,7 @@ def order_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> dic
     matrix = Path(f"{place.of_row(setting, seed)}.npz")
     probe = _probed(setting, model, prompt, task, seed, limit, place, matrix)
     row |= probe.summary()
-    row["matrix"] = str(matrix.relative_to(place.out))
+    row["matrix"] = matrix.relative_to(place.out).as_posix()
     row["available"] = available_orders(setting)
     return judged(row)
 

@@ -22,7 +22,7 @@ from labkit.core.tuning import fit
 from labkit.experiments.base.models import shared_backbone, short
 from labkit.experiments.base.report import cells, table_head
 from labkit.experiments.base.result_file import result_files
-from labkit.experiments.base.runner import chosen
+from labkit.experiments.base.runner import chosen, for_task
 from labkit.experiments.base.setting import Experiment
 from labkit.experiments.order import (
     OrderSetting,
@@ -70,7 +70,7 @@ def plan_table(
             f"rows of {experiment.name} keep no matrix to plan by; plan one of table1 to table6, "
             "or swaps"
         )
-    settings = chosen(experiment.settings(backbone, profile), only)
+    settings = chosen(for_task(experiment.settings(backbone, profile), task), only)
     rows, missing, correlations = [], [], []
     for setting in settings:
         data = load_task(setting.task or task or experiment.tasks[profile])

@@ -73,9 +73,15 @@ def cheapest(
         pool: sentences of which each prompt reads its own draw; None: all read the same.
 
     Raises:
-        LabError: where no numbers that were tried are enough; says how near they come.
+        LabError: where no numbers that were tried are enough; says how near they come. Where there
+            are fewer orders than any number that is tried.
     """
     plans = _plans(parts, costs, sentences, available, design, at_least_prompts, pool)
+    if not plans:
+        raise LabError(
+            f"a {design} design is planned with more orders than {available}, all that there are "
+            "besides the trained one; leave more virtual tokens free"
+        )
     enough = [plan for plan in plans if plan.half_width <= half_width]
     if not enough:
         nearest = min(plans, key=lambda plan: plan.half_width)

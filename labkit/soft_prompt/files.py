@@ -123,8 +123,12 @@ def save_prompt(
     command: str = "",
     seed: int | None = None,
     scores: Mapping[str, object] | None = None,
+    folded_from: str | None = None,
 ) -> list[str]:
     """Save a prompt as PEFT's folder and ``labkit.json``; an earlier one is replaced as a whole.
+
+    Args:
+        folded_from: of a prompt that was folded before; default: the class of ``prompt``.
 
     Returns:
         Warnings: what PEFT can't express of this prompt's layout (none where exchange is exact).
@@ -147,7 +151,7 @@ def save_prompt(
         command=command,
         seed=seed,
         scores=dict(scores or {}),
-        folded_from="" if isinstance(prompt, SoftPrompt) else type(prompt).__name__,
+        folded_from=_class_of(prompt) if folded_from is None else folded_from,
         side=model.backbone.side,
         max_length=None if model.max_length == model.backbone.max_length else model.max_length,
     )
@@ -161,6 +165,10 @@ def save_prompt(
             "folder (a prompt saved there earlier is intact)"
         ) from error
     return _exchange_warnings(model)
+
+
+def _class_of(prompt: nn.Module) -> str:
+    return "" if isinstance(prompt, SoftPrompt) else type(prompt).__name__
 
 
 def load_prompt(folder: str | Path) -> tuple[SoftPrompt, PromptCard | None]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from labkit.core.errors import LabError
 from labkit.core.tasks.rows import Layout, as_example, read_jsonl
-from labkit.core.tasks.settings import SETTINGS, read_prompts, read_settings
+from labkit.core.tasks.settings import SETTINGS, is_number, read_prompts, read_settings
 from labkit.core.tasks.splits import split_examples
 from labkit.core.tasks.task import Example, Task, TaskPrompt
 from labkit.core.templates import Template
@@ -162,10 +162,10 @@ def _labels(
     for split, given in rows.items():
         for row in given:
             label = row["label"]
-            if not isinstance(label, str | int | float) or label != label:
+            if not isinstance(label, str) and not is_number(label):
                 raise LabError(
-                    f"{folder}: {split} example {row['idx']} has the label {json.dumps(label)}; "
-                    "give one name or one number"
+                    f"{folder}: {split} example {row['idx']} has the label "
+                    f"{json.dumps(label)[:60]}; give one name or one number"
                 )
     kinds = {"a name" if isinstance(v, str) else "a number" for v in values}
     kinds |= {"true or false" for v in values if isinstance(v, bool)}

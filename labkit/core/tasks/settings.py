@@ -60,9 +60,16 @@ def read_settings(folder: Path) -> dict:
 
 
 def _check_range(file: Path, span: list) -> None:
-    numbers = [v for v in span if isinstance(v, int | float) and math.isfinite(v)]
-    if len(span) != 2 or len(numbers) != 2 or not span[0] < span[1]:
-        raise LabError(f"{file}: range {json.dumps(span)} is no lower and higher number")
+    if len(span) != 2 or not all(map(is_number, span)) or not span[0] < span[1]:
+        raise LabError(f"{file}: range {json.dumps(span)[:60]} is no lower and higher number")
+
+
+def is_number(value: object) -> bool:
+    """Whether it is a number that a float can hold, and neither NaN nor infinite."""
+    try:
+        return isinstance(value, int | float) and math.isfinite(value)
+    except OverflowError:
+        return False
 
 
 def read_prompts(
@@ -93,6 +100,13 @@ def _prompt(
 ) -> TaskPrompt:
     if not isinstance(given.get("template"), str) or not isinstance(given.get("words"), dict):
         raise LabError(f"{file}: a prompt has a template (a text) and words (an object)")
+    for label, word in given["words"].items():
+        several = word if isinstance(word, list) else [word]
+        if not all(isinstance(each, str) for each in several):
+            raise LabError(
+                f"{file}: the words of {label!r} are {json.dumps(word)[:60]}; give a text, or a "
+                "list of texts"
+            )
     try:
         template = Template(given["template"])
         words = Verbalizer(

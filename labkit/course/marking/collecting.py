@@ -320,7 +320,8 @@ def recogniser(checks: dict[str, set[str]]) -> Callable[[Path], str | None]:
         if file.stat().st_size > LARGEST_FILE:
             return None
         try:
-            sources = {cell_text(cell) for cell in json.loads(file.read_text("utf-8"))["cells"]}
+            content = json.loads(file.read_text("utf-8-sig"))  # as the marking reads it
+            sources = {cell_text(cell) for cell in content["cells"]}
         except (OSError, ValueError, RecursionError, TypeError, KeyError):
             return None
         counts = {stem: len(known & sources) for stem, known in checks.items()}

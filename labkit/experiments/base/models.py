@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 
 import torch
 from transformers import AutoModel
@@ -18,8 +19,8 @@ def shared_backbone(name: str, dtype: torch.dtype | None = None) -> Backbone:
 
 
 def short(backbone: str) -> str:
-    """The last part of a Hub id or path."""
-    return backbone.rstrip("/").split("/")[-1]
+    """The last part of a Hub id or path, one of Windows too."""
+    return re.split(r"[/\\]", backbone.rstrip("/\\"))[-1]
 
 
 def parameter_count(name: str) -> int:

@@ -32,6 +32,7 @@ from labkit.experiments.base.origin import (
 from labkit.experiments.base.report import as_markdown
 from labkit.experiments.base.setting import Experiment, Place, RunRow, Setting
 from labkit.experiments.base.verdicts import judge, summarise
+from labkit.shuffle_probe import Probe
 
 PROMPTS, REFERENCE = bundled("prompts"), bundled("reference")
 """Trained prompts and results of longer runs that come with the course."""
@@ -163,7 +164,7 @@ class _Table:
     ) -> _Table:
         given = task or experiment.tasks[profile]
         chosen = load_task(given)
-        settings = tuple(_for_task(experiment.settings(backbone, profile), task))
+        settings = tuple(for_task(experiment.settings(backbone, profile), task))
         models = list(dict.fromkeys(setting.backbone for setting in settings))
         tasks = tuple(dict.fromkeys(setting.task or chosen.name for setting in settings))
         named = [short(name) if Path(name).is_dir() else name for name in models]
@@ -223,6 +224,7 @@ class _Run:
         every = [(s.name, seed) for seed in (*seeds, *others) for s in table.settings]
         rank = {pair: index for index, pair in enumerate(every)}  # rows of other seeds come first
         total = len(chosen) * len((*seeds, *others))
+        result["rows"].sort(key=lambda row: rank.get((row["setting"], row["seed"]), -1))
         if result["rows"]:  # the new command and report, even where nothing is left to run
             self._write()
         for index, seed in enumerate((*seeds, *others)):
@@ -308,21 +310,49 @@ class _Run:
             self.note(f"{brought} rows of an older version of the file are kept")
 
     def _set_aside(self) -> None:
-        """Rows that were made of something else wait in ``stale`` until they are made again."""
-        settings = {setting.name: setting for setting in self.table.settings}
-        kept, stale = [], list(self.result.get("stale", ()))
+        """Rows that were made of something else wait in ``stale`` until they are made again; of
+        those that wait already, the ones that fit now are taken back."""
+        out = self.table.place.out
+        waiting = self.result.pop("stale", [])
+        kept = [row for row in self.result["rows"] if self._against(row) is None]
+        back = [r for r in waiting if self._against(r) is None and _has_its_matrix(r, out)]
+        fitting = {(row["setting"], row["seed"]): row for row in [*back, *kept]}
         for row in self.result["rows"]:
-            setting = settings.get(row["setting"])
-            origin = None if setting is None else self.table.origin(setting, row["seed"])
-            if origin is not None and row.get("digest") == origin.digest:
-                kept.append(row)
-                continue
-            why = "there is no such row now" if origin is None else origin.against(row)
-            self.note(f"{row['setting']}, seed {row['seed']}: made again ({why})")
-            stale.append(row)
-        self.result["rows"] = kept
+            why = self._against(row)
+            if why is not None and (row["setting"], row["seed"]) not in fitting:
+                self.note(f"{row['setting']}, seed {row['seed']}: made again ({why})")
+        for row in back:
+            self.note(f"{row['setting']}, seed {row['seed']}: taken back, it fits again")
+        stale = [
+            row
+            for row in [*waiting, *self.result["rows"]]
+            if (row["setting"], row["seed"]) not in fitting
+        ]
+        self.result["rows"] = list(fitting.values())
         if stale:
             self.result["stale"] = stale
+
+    def _against(self, row: Mapping) -> str | None:
+        """Why a row does not fit what is asked for; None where it does."""
+        settings = {setting.name: setting for setting in self.table.settings}
+        setting = settings.get(row["setting"])
+        if setting is None:
+            return "there is no such row now"
+        origin = self.table.origin(setting, row["seed"])
+        return None if row.get("digest") == origin.digest else origin.against(row)
+
+
+def _has_its_matrix(row: Mapping, out: Path) -> bool:
+    """Whether a waiting row's matrix is still its own: a run that was stopped may have written
+    another in its place."""
+    if "matrix" not in row:
+        return True
+    try:
+        probe = Probe.load(out / row["matrix"])
+    except LabError:
+        return False
+    scores = [round(float(score), 6) for score in probe.scores]
+    return (len(probe.targets), scores) == (row.get("n"), row.get("scores"))
 
 
 def conclude(experiment: Experiment, result: dict, out: Path) -> None:
@@ -368,7 +398,7 @@ def estimate(
         return f"no estimate for {experiment.name}: its rows differ too much"
     work = sum(
         experiment.work(setting, load_task(setting.task or task or experiment.tasks[profile]))
-        for setting in _for_task(experiment.settings(backbone, profile), task)
+        for setting in for_task(experiment.settings(backbone, profile), task)
     )
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     weight = torch.randn(3072, 768, device=device, dtype=fast_dtype(device))
@@ -380,7 +410,7 @@ def estimate(
     )
 
 
-def _for_task(settings: Sequence[Setting], task: str | None) -> list[Setting]:
+def for_task(settings: Sequence[Setting], task: str | None) -> list[Setting]:
     """The settings; of those that compare tasks, the ones with the task that is asked for.
 
     A task that they don't have takes the place of their first one.
