@@ -67,5 +67,6 @@ ROWS = {
 @pytest.mark.parametrize(("name", "family"), ROWS.items())
 def test_rows_run_there(name, family, device, tiny_folder, tmp_path):
     folder = str(tiny_folder(family))
-    result = experiments.run(name, backbone=folder, seeds=(0,), out=tmp_path)
+    only = ("sst2, *",) if name == "table8" else ()  # of seven tasks that go the same way
+    result = experiments.run(name, backbone=folder, seeds=(0,), out=tmp_path, only=only)
     assert result["rows"] and {row["device"] for row in result["rows"]} == {device}
