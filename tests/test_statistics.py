@@ -182,6 +182,11 @@ def test_seeds_that_disagree_widen_the_interval():
     assert found == pytest.approx((2 / 3, 2 / 3 - half, 2 / 3 + half))
 
 
+def test_of_one_example_the_interval_is_that_of_the_seeds():
+    found = paired_difference([[1.0], [0.0], [1.0]], [[0.0]] * 3)
+    assert found == pytest.approx((2 / 3, *mean_interval([1.0, 0.0, 1.0])))
+
+
 def test_seeds_that_agree_to_the_last_answer_leave_the_interval_of_one(rng):
     one = rng.random(3000) < 0.8, rng.random(3000) < 0.7
     thrice = paired_difference(*(np.tile(row, (3, 1)) for row in one))

@@ -159,6 +159,8 @@ def _between(around: NDArray[np.float64], cluster: NDArray) -> float:
     """Variance of a mean around which (K,) values lie, where those of a cluster vary together."""
     _, which = np.unique(cluster, return_inverse=True)
     sums = np.bincount(which, weights=around)
+    if len(sums) == 1:
+        return 0.0  # a single one tells nothing of how far they lie apart
     return float(len(sums) / (len(sums) - 1) * np.sum(sums**2) / len(around) ** 2)
 
 
