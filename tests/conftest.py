@@ -17,6 +17,7 @@ from labkit.shuffle_probe import Probe, Shuffle
 
 if TYPE_CHECKING:  # torch takes seconds to import, and many tests do without
     from labkit.core.backbones import Backbone
+    from labkit.experiments.base.setting import Experiment
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -132,6 +133,42 @@ def tiny_task_named(tiny_task: Task) -> Callable[[str], Task]:
         return replace(tiny_task, name=name, splits=splits)
 
     return load
+
+
+@pytest.fixture
+def two_prompts(
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_folder: Callable[[str], Path],
+    tiny_task: Task,
+    tmp_path: Path,
+) -> Callable[..., dict]:
+    """(experiment about order, steps) → its result on two prompts of a tiny model, in ``tmp_path``,
+    through whatever gate."""
+    from labkit.core.engines import LocalEngine
+    from labkit.experiments import order
+    from labkit.experiments.base import models, runner
+    from labkit.experiments.base.recipe import Recipe
+
+    def run(experiment: Experiment, steps: int = 2) -> dict:
+        recipe = Recipe(length=8, steps=steps, batch_size=4)
+        setting = order.OrderSetting("tiny", str(tiny_folder("llama")), recipe)
+        return runner.run_grid(
+            replace(experiment, settings=lambda backbone, profile: [setting]),
+            profile="small",
+            backbone=None,
+            task=None,
+            seeds=(0, 1),
+            out=tmp_path,
+            resume=False,
+            limit=None,
+            on_progress=None,
+            engine=LocalEngine(workers=1),
+        )
+
+    monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
+    monkeypatch.setattr(order, "learns", lambda gate: True)
+    models.shared_backbone.cache_clear()
+    return run
 
 
 def noisy_probe(length: int = 6) -> Probe:

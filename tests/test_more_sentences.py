@@ -6,15 +6,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from labkit.core.engines import LocalEngine
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import normalise
 from labkit.experiments import more_sentences, order
-from labkit.experiments.base import runner
 from labkit.experiments.base.recipe import Recipe
 from labkit.experiments.base.rows import from_digits
-from labkit.experiments.base.setting import Experiment
 from labkit.experiments.order import OrderSetting
 from labkit.shuffle_probe import Shuffle, incomplete_design, scattered_effect
 from labkit.soft_prompt import SoftPrompt, load_prompt
@@ -44,35 +41,10 @@ def trained(monkeypatch):
 
 
 @pytest.fixture
-def result(monkeypatch, trained, tiny_folder, tiny_task, tmp_path):
-    """Two prompts of a tiny model, through whatever gate, each trained on a few examples."""
-    monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
-    monkeypatch.setattr(order, "learns", lambda gate: True)
+def result(monkeypatch, trained, two_prompts):
+    """Two prompts, each trained on a few examples."""
     monkeypatch.setitem(order.TRAINING_EXAMPLES, "small", TRAINED_ON)
-    more_sentences.shared_backbone.cache_clear()
-    recipe = Recipe(length=8, steps=4, batch_size=4)
-    setting = OrderSetting("tiny", str(tiny_folder("llama")), recipe)
-    (ours,) = more_sentences.EXPERIMENTS
-    experiment = Experiment(
-        ours.name,
-        "",
-        lambda backbone, profile: [setting],
-        ours.run_row,
-        report=ours.report,
-        pool=ours.pool,
-    )
-    return runner.run_grid(
-        experiment,
-        profile="small",
-        backbone=None,
-        task=None,
-        seeds=(0, 1),
-        out=tmp_path,
-        resume=False,
-        limit=None,
-        on_progress=None,
-        engine=LocalEngine(workers=1),
-    )
+    return two_prompts(*more_sentences.EXPERIMENTS, steps=4)
 
 
 def test_all_that_a_prompt_was_not_trained_on_is_read_and_nothing_else(result, trained, tiny_task):

@@ -7,15 +7,10 @@ import json
 import numpy as np
 import pytest
 
-from labkit.core.engines import LocalEngine
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel, evaluate
-from labkit.experiments import order, order_effect
-from labkit.experiments.base import runner
-from labkit.experiments.base.recipe import Recipe
+from labkit.experiments import order_effect
 from labkit.experiments.base.rows import from_digits
-from labkit.experiments.base.setting import Experiment
-from labkit.experiments.order import OrderSetting
 from labkit.experiments.order_effect import ALL_FREE, effects_of, kinds
 from labkit.shuffle_probe import incomplete_design, pooled_effect
 from labkit.soft_prompt import SoftPrompt, load_prompt
@@ -60,33 +55,8 @@ def test_one_prompt_says_nothing_of_others():
 
 
 @pytest.fixture
-def result(monkeypatch, tiny_folder, tiny_task, tmp_path):
-    """Two prompts of a tiny model, through whatever gate."""
-    monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
-    monkeypatch.setattr(order, "learns", lambda gate: True)
-    order_effect.shared_backbone.cache_clear()
-    recipe = Recipe(length=8, steps=2, batch_size=4)
-    setting = OrderSetting("tiny", str(tiny_folder("llama")), recipe)
-    experiment = Experiment(
-        "order-effect",
-        "",
-        lambda backbone, profile: [setting],
-        order_effect.effect_row,
-        report=order_effect.as_markdown,
-        pool=order_effect.pool,
-    )
-    return runner.run_grid(
-        experiment,
-        profile="small",
-        backbone=None,
-        task=None,
-        seeds=(0, 1),
-        out=tmp_path,
-        resume=False,
-        limit=None,
-        on_progress=None,
-        engine=LocalEngine(workers=1),
-    )
+def result(two_prompts):
+    return two_prompts(*order_effect.EXPERIMENTS)
 
 
 def test_each_kind_is_what_its_orders_give_one_by_one(result, tiny_task, tmp_path):

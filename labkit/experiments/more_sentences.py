@@ -29,7 +29,13 @@ from labkit.experiments.base.requirements import classes
 from labkit.experiments.base.rows import as_digits, from_digits, learned, scores_of
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place, Setting
 from labkit.experiments.base.verdicts import signed, verdict
-from labkit.experiments.order import OrderSetting, at_gate, trained_prompt, training_examples
+from labkit.experiments.order import (
+    OrderSetting,
+    at_gate,
+    trained_prompt,
+    training_examples,
+    unread_examples,
+)
 from labkit.experiments.order_effect import settings
 from labkit.shuffle_probe import Shuffle, incomplete_design, probe_incomplete, scattered_effect
 
@@ -100,10 +106,7 @@ def leaves_some(setting: Setting, task: Task, limit: int | None) -> None:
     Raises:
         LabError: where a prompt is trained on all there are.
     """
-    if isinstance(setting, OrderSetting) and training_examples(setting, task) in (
-        None,
-        len(task.split("train")),
-    ):
+    if isinstance(setting, OrderSetting) and not unread_examples(setting, task):
         raise LabError(
             f"prompts of {task.name} are trained on all of its training examples here, and no "
             "sentences are left beyond the test split; run order-effect"

@@ -214,6 +214,13 @@ def training_examples(setting: OrderSetting, task: Task) -> int | None:
     return None if most is None else min(most, len(task.split("train")))
 
 
+def unread_examples(setting: OrderSetting, task: Task) -> int:
+    """How many training examples a prompt is not trained on."""
+    train = len(task.split("train"))
+    limit = training_examples(setting, task)
+    return 0 if limit is None else train - limit
+
+
 def learns(gate: Evaluation) -> bool:
     return gate.ci95.low > (0.0 if gate.majority is None else gate.majority)
 

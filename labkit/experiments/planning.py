@@ -28,7 +28,7 @@ from labkit.experiments.order import (
     OrderSetting,
     available_orders,
     order_row,
-    training_examples,
+    unread_examples,
 )
 from labkit.experiments.order_reading import matrix_of
 from labkit.shuffle_probe import Components, Costs, Plan, Probe, cheapest, components
@@ -173,7 +173,7 @@ def _designs(setting: OrderSetting, task: Task, parts: Components) -> dict[str, 
         "incomplete": {"design": "incomplete", "sentences": test},
         "full": {"design": "full", "sentences": test},
     }
-    left = train - (training_examples(setting, task) or train)
+    left = unread_examples(setting, task)
     if left and parts.prompt is not None:  # over several prompts only
         pool = {"sentences": test + left, "pool": test + train}
         designs[BEYOND] = {"design": "incomplete", **pool}

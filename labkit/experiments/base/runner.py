@@ -314,11 +314,11 @@ class _Run:
         those that wait already, the ones that fit now are taken back."""
         out = self.table.place.out
         waiting = self.result.pop("stale", [])
-        kept = [row for row in self.result["rows"] if self._against(row) is None]
+        reasons = [(row, self._against(row)) for row in self.result["rows"]]
+        kept = [row for row, why in reasons if why is None]
         back = [r for r in waiting if self._against(r) is None and _has_its_matrix(r, out)]
         fitting = {(row["setting"], row["seed"]): row for row in [*back, *kept]}
-        for row in self.result["rows"]:
-            why = self._against(row)
+        for row, why in reasons:
             if why is not None and (row["setting"], row["seed"]) not in fitting:
                 self.note(f"{row['setting']}, seed {row['seed']}: made again ({why})")
         for row in back:
