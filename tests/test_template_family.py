@@ -108,6 +108,25 @@ def test_spread_is_the_deviation_over_members_averaged_over_seeds():
     assert difference.low <= difference.value <= difference.high
 
 
+def test_the_interval_of_a_spread_is_what_drawing_the_examples_anew_gives():
+    rng = np.random.default_rng(0)
+    chances = {"hard": [0.5, 0.6, 0.7, 0.8, 0.9], "free": [0.78, 0.7, 0.82, 0.66, 0.9]}
+    right = {
+        method: (rng.random((1, 800, 5)) < each).swapaxes(1, 2) for method, each in chances.items()
+    }
+    drawn = []
+    for _ in range(1000):
+        chosen = rng.integers(800, size=800)
+        hard_spread, free_spread = (
+            right[method][0][:, chosen].mean(1).std(ddof=1) for method in ("hard", "free")
+        )
+        drawn.append(hard_spread - free_spread)
+    low, high = np.quantile(drawn, [0.025, 0.975])
+    found = Family(tuple("abcde"), (0,), right, {}).difference_of_spreads("hard", "free")
+    assert found.high - found.low == pytest.approx(high - low, rel=0.15)
+    assert found.low == pytest.approx(low, abs=0.1 * (high - low))
+
+
 def test_members_without_training_and_seeds_with_a_gap_stay_out():
     rows = hard(a="10", b="11", c="11") + trained({("a", 0): "11", ("b", 0): "10", ("a", 1): "11"})
     family = Family.of(result_of(rows))

@@ -199,7 +199,7 @@ class Family:
 
     def spread(self, method: str) -> float:
         """Standard deviation of the accuracy over the members, mean over seeds."""
-        return _spread(self.accuracy(method))
+        return float(_parts_of_spread(self.right[method]).mean())
 
     def noise_share(self, method: str) -> float:
         """Share of the spread's variance that the choice of test examples alone would bring."""
@@ -210,30 +210,20 @@ class Family:
         ]
         return float(np.mean(shares))
 
-    def difference_of_spreads(
-        self, first: str, second: str, n_boot: int = 2000, seed: int = 0
-    ) -> Difference:
-        """Spread of ``first`` minus that of ``second``; the bootstrap draws examples and seeds.
+    def difference_of_spreads(self, first: str, second: str) -> Difference:
+        """Spread of ``first`` minus that of ``second``, paired, for other seeds and examples.
 
-        A seed means the same order of batches in both trained methods, so they are drawn as pairs.
+        A seed means the same order of batches in both trained methods, so seeds are pairs, too.
         """
-        rng = np.random.default_rng(seed)
-        count = self.right[first].shape[-1]
-        weights = rng.multinomial(count, np.full(count, 1 / count), size=n_boot) / count  # (B, N)
-        lines = rng.integers(len(self.seeds), size=(n_boot, len(self.seeds)))  # (B, S)
-        ends = []
-        for method in (first, second):
-            right = self.right[method]
-            spreads = (right.astype(float) @ weights.T).std(axis=1, ddof=1)  # (S, B)
-            drawn = lines if len(right) > 1 else np.zeros_like(lines)
-            ends.append(np.take_along_axis(spreads.T, drawn, axis=1).mean(1))
-        low, high = np.quantile(ends[0] - ends[1], statistics.TAILS)
-        return Difference(self.spread(first) - self.spread(second), float(low), float(high))
+        return statistics.paired_difference(
+            *(_lines(_parts_of_spread(self.right[method])) for method in (first, second))
+        )
 
     def difference_of_scores(self, first: str, second: str) -> Difference:
         """Accuracy of ``first`` minus that of ``second``, mean over members, paired."""
-        a, b = (self.right[method].mean(1) for method in (first, second))  # (S, N)
-        return statistics.paired_difference(a[0] if len(a) == 1 else a, b[0] if len(b) == 1 else b)
+        return statistics.paired_difference(
+            *(_lines(self.right[method].mean(1)) for method in (first, second))
+        )
 
     def difference_of_losses(self, first: str, second: str) -> NDArray[np.float64]:
         """Training loss of ``first`` minus that of ``second``, step by step: (S, M, steps).
@@ -258,8 +248,19 @@ def cost_of_a_word(result: Mapping) -> HeldOut:
     return statistics.best_on_held_out(wrong, ~unchanged, np.ones(len(unchanged)), "accuracy")
 
 
-def _spread(accuracy: NDArray) -> float:
-    return float(accuracy.std(axis=1, ddof=1).mean())
+def _parts_of_spread(right: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """What each example contributes to the spread: (S, N), whose mean over examples is each seed's
+    standard deviation over the members, from ``right`` (S, M, N)."""
+    accuracy = right.mean(-1)  # (S, M)
+    around = accuracy - accuracy.mean(1, keepdims=True)
+    spread = accuracy.std(1, ddof=1, keepdims=True)
+    slopes = np.divide(around, (accuracy.shape[1] - 1) * spread, out=around * 0, where=spread > 0)
+    return np.einsum("sm,smn->sn", slopes, right)
+
+
+def _lines(values: NDArray) -> NDArray:
+    """(S, N), or (N,) of a method without seeds, as a paired difference takes them."""
+    return values[0] if len(values) == 1 else values
 
 
 def family_as_markdown(result: Mapping) -> str:
