@@ -13,6 +13,7 @@ import pytest
 from labkit import experiments
 from labkit.core.errors import LabError
 from labkit.core.prompted_model import evaluate
+from labkit.core.statistics import Difference
 from labkit.core.templates import Template, Verbalizer
 from labkit.experiments import lester, lm_adaptation, soft_against_hard, training
 from labkit.experiments.base import runner
@@ -22,6 +23,7 @@ from labkit.experiments.base.verdicts import (
     Claim,
     judge,
     summarise,
+    told,
     verdict_line,
 )
 from labkit.soft_prompt import load_prompt
@@ -196,6 +198,14 @@ def test_where_no_answer_differs_no_effect_is_said_to_have_been_detectable():
     (judged,) = judge(rows, (Claim("a beats b", "a", "b"),))
     assert judged["verdict"] == "nothing changed" and "detectable" not in judged
     assert "would have shown" not in verdict_line(judged)
+
+
+def test_a_difference_is_told_with_what_would_have_shown_only_where_nothing_is_seen():
+    """Half an interval is 1.96 standard errors, and what shows with 80 % power 2.80 of them."""
+    seen, unseen, alike = (0.02, 0.01, 0.03), (0.004, -0.0156, 0.0236), (0.0, 0.0, 0.0)
+    assert told(Difference(*seen)) == "+0.020 [+0.010, +0.030]"
+    assert told(Difference(*unseen)) == "+0.004 [-0.016, +0.024], 0.028 would have shown"
+    assert told(Difference(*alike)) == "+0.000 [+0.000, +0.000]"
 
 
 def scores_in(part):

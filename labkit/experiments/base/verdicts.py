@@ -126,6 +126,14 @@ def signed(values: Sequence[float]) -> str:
     return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*values)
 
 
+def told(found: Difference) -> str:
+    """A difference with its interval and, where that holds zero, the smallest one that would have
+    shown in four of five cases."""
+    unseen = found.low <= 0 <= found.high and found.low < found.high
+    least = f", {statistics.detectable_effect(found):.3f} would have shown" if unseen else ""
+    return signed(found) + least
+
+
 def each_signed(values: Sequence[float]) -> str:
     """Differences one after the other, of each prompt say."""
     return ", ".join(f"{value:+.3f}" for value in values)
