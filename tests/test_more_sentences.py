@@ -3,6 +3,8 @@ covers."""
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -12,6 +14,7 @@ from labkit.core.tasks import normalise
 from labkit.experiments import more_sentences, order
 from labkit.experiments.base.recipe import Recipe
 from labkit.experiments.base.rows import from_digits
+from labkit.experiments.evidence import READERS, Result
 from labkit.experiments.order import OrderSetting
 from labkit.shuffle_probe import Shuffle, incomplete_design, scattered_effect
 from labkit.soft_prompt import SoftPrompt, load_prompt
@@ -100,10 +103,24 @@ def test_parts_add_up_to_the_whole(result):
         for name in (more_sentences.ALL, more_sentences.OF_TEST, more_sentences.OF_TRAIN)
     )
     assert whole["scorings"] == sum(row["n"] for row in result["rows"])
+    for row, mean in zip(result["rows"], whole["by_prompt"], strict=True):
+        lost = row["correct"].count("1") - row["shuffled"].count("1")
+        assert mean == pytest.approx(-lost / row["n"])
     for name in ("sentences", "scorings"):
         assert whole[name] == sum(part[name] for part in parts)
     changes = [part["scorings"] * part["mean_difference"][0] for part in parts]
     assert whole["mean_difference"][0] == pytest.approx(sum(changes) / whole["scorings"])
+
+
+def test_the_ledger_reads_what_a_random_order_changed_on_all_of_them(result, tmp_path):
+    file = tmp_path / "more-sentences-tiny.json"
+    file.write_text(json.dumps(result), encoding="utf-8")
+    (reading,) = READERS["order on part"](Result.read(file), more_sentences.ALL)
+    right = {key: "".join(row[key] for row in result["rows"]) for key in ("correct", "shuffled")}
+    lost = right["correct"].count("1") - right["shuffled"].count("1")
+    assert reading.difference.value == pytest.approx(-lost / len(right["correct"]))
+    places = {place for row in result["rows"] for place in row["sentences"]}
+    assert (reading.seeds, reading.n) == (2, len(places))
 
 
 def test_a_prompt_that_has_not_learned_is_not_probed(result, tmp_path):

@@ -178,6 +178,15 @@ def order_kind(result: Result, kind: str) -> Iterator[Reading]:
         yield from _stopped_at_the_gate(result.rows)
 
 
+def order_on_part(result: Result, part: str) -> Iterator[Reading]:
+    """A random order on a part of the sentences, each prompt on a draw of its own."""
+    for row in result.content.get("pooled", ()):
+        if row["part"] == part:
+            yield Reading(Difference(*row["mean_difference"]), row["prompts"], row["sentences"])
+    if not result.content.get("pooled") and result.rows:
+        yield from _stopped_at_the_gate(result.rows)
+
+
 def order_kinds(result: Result, first: str, second: str) -> Iterator[Reading]:
     """How much higher one kind of shuffling leaves the score than another."""
     passed = learned(result.rows)
@@ -341,6 +350,7 @@ READERS: dict[str, Reader] = {
         settings_over_prompts,
         order_row,
         order_kind,
+        order_on_part,
         order_kinds,
         order_settings,
         methods_by_task,

@@ -141,6 +141,7 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
             if len(np.unique(sentence[chosen])) < 2 or len(np.unique(prompt[chosen])) < 2:
                 continue  # says nothing of other prompts and sentences
             effect = scattered_effect(effects[chosen], prompt[chosen], sentence[chosen])
+            own = [effects[chosen & (prompt == one)] for one in np.unique(prompt[chosen])]
             pooled.append(
                 {
                     "setting": setting,
@@ -150,6 +151,7 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
                     "scorings": int(chosen.sum()),
                     "baseline": float(right[chosen].mean()),
                     "mean_difference": list(effect),
+                    "by_prompt": [float(changes.mean()) for changes in own],
                     "verdict": verdict(
                         f"{part}: the score falls, over {len(passed)} prompts",
                         effect,
