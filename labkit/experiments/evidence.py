@@ -171,18 +171,19 @@ def order_row(result: Result, setting: str, field: str) -> Iterator[Reading]:
 
 def order_kind(result: Result, kind: str) -> Iterator[Reading]:
     """A kind of shuffling, over prompts and sentences."""
-    for row in result.content.get("pooled", ()):
-        if row["kind"] == kind:
-            yield Reading(Difference(*row["mean_difference"]), row["prompts"], row["n"])
-    if not result.content.get("pooled") and result.rows:
-        yield from _stopped_at_the_gate(result.rows)
+    yield from _pooled(result, "kind", kind, size="n")
 
 
 def order_on_part(result: Result, part: str) -> Iterator[Reading]:
     """A random order on a part of the sentences, each prompt on a draw of its own."""
+    yield from _pooled(result, "part", part, size="sentences")
+
+
+def _pooled(result: Result, field: str, value: str, size: str) -> Iterator[Reading]:
+    """The mean effects over prompts whose ``field`` is ``value``; ``size``: where they say n."""
     for row in result.content.get("pooled", ()):
-        if row["part"] == part:
-            yield Reading(Difference(*row["mean_difference"]), row["prompts"], row["sentences"])
+        if row[field] == value:
+            yield Reading(Difference(*row["mean_difference"]), row["prompts"], row[size])
     if not result.content.get("pooled") and result.rows:
         yield from _stopped_at_the_gate(result.rows)
 

@@ -31,7 +31,7 @@ from labkit.experiments.base.verdicts import (
     DISAGREES,
     UNCHANGED,
     UNDECIDED,
-    signed,
+    told,
     verdict,
 )
 from labkit.experiments.evidence import READERS, Reading, Result
@@ -164,9 +164,7 @@ def _numbers(entry: Mapping) -> str:
     """A result's difference with its interval, and what it rests on; "" where there is none."""
     if "difference" not in entry:
         return ""
-    shown = signed([entry["difference"], *entry["ci95"]])
-    if "detectable" in entry:
-        shown += f", {entry['detectable']:.3f} would have shown"
+    shown = told([entry["difference"], *entry["ci95"]])
     seeds = "1 seed" if entry["seeds"] == 1 else f"{entry['seeds']} seeds"
     mixed = f", rows of {' and '.join(entry['devices'])}" if "devices" in entry else ""
     return f"{shown}; {seeds}, {entry['n']:,} {entry['unit']}{mixed}"

@@ -254,7 +254,8 @@ def _parts_of_spread(right: NDArray[np.bool_]) -> NDArray[np.float64]:
     accuracy = right.mean(-1)  # (S, M)
     around = accuracy - accuracy.mean(1, keepdims=True)
     spread = accuracy.std(1, ddof=1, keepdims=True)
-    slopes = np.divide(around, (accuracy.shape[1] - 1) * spread, out=around * 0, where=spread > 0)
+    scale = (accuracy.shape[1] - 1) * spread
+    slopes = np.divide(around, scale, out=np.zeros_like(around), where=spread > 0)
     return np.einsum("sm,smn->sn", slopes, right)
 
 

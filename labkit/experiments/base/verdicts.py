@@ -126,9 +126,10 @@ def signed(values: Sequence[float]) -> str:
     return "{:+.3f} [{:+.3f}, {:+.3f}]".format(*values)
 
 
-def told(found: Difference) -> str:
-    """A difference with its interval and, where that holds zero, the smallest one that would have
-    shown in four of five cases."""
+def told(values: Sequence[float]) -> str:
+    """The same and, where the interval holds zero, the smallest difference that would have shown in
+    four of five cases."""
+    found = Difference(*values[:3])
     unseen = found.low <= 0 <= found.high and found.low < found.high
     least = f", {statistics.detectable_effect(found):.3f} would have shown" if unseen else ""
     return signed(found) + least
