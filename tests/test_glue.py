@@ -363,13 +363,28 @@ def test_a_prompt_that_failed_the_gate_is_missing_and_no_gain_of_zero():
 
     rows = [row("prompt", s, 0.6, s == 1) for s in range(3)]
     rows += [row("sorter", s, 0.6 - 0.037 * (s == 1), s == 1) for s in range(3)]
-    other = [{**r, "task": "sst2", "learns": True, "value": 0.8} for r in rows]
     assert glue_tables.gains({"rows": rows}, "sorter")["qnli"].value == pytest.approx(-0.037)
     assert glue_tables.compared_seeds({"rows": rows}, "sorter") == {"qnli": [1]}
-    gain = glue_tables.mean_gain({"rows": rows + other}, "sorter")
-    by_seed = [0.0, (-0.037 + 0.0) / 2, 0.0]
-    assert gain.value == pytest.approx(np.mean(by_seed))
-    assert gain[1:] == pytest.approx(mean_interval(by_seed))
+
+
+def test_the_mean_gain_is_over_the_same_tasks_for_every_seed():
+    def rows(task, learns, gains):
+        both = {"prompt": (0.6,) * 3, "sorter": tuple(0.6 + gain for gain in gains)}
+        return [
+            {"task": task, "method": method, "seed": seed, "value": value, "learns": learns[seed]}
+            for method, values in both.items()
+            for seed, value in enumerate(values)
+        ]
+
+    partly = rows("qnli", (False, True, False), (0, -0.3, 0))
+    full = rows("sst2", (True,) * 3, (0.01, 0, 0.02)) + rows("mnli", (True,) * 3, (0.03, 0.02, 0))
+    result = {"rows": partly + full}
+    assert glue_tables.tasks_in_full(result, "sorter") == ["sst2", "mnli"]
+    gain = glue_tables.mean_gain(result, "sorter")
+    assert gain.value == pytest.approx(0.08 / 6)
+    assert gain[1:] == pytest.approx(mean_interval([0.02, 0.01, 0.01]))
+    with pytest.raises(LabError, match="no task has every seed's prompt sorted by 'sorter'"):
+        glue_tables.mean_gain({"rows": partly}, "sorter")
 
 
 @pytest.mark.parametrize("family", ["bert, body", "albert, body"])

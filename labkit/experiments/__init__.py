@@ -65,13 +65,21 @@ from labkit.experiments.base.recipe import RECIPES
 from labkit.experiments.base.report import as_markdown
 from labkit.experiments.base.runner import PROMPTS, REFERENCE, Note, run_grid
 from labkit.experiments.base.setting import Experiment
-from labkit.experiments.glue_tables import compared_seeds, gains, mean_gain, printed_gains
+from labkit.experiments.glue_tables import (
+    as_named,
+    compared_seeds,
+    gains,
+    mean_gain,
+    printed_gains,
+    tasks_in_full,
+)
 
 __all__ = [
     "EXPERIMENTS",
     "PROMPTS",
     "RECIPES",
     "REFERENCE",
+    "as_named",
     "by_seed",
     "compared_seeds",
     "conclude_again",
@@ -82,6 +90,7 @@ __all__ = [
     "reference",
     "references",
     "run",
+    "tasks_in_full",
 ]
 
 _SUBJECTS = (

@@ -257,9 +257,9 @@ def _tasks(result: Mapping) -> list[str]:
 
 
 def by_task(result: Mapping, method: str) -> dict[str, dict[int, float]]:
-    """Test scores of a method: task → seed → score."""
+    """Test scores of a method: task → seed → score; seeds that it did not sort are missing."""
     values: dict[str, dict[int, float]] = {}
-    for scored in result["rows"]:
+    for scored in as_named(result["rows"]):
         if scored["method"] == method:
             values.setdefault(scored["task"], {})[scored["seed"]] = scored["value"]
     return values
@@ -278,39 +278,54 @@ def gains(result: Mapping, method: str, against: str = "prompt") -> dict[str, Di
     }
 
 
+def as_named(rows: Sequence[Mapping]) -> list[Mapping]:
+    """Rows that hold a score of the method they name: all prompts and trained backbones, but of the
+    ways of sorting only those whose prompt passed the gate. The others' score is the prompt's own.
+    """
+    return [row for row in rows if row["method"] not in SORTING or has_learned(row)]
+
+
 def compared_seeds(result: Mapping, method: str, against: str = "prompt") -> dict[str, list[int]]:
     """The seeds that say something about a method: task → those that both methods have.
 
     A prompt that failed the gate was not sorted: its row is missing here, not a gain of zero.
     """
-    rows = {(row["task"], row["method"], row["seed"]): row for row in result["rows"]}
+    rows = {(row["task"], row["method"], row["seed"]) for row in as_named(result["rows"])}
     compared = {}
     for task in _tasks(result):
         seeds = sorted(
             seed
             for t, m, seed in rows
-            if (t, m) == (task, method)
-            and (task, against, seed) in rows
-            and (method not in SORTING or has_learned(rows[t, m, seed]))
+            if (t, m) == (task, method) and (task, against, seed) in rows
         )
         if seeds:
             compared[task] = seeds
     return compared
 
 
+def tasks_in_full(result: Mapping, method: str) -> list[str]:
+    """The tasks on which a method sorted the prompt of every seed that the table has."""
+    seeds = {row["seed"] for row in result["rows"] if row["method"] == "prompt"}
+    compared = compared_seeds(result, method)
+    return [task for task, its in compared.items() if set(its) == seeds]
+
+
 def mean_gain(result: Mapping, method: str) -> Difference:
-    """A method's gain over the unsorted prompt, each seed's mean over the tasks that it was sorted
-    on: over seeds.
+    """A method's gain over the unsorted prompt, each seed's mean over the same tasks, those of
+    :func:`tasks_in_full`: over seeds. A seed's mean over other tasks would be another quantity.
 
     Ends are NaN with a single seed.
+
+    Raises:
+        LabError: where no task had every seed sorted.
     """
-    value = {(row["task"], row["method"], row["seed"]): row["value"] for row in result["rows"]}
-    by_seed: dict[int, list[float]] = {}
-    for task, seeds in compared_seeds(result, method).items():
-        for seed in seeds:
-            gain = value[task, method, seed] - value[task, "prompt", seed]
-            by_seed.setdefault(seed, []).append(gain)
-    return _over_seeds([sum(gains) / len(gains) for gains in by_seed.values()])
+    tasks = tasks_in_full(result, method)
+    if not tasks:
+        raise LabError(f"no task has every seed's prompt sorted by {method!r}: no mean over tasks")
+    score = {(row["task"], row["method"], row["seed"]): row["value"] for row in result["rows"]}
+    seeds = compared_seeds(result, method)[tasks[0]]
+    gains = [[score[t, method, s] - score[t, "prompt", s] for t in tasks] for s in seeds]
+    return _over_seeds([sum(its) / len(its) for its in gains])
 
 
 def _difference(pairs: Sequence[tuple[Mapping, Mapping]]) -> Difference:
@@ -353,7 +368,7 @@ def _notes(result: Mapping) -> list[str]:
         notes.append(f"Learning rate of the prompt, chosen on validation with one seed: {named}.")
     if stuck:
         named = ", ".join(stuck)
-        notes.append(f"The prompt does not learn, its order is not searched (some seed): {named}.")
+        notes.append(f"The prompt of some seed does not learn and is not sorted: {named}.")
     if seen:
         notes.append(f"In the backbone's own training data: {', '.join(seen)}.")
     return notes
@@ -400,7 +415,7 @@ EXPERIMENTS = (
         _methods,
         glue_row,
         report=methods_as_markdown,
-        counted=list,  # a method's level is that of all its prompts
+        counted=as_named,  # a method's level is that of all its prompts
     ),
     Experiment(
         "glue-controls",

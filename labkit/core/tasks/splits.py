@@ -15,14 +15,15 @@ MOST_VALIDATION = 1000
 
 # Groups of data sets that share sentences (exact matches after normalising: 732 of 872 SST-2
 # validation sentences stand in the movie file, 1,167 of 3,393 CR rows in the Amazon file, 3,305 of
-# 8,000 Subj train rows in rt-polarity), and what the models were themselves trained on: MiniLM by
-# its model card; FLAN-T5 on tasks of GLUE and SNLI by Chung et al. 2022, and so on rt-polarity's
-# sentences with their polarity, which are SST-2's.
+# 8,000 Subj train rows in rt-polarity), and what the models were themselves trained on. MiniLM by
+# its model card, where QNLI stands as SQuAD, whose questions and paragraphs it is cut from. FLAN-T5
+# on tasks of GLUE and SNLI by Chung et al. 2022, and so on rt-polarity's sentences with their
+# polarity, which are SST-2's.
 SHARED_SENTENCES = (
     frozenset({"rt-polarity", "movie-valence", "sst2", "subj"}),
     frozenset({"cr", "amazon-valence"}),
 )
-_MINILM = frozenset({"snli", "mnli", "qqp"})
+_MINILM = frozenset({"snli", "mnli", "qqp", "qnli"})
 TRAINED_ON = {
     "minilm": _MINILM,
     "minilm-mlm": _MINILM,
