@@ -279,10 +279,10 @@ def test_two_settings_are_compared_over_the_prompts_that_both_have(tmp_path):
             right = (random.random((4, n)) < 0.7).astype(int)
             ones = np.ones(n, dtype=int)
             matrix = f"t/{setting}-{seed}.npz"
-            Probe(np.tile(np.arange(4), (4, 1)), right, ones, ones, "accuracy").save(
-                tmp_path / matrix
-            )
-            rows.append({"setting": setting, "seed": seed, "learns": True, "matrix": matrix})
+            probe = Probe(np.tile(np.arange(4), (4, 1)), right, ones, ones, "accuracy")
+            probe.save(tmp_path / matrix)
+            about = {"setting": setting, "seed": seed, "learns": True, "matrix": matrix}
+            rows.append(about | probe.summary())
             rights[setting, seed] = right.mean()
     file = tmp_path / "table2-tiny-x.json"
     for same in (True, False):
