@@ -410,9 +410,8 @@ def _probe_lines(summary: Mapping[str, Any], shuffle: Shuffle, orders: str | Non
         f"other orders    worst {summary['worst']:.3f}, mean {summary['mean']:.3f}, best "
         f"{summary['best']:.3f}; {summary['worse']} worse, {summary['better']} better, "
         f"{summary['equal']} equal",
-        "random order minus trained     {:+.3f} [{:+.3f}, {:+.3f}]".format(
-            *summary["mean_difference"]
-        ),
+        "these orders minus trained     {:+.3f} [{:+.3f}, {:+.3f}] (interval: other "
+        "sentences, these orders)".format(*summary["mean_difference"]),
         f"best order, where chosen {summary['best_chosen']:+.3f}, on the other half "
         "{:+.3f} [{:+.3f}, {:+.3f}]".format(*summary["best_held_out"]),
         "share of the variance between orders that is sampling noise: "

@@ -349,7 +349,11 @@ def judged(row: Mapping) -> dict:
 
 
 def _verdicts(row: Mapping) -> list[dict]:
-    """The paper's claims about a row: each with a difference, its interval and what follows."""
+    """The paper's claims about a row: each with a difference, its interval and what follows.
+
+    The claim about "a random order" is decided for the orders that the row has: its interval is for
+    other sentences. What other orders and prompts would give, the rows say together (:func:`pool`).
+    """
     upwards = _paper_direction(row) > 0
     way = "above" if upwards else "below"
     claims = [(f"a random order scores {way} the trained one", row["mean_difference"], upwards)]
