@@ -38,6 +38,7 @@ from labkit.experiments.order import (
 )
 from labkit.experiments.order_effect import settings
 from labkit.shuffle_probe import Shuffle, incomplete_design, probe_incomplete, scattered_effect
+from labkit.shuffle_probe.incomplete import PER_ORDER
 
 SENTENCES = {"small": 1500, "full": 10_000}
 """That each prompt is read on."""
@@ -110,6 +111,24 @@ def leaves_some(setting: Setting, task: Task, limit: int | None) -> None:
         raise LabError(
             f"prompts of {task.name} are trained on all of its training examples here, and no "
             "sentences are left beyond the test split; run order-effect"
+        )
+
+
+def fills_two_orders(setting: Setting, task: Task, limit: int | None) -> None:
+    """More sentences than one order is read on: the mean over one says nothing of others.
+
+    Raises:
+        LabError: for a limit, or for splits, of fewer.
+    """
+    if limit is not None and limit <= PER_ORDER:
+        raise LabError(f"--limit {limit}: these rows need {PER_ORDER + 1} examples or more")
+    there = len(task.split("test"))
+    if isinstance(setting, OrderSetting):
+        there += unread_examples(setting, task)
+    if there <= PER_ORDER:
+        raise LabError(
+            f"{task.name} has {there} examples that no prompt is trained on, and these rows need "
+            f"{PER_ORDER + 1} or more; choose another task with --task"
         )
 
 
@@ -201,6 +220,6 @@ EXPERIMENTS = (
         report=as_markdown,
         tasks=TASK_OF,
         pool=pool,
-        needs=(classes, leaves_some),
+        needs=(classes, leaves_some, fills_two_orders),
     ),
 )
