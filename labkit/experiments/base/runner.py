@@ -95,18 +95,27 @@ def _refuse_unsuited(
 def _refuse_twins(
     experiment: str, wanted: Sequence[tuple[Setting, int]], digests: Sequence[str]
 ) -> None:
-    """A resumed table knows a row by its digest, and what rows say together goes by their names:
-    two that share one would be taken for each other, or for two seeds of one.
+    """A resumed table knows a row by its digest, what rows say together goes by their names, and
+    the files of a row by its stem: two that share one would be taken for each other, or for two
+    seeds of one, or write over each other's matrix.
 
     Raises:
-        LabError: for settings of one name, or that differ in their name alone.
+        LabError: for settings of one name or stem, or that differ in their name alone.
     """
     named: dict[str, Setting] = {}
+    stems: dict[str, Setting] = {}
     names: dict[str, str] = {}
     for (setting, _), digest in zip(wanted, digests, strict=True):
         first = named.setdefault(setting.name, setting)
         if first is not setting:
             raise _namesakes(experiment, first, setting)
+        stem = result_file.file_name(setting.name)
+        other = stems.setdefault(stem, setting)
+        if other is not setting:
+            raise LabError(
+                f"{other.name!r} and {setting.name!r} of {experiment!r} would both keep their "
+                f"files as {stem!r}; rename the folder of {other.backbone} or {setting.backbone}"
+            )
         twin = names.setdefault(digest, setting.name)
         if twin != setting.name:
             raise LabError(
