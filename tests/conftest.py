@@ -142,14 +142,14 @@ def two_prompts(
     tiny_task: Task,
     tmp_path: Path,
 ) -> Callable[..., dict]:
-    """(experiment about order, steps) → its result on two prompts of a tiny model, in ``tmp_path``,
-    through whatever gate."""
+    """(experiment about order, steps, limit) → its result on two prompts of a tiny model, in
+    ``tmp_path``, through whatever gate."""
     from labkit.core.engines import LocalEngine
     from labkit.experiments import order
     from labkit.experiments.base import models, runner
     from labkit.experiments.base.recipe import Recipe
 
-    def run(experiment: Experiment, steps: int = 2) -> dict:
+    def run(experiment: Experiment, steps: int = 2, limit: int | None = None) -> dict:
         recipe = Recipe(length=8, steps=steps, batch_size=4)
         setting = order.OrderSetting("tiny", str(tiny_folder("llama")), recipe)
         return runner.run_grid(
@@ -160,7 +160,7 @@ def two_prompts(
             seeds=(0, 1),
             out=tmp_path,
             resume=False,
-            limit=None,
+            limit=limit,
             on_progress=None,
             engine=LocalEngine(workers=1),
         )

@@ -413,6 +413,28 @@ def test_a_finished_prompt_is_not_taken_for_that_of_other_data(
     assert again["examples"] != first["examples"] and weights(tmp_path / "p") != before
 
 
+def test_a_finished_prompt_is_not_taken_for_one_that_is_asked_otherwise(
+    lab: Lab, llama: Path, films: Path, tmp_path: Path
+) -> None:
+    """Where the task says how to ask, the command doesn't."""
+    folder = Path(shutil.copytree(films, tmp_path / "films"))
+    others = {"words": {"negative": "poor", "positive": "great"}}, {"template": "{text} All {mask}"}
+    tuning = [
+        *("tune", "--backbone", llama, "--task", folder, "--length", LENGTH, "--json"),
+        *("--steps", 3, "--batch-size", 4, "--out"),
+    ]
+    (folder / "task.json").write_text(json.dumps(SAYS_HOW))
+    first = lab(*tuning, tmp_path / "p").json
+    assert lab(*tuning, tmp_path / "p", "--resume").json == first
+    for other in others:
+        (folder / "task.json").write_text(json.dumps(SAYS_HOW | other))
+        again = lab(*tuning, tmp_path / "p", "--resume").json
+        fresh = lab(*tuning, tmp_path / "fresh").json
+        assert (again["value"], again["loss"]) == (fresh["value"], fresh["loss"])
+        assert again["loss"] != first["loss"]
+        assert weights(tmp_path / "p") == weights(tmp_path / "fresh")
+
+
 def test_full_disk_costs_neither_the_old_prompt_nor_the_new(
     lab: Lab, tuning_films: list[object], trained: Path, copy_of_trained: Path
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -115,6 +116,24 @@ def test_what_is_refused_has_changed_nothing(run, tmp_path):
     with pytest.raises(LabError, match="was made otherwise in another folder"):
         gather([tmp_path / "a", tmp_path / "b"], tmp_path / "all")
     assert matrix.read_bytes() == before
+
+
+def test_a_file_that_is_no_result_is_not_replaced(run, tmp_path):
+    """Damaged, or somebody else's: for the file, and for the report beside it."""
+    name = f"{run(tmp_path / 'new', 0)['file']}.json"
+    report = name.replace(".json", ".md")
+    for theirs, text, match in (
+        (name, '{"rows": [', "is damaged, or no result of labkit's"),
+        (name, '{"mine": true}', "is damaged, or no result of labkit's"),
+        (report, "my own notes", "is no report of labkit's"),
+    ):
+        (tmp_path / "all").mkdir()
+        (tmp_path / "all" / theirs).write_text(text, encoding="utf-8")
+        with pytest.raises(LabError, match=match):
+            gather([tmp_path / "new"], tmp_path / "all")
+        assert [path.name for path in (tmp_path / "all").iterdir()] == [theirs]
+        assert (tmp_path / "all" / theirs).read_text(encoding="utf-8") == text
+        shutil.rmtree(tmp_path / "all")
 
 
 def test_rows_join_those_of_the_folder_itself(run, tmp_path):

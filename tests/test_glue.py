@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,10 +19,12 @@ from labkit.core.statistics import mean_interval
 from labkit.core.tasks import GLUE, TASK_PROMPTS, Example, Task
 from labkit.core.templates import Verbalizer
 from labkit.core.tuning import NotFiniteError
-from labkit.experiments import EXPERIMENTS, glue_tables, order
+from labkit.experiments import EXPERIMENTS, REFERENCE, glue_tables, order
+from labkit.experiments import run as run_table
 from labkit.experiments.base import runner
+from labkit.experiments.base.origin import may_be_brought_over, origin_of
 from labkit.experiments.base.recipe import Recipe
-from labkit.experiments.base.setting import Experiment
+from labkit.experiments.base.setting import Experiment, Place
 from labkit.experiments.glue_tables import GlueSetting
 from labkit.soft_prompt import SoftPrompt, initialise
 from labkit.soft_prompt.decoder_side import DecoderSide
@@ -316,6 +320,38 @@ def test_controls_ask_pairs_for_their_cosine_where_a_model_pools_texts():
     assert {s.method for s in EXPERIMENTS["glue-controls"].settings("smollm2", "small")} == {
         "hard prompt"
     }
+
+
+def test_what_no_seed_changes_is_run_once(tiny_folder, tiny_task, tmp_path, monkeypatch):
+    """Several rows of one number would have an interval without width."""
+    monkeypatch.setattr(runner, "load_task", lambda name: replace(tiny_task, name=name))
+    folder = str(tiny_folder("llama"))
+    for table in ("glue-controls", "table7"):
+        result = run_table(table, backbone=folder, seeds=(0, 1, 2), out=tmp_path)
+        assert len(result["rows"]) == len(EXPERIMENTS[table].settings(folder, "small"))
+        assert {row["seed"] for row in result["rows"]} == {0}
+        assert {line["ci95"] for line in result["summary"]} == {None}
+
+
+@pytest.mark.parametrize("name", ["glue-controls-minilm", "glue-controls-t5-titles", "table7-data"])
+def test_stored_rows_that_no_seed_changes_are_still_known(name):
+    """By the digests that they were stored with; table 7's are older than digests."""
+    (file,) = REFERENCE.glob(f"{name}-*.json")
+    result = json.loads(file.read_text(encoding="utf-8"))
+    experiment, place = EXPERIMENTS[result["name"]], Place(file.parent, file.parent, "")
+    settings = experiment.settings(result["rows"][0]["backbone"], "small")
+    assert not any(setting.seeded for setting in settings)
+    for setting, row in zip(settings, result["rows"], strict=True):
+        made = row.get("made", dict.fromkeys(("model", "fingerprint", "data"), ""))
+        ingredients = SimpleNamespace(
+            model=lambda _, made=made: (made["model"], made["fingerprint"]),
+            data=lambda *_, made=made: made["data"],
+        )
+        origin = origin_of(experiment, setting, 0, place, "small", setting.task, ingredients)
+        if "digest" in row:
+            assert row["digest"] == origin.digest
+        else:
+            assert may_be_brought_over(row, setting, result["command"], origin)
 
 
 def test_the_report_gives_a_mean_only_over_all_tasks():

@@ -15,12 +15,15 @@ from labkit import experiments
 from labkit.core.engines import Job, LocalEngine
 from labkit.core.errors import LabError
 from labkit.core.templates import Template
+from labkit.experiments import order
 from labkit.experiments.base import models, runner
 from labkit.experiments.base.recipe import Recipe
-from labkit.experiments.base.result_file import only_writer
+from labkit.experiments.base.result_file import file_name, only_writer
 from labkit.experiments.base.setting import Experiment
 from labkit.experiments.base.verdicts import Claim
+from labkit.experiments.order import OrderSetting
 from labkit.experiments.training import TrainingSetting, training_row
+from labkit.shuffle_probe import Probe
 from labkit.soft_prompt import load_prompt
 
 RECIPE = Recipe(length=3, steps=2, batch_size=4)
@@ -283,6 +286,7 @@ def test_no_two_rows_of_a_table_differ_in_their_name_alone(run, tiny_folder):
     for name, settings in settings_of_all(tiny_folder):
         unnamed = [repr(replace(setting, name="", paper=None)) for setting in settings]
         assert len(set(unnamed)) == len(unnamed), name
+        assert len({file_name(setting.name) for setting in settings}) == len(settings), name
     with pytest.raises(LabError, match="'short' and 'brief' of 'lengths' differ in their name"):
         run(lines={**LINES, "brief": RECIPE})
 
@@ -378,6 +382,56 @@ def test_two_models_of_one_last_name_are_no_two_rows_of_a_table(tiny_folder, tmp
     with pytest.raises(LabError, match=f"{folders[0]} and {folders[1]}: .*rename one of"):
         experiments.run(table, backbone=both, seeds=(0,), out=tmp_path / "out")
     assert not list(tmp_path.glob("out/*"))
+
+
+def two_folders(tiny_folder, tmp_path, *names):
+    folders = [tmp_path / "models" / name for name in names]
+    for folder, family in zip(folders, ("t5", "bert"), strict=True):
+        shutil.copytree(tiny_folder(family), folder)
+    return folders
+
+
+def test_two_models_whose_files_would_have_one_name_are_refused(tiny_folder, tmp_path):
+    """One would write over the other's matrix."""
+    folders = two_folders(tiny_folder, tmp_path, "my_model", "my-model")
+    says = "'my_model' and 'my-model' of 'swaps' .* files as 'my-model'; rename the folder of "
+    with pytest.raises(LabError, match=f"{says}{folders[0]} or {folders[1]}"):
+        both = ",".join(map(str, folders))
+        experiments.run("swaps", backbone=both, seeds=(0,), out=tmp_path / "out")
+    assert not list(tmp_path.glob("out/*"))
+
+
+def test_models_that_differ_in_letters_of_another_script_keep_files_of_their_own(
+    tiny_folder, tmp_path, monkeypatch
+):
+    folders = two_folders(tiny_folder, tmp_path, "模型一", "模型二")
+    settings = [
+        OrderSetting(folder.name, str(folder), Recipe(length=4, steps=1, batch_size=4))
+        for folder in folders
+    ]
+    monkeypatch.setattr(order, "learns", lambda gate: True)
+    table = replace(experiments.EXPERIMENTS["swaps"], settings=lambda *_: settings)
+    asked = {"profile": "small", "backbone": None, "task": None, "limit": None, "resume": False}
+    asked |= {"on_progress": None, "engine": LocalEngine(workers=1), "out": tmp_path / "out"}
+    rows = runner.run_grid(table, seeds=(0,), **asked)["rows"]
+    assert len({row["matrix"] for row in rows}) == 2
+    for row in rows:
+        probe = Probe.load(tmp_path / "out" / row["matrix"])
+        assert row["scores"] == pytest.approx(probe.scores.tolist(), abs=1e-6)
+
+
+def test_the_files_of_stored_rows_are_called_as_they_were():
+    """Letters, digits and dots of ASCII stay, and whatever stands between them is one dash."""
+    rows = [
+        row
+        for file in experiments.REFERENCE.glob("*.json")
+        for row in json.loads(file.read_text(encoding="utf-8"))["rows"]
+    ]
+    names = {row["setting"] for row in rows} | {"a_b", "a__-b", "Bert-base, BOS in front", "is → 1"}
+    for name in names:
+        kept = "".join(c if c.isascii() and (c.isalnum() or c == ".") else " " for c in name)
+        words = kept.split()
+        assert file_name(name).strip("-") == "-".join(words)
 
 
 def test_a_model_that_is_named_twice_is_refused(tiny_folder, tmp_path):

@@ -227,6 +227,21 @@ def test_a_setting_that_no_prompt_learned_is_shown_and_not_counted(tmp_path):
     assert ledger.by_model(claim)["tiny"] == "agrees"
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "says"),
+    [
+        ((ledger.NOT_LEARNED, ledger.TOO_FEW), ledger.TOO_FEW),
+        ((ledger.NOT_LEARNED, ledger.NOT_LEARNED), ledger.NOT_LEARNED),
+        ((ledger.TOO_FEW, ledger.TOO_FEW), ledger.TOO_FEW),
+        ((ledger.NOT_LEARNED, ledger.TOO_FEW, "agrees"), "agrees"),
+        ((ledger.TOO_FEW, "agrees", "disagrees"), "of 2: 1 agree, 1 disagree"),
+    ],
+)
+def test_a_model_of_which_all_stopped_at_the_gate_says_so(verdicts, says):
+    entries = [{"model": "tiny", "command": "c", "verdict": each} for each in verdicts]
+    assert ledger.by_model({"results": entries}) == {"tiny": says}
+
+
 def test_a_pointer_that_can_not_be_read_is_named(tmp_path):
     (tmp_path / "table1-tiny-x.json").write_text(json.dumps(table1(0, -1, 1)), encoding="utf-8")
     claim = claim_about()
@@ -279,10 +294,10 @@ def test_two_settings_are_compared_over_the_prompts_that_both_have(tmp_path):
             right = (random.random((4, n)) < 0.7).astype(int)
             ones = np.ones(n, dtype=int)
             matrix = f"t/{setting}-{seed}.npz"
-            Probe(np.tile(np.arange(4), (4, 1)), right, ones, ones, "accuracy").save(
-                tmp_path / matrix
-            )
-            rows.append({"setting": setting, "seed": seed, "learns": True, "matrix": matrix})
+            probe = Probe(np.tile(np.arange(4), (4, 1)), right, ones, ones, "accuracy")
+            probe.save(tmp_path / matrix)
+            about = {"setting": setting, "seed": seed, "learns": True, "matrix": matrix}
+            rows.append(about | probe.summary())
             rights[setting, seed] = right.mean()
     file = tmp_path / "table2-tiny-x.json"
     for same in (True, False):

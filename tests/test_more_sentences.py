@@ -4,6 +4,7 @@ covers."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -75,6 +76,8 @@ def test_training_that_leaves_nothing_is_refused(tiny_task, tiny_folder, monkeyp
             more_sentences.leaves_some(setting, tiny_task, None)
     monkeypatch.setitem(order.TRAINING_EXAMPLES, "small", TRAINED_ON)
     more_sentences.leaves_some(setting, tiny_task, None)
+    with pytest.raises(LabError, match="--profile small"):
+        more_sentences.leaves_some(replace(setting, profile="full"), tiny_task, None)
 
 
 def test_answers_are_those_of_the_orders_one_by_one(result, tiny_task, tmp_path):

@@ -62,7 +62,7 @@ def test_rows_are_what_their_kept_prompts_say(monkeypatch, tiny_folder, rated, i
     folder = str(tiny_folder("t5"))
     result = experiments.run("number-strings", backbone=folder, out=tmp_path, seeds=(0, 1))
     rows = {(row["setting"], row["seed"]): row for row in result["rows"]}
-    assert len(rows) == 2 * 6 and rows[LONGER, 1]["steps"] == 9
+    assert len(rows) == 2 * 3 + 3 and rows[LONGER, 1]["steps"] == 9
     backbone = number_strings.shared_backbone(folder)
     poles = PromptedModel.for_task(backbone, rated)
     asked = number_strings.with_number_strings(rated)

@@ -404,6 +404,29 @@ def test_the_cheapest_plan_weighs_what_things_cost():
         cheapest(parts, Costs(1, 1, 1), **{**asked, "half_width": 0.001})
 
 
+def test_a_full_plan_of_one_prompt_has_orders_enough_for_the_interval_of_its_row():
+    """Which leaves out which orders were drawn: five of them would cover far too seldom."""
+    parts = Components(prompt=None, order=0.05**2, sentence=0.3**2, prompt_sentence=0, rest=0.3**2)
+    plan = cheapest(parts, Costs(1, 1, 1), 0.05, sentences=256, available=10**9, design="full")
+    random = np.random.default_rng(0)
+
+    def covered(orders):
+        hits = 0
+        for _ in range(600):
+            of_order = random.normal(0, parts.order**0.5, (orders, 1))
+            of_sentence = random.normal(0, parts.sentence**0.5, plan.sentences)
+            rest = random.normal(0, parts.rest**0.5, (orders, plan.sentences))
+            means = (of_order + of_sentence + rest).mean(axis=0)  # as read: these orders
+            hits += abs(means.mean()) <= 1.96 * stats.sem(means)
+        return hits / 600
+
+    assert plan.half_width <= 0.05 and plan.orders > 5
+    assert covered(plan.orders) > 0.915 and covered(5) < 0.88
+    apart = replace(parts, order=10.0)
+    with pytest.raises(LabError, match="lie too far apart for a full design"):
+        cheapest(apart, Costs(1, 1, 1), 5.0, sentences=256, available=10**9, design="full")
+
+
 def test_the_seconds_of_a_plan_are_those_of_all_that_it_reads():
     """Every prompt trained, read in the trained order and in each of the design's, and scored."""
     parts = Components(prompt=4e-4, order=1e-3, sentence=0.1, prompt_sentence=0.05, rest=0.1)

@@ -20,6 +20,7 @@ from labkit.experiments import order, order_reading, order_report, order_tables
 from labkit.experiments.base import runner
 from labkit.experiments.base.recipe import Recipe
 from labkit.experiments.base.setting import Experiment
+from labkit.experiments.evidence import Result
 from labkit.experiments.order import OrderSetting
 from labkit.shuffle_probe import Probe, Shuffle
 from labkit.soft_prompt import load_prompt
@@ -119,6 +120,46 @@ def test_a_waiting_row_whose_matrix_was_overwritten_is_made_again(run, tmp_path)
     assert notes == ["blocks, seed 0: taken back, it fits again"]
     assert without_seconds(again) == without_seconds(whole)
     assert (Probe.load(matrix).predictions == before.predictions).all()
+
+
+def of_fewer_sentences(run, out, stem):
+    """Run the table of that file again on 8 sentences, into matrices of the same names."""
+    (out / f"{stem}.json").unlink()
+    return run({"single": {}}, seeds=(0, 1), limit=8, out=out)
+
+
+def test_a_taken_row_whose_matrix_another_table_rewrote_is_made_again(run, tmp_path):
+    first = run({"single": {}}, seeds=(0, 1))
+    taken = run({"again": {}}, table=3, seeds=(0, 1))
+    also = run({"too": {}}, table=5, seeds=(0, 1))
+    assert [r["matrix"] for r in taken["rows"]] == [r["matrix"] for r in first["rows"]]
+    fewer = of_fewer_sentences(run, tmp_path, first["file"])
+    assert fewer["rows"][0]["n"] == 8 < taken["rows"][0]["n"]
+    notes = []
+    again = run({"again": {}}, table=3, seeds=(0, 1), resume=True, note=notes.append)
+    assert [note.split(" (")[1] for note in notes] == ["its matrix is gone, or another row's)"] * 2
+    for row, before in zip(again["rows"], taken["rows"], strict=True):
+        assert row["matrix"].startswith(f"{again['file']}/")
+        probe = Probe.load(tmp_path / row["matrix"])
+        assert probe.correct.mean(1).tolist() == pytest.approx(row["scores"], abs=1e-6)
+        assert row["scores"] == before["scores"] and "stale" not in again
+    assert again["pooled"] == taken["pooled"]
+    # the next table that had taken the row takes it from where it is whole now
+    third = run({"too": {}}, table=5, seeds=(0, 1), resume=True)
+    assert [r["matrix"] for r in third["rows"]] == [r["matrix"] for r in again["rows"]]
+    assert third["pooled"] == also["pooled"]
+
+
+def test_a_matrix_that_another_table_rewrote_is_pooled_and_shown_nowhere(run, tmp_path):
+    first = run({"single": {}}, seeds=(0, 1))
+    taken = run({"again": {}}, table=3, seeds=(0, 1))
+    of_fewer_sentences(run, tmp_path, first["file"])
+    runner.conclude(experiments.EXPERIMENTS["table3"], taken, tmp_path)
+    assert taken["pooled"] == []
+    assert "matrices of 2 of 2 prompts are not here" in order_report.as_markdown(taken)
+    assert Result(tmp_path / f"{taken['file']}.json", taken).probes("again") == {}
+    with pytest.raises(LabError, match=r"single-seed0\.npz is gone, or holds another matrix"):
+        order_reading.first_probe(taken, "again", tmp_path)
 
 
 def test_one_prompt_serves_all_rows_and_tables(run, monkeypatch):
@@ -241,7 +282,6 @@ def test_prompts_that_can_not_be_pooled_are_named(run, tmp_path):
     runner.conclude(experiments.EXPERIMENTS["table2"], result, tmp_path)
     assert [name.split()[0] for name in result["pooled"][0]["scored_on"]] == ["cuda", "cpu"]
     assert " and cpu " in order_report.as_markdown(result)
-    result["rows"][2]["n"] += 1  # as of a run with another --limit
     probe = Probe.load(tmp_path / result["rows"][2]["matrix"])
     more = np.append(probe.targets, 0)
     longer = replace(
@@ -251,6 +291,7 @@ def test_prompts_that_can_not_be_pooled_are_named(run, tmp_path):
         targets=more,
     )
     longer.save(tmp_path / result["rows"][2]["matrix"])
+    result["rows"][2] |= longer.summary()  # as of a run with another --limit
     runner.conclude(experiments.EXPERIMENTS["table2"], result, tmp_path)
     assert result["pooled"] == []
     report = order_report.as_markdown(result)

@@ -36,7 +36,7 @@ def store(folder, table, probes):
         matrix = f"table1-m/minilm-seed{seed}.npz"
         probe.save(folder / matrix)
         about = {"setting": "minilm", "seed": seed, "backbone": setting.backbone}
-        rows.append(about | {"matrix": matrix})
+        rows.append(about | {"matrix": matrix} | probe.summary())
     result = {"name": "table1", "command": "labkit run table1", "file": "table1-m", "rows": rows}
     (folder / "table1-m.json").write_text(json.dumps(result))
 
@@ -104,6 +104,14 @@ def test_a_model_in_two_files_is_planned_from_the_one_with_more_prompts(table, t
             shutil.rmtree(tmp_path / f"table1-{stem}", ignore_errors=True)
             (tmp_path / "table1-m").rename(tmp_path / f"table1-{stem}")
         assert len(planning.stored_probes("table1", setting, "rt-polarity", tmp_path)) == 2
+
+
+def test_no_plan_is_made_from_a_matrix_that_another_row_left(table, tmp_path):
+    (setting,) = table.settings(None, "small")
+    store(tmp_path, table, [stored("smollm2"), stored("minilm")])
+    stored("minilm").save(tmp_path / "table1-m/minilm-seed0.npz")
+    (probe,) = planning.stored_probes("table1", setting, "rt-polarity", tmp_path)
+    assert (probe.predictions == stored("minilm").predictions).all()
 
 
 @pytest.mark.parametrize("name", ["order-worth", "order-search", "order-effect", "table8"])

@@ -9,6 +9,7 @@ import pytest
 from labkit import experiments
 from labkit.core.errors import LabError
 from labkit.core.tasks import Task, classes_of
+from labkit.experiments import order
 from labkit.experiments.base import runner
 
 
@@ -63,6 +64,50 @@ def test_an_order_table_refuses_fewer_examples_than_can_be_cut_in_halves(
     says = "--limit 7.* 8 test" if limit else "split of tiny has 7 .* need 8"
     with pytest.raises(LabError, match=says):
         experiments.run("table5", backbone=str(tiny_folder("llama")), out=tmp_path, limit=limit)
+    assert not (tmp_path / "prompts").exists()
+
+
+LEAST = {
+    "order-effect": 2,
+    "order-worth": 2,
+    "order-dose": 2,
+    "worth-of-sorting": 2,
+    "order-search-prompts": 2,
+    "pruning": 2,
+    "first-place": 2,
+    "more-sentences": 9,
+}
+"""The smallest --limit that leaves an interval for other sentences, and for other orders."""
+
+
+@pytest.mark.parametrize("table", LEAST)
+def test_a_limit_that_leaves_no_interval_is_refused(
+    monkeypatch, tiny_folder, tiny_task, tmp_path, table
+):
+    monkeypatch.setitem(order.TRAINING_EXAMPLES, "small", 6)
+    monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
+    least = LEAST[table]
+    says = f"--limit {least - 1}: these rows need {least} "
+    with pytest.raises(LabError, match=says):
+        experiments.run(
+            table, backbone=str(tiny_folder("llama")), out=tmp_path, limit=least - 1, seeds=(0, 1)
+        )
+    assert not (tmp_path / "prompts").exists()
+
+
+@pytest.mark.parametrize("table", ["order-effect", "more-sentences"])
+def test_the_least_limit_is_enough(monkeypatch, two_prompts, table):
+    monkeypatch.setitem(order.TRAINING_EXAMPLES, "small", 6)
+    result = two_prompts(experiments.EXPERIMENTS[table], limit=LEAST[table])
+    assert {row["n"] for row in result["rows"]} == {LEAST[table]} and result["pooled"]
+
+
+def test_splits_that_leave_one_order_are_refused(monkeypatch, tiny_folder, tiny_task, tmp_path):
+    few = tiny_task.with_splits(test=tiny_task.split("test")[:2])
+    monkeypatch.setitem(order.TRAINING_EXAMPLES, "small", len(few.split("train")) - 6)
+    monkeypatch.setattr(runner, "load_task", lambda name: few)
+    with pytest.raises(LabError, match=r"tiny has 8 examples that no prompt .* need 9.*--task"):
+        experiments.run("more-sentences", backbone=str(tiny_folder("llama")), out=tmp_path)
     assert not (tmp_path / "prompts").exists()
 
 

@@ -94,3 +94,17 @@ def test_searches_that_found_an_order_are_held_against_the_best_of_random_ones()
     ]
     for line in against:
         assert line["by_prompt"] == [0.25, 0.5] and line["mean_difference"][0] == 0.375
+
+
+@pytest.mark.parametrize("seeds_of_swaps", [(2, 3), (1, 2)])
+def test_searches_of_fewer_than_two_common_prompts_are_not_held_against_each_other(seeds_of_swaps):
+    """As a stopped run or --only leaves them: each has two prompts, both have one or none."""
+    before = {"correct": "0000", "value": 0.0}
+    rows = [
+        {"setting": f"ordinary, {method}", "way": "ordinary", "method": method, "seed": seed}
+        | {"correct": "1100", "before": before, "learns": True, "order": [1, 0]}
+        for method, seeds in (("random", (0, 1)), ("swap", seeds_of_swaps))
+        for seed in seeds
+    ]
+    lines = worth_of_sorting.pool(rows, out=None)
+    assert [line["setting"] for line in lines] == ["ordinary, random", "ordinary, swap"]

@@ -173,7 +173,7 @@ def tune(
             prompt = PromptEncoder.from_prompt(prompt, encoder, seed=seed)
         require_scorable(model, prompt, data)
         made = _Made(command, frozen.revision, data.fingerprint(*data.splits))
-        result = _finished(out, made) if resume else None
+        result = _finished(out, made, model) if resume else None
         if result is None:
             prompt, how = _train(model, prompt, data, settings, made, out, resume, update)
             result = _scored(model, prompt, data, how, command, out, seed, update)
@@ -216,7 +216,7 @@ def _train(
     from labkit.soft_prompt import load_prompt, save_prompt
 
     command = made.command
-    if resume and _is_made_by(out, made):
+    if resume and _is_made_by(out, made, model):
         saved, card = load_prompt(out)
         return saved, dict(card.scores)
 
@@ -263,21 +263,25 @@ def _scored(
     return {**result, "warnings": warnings}
 
 
-def _is_made_by(out: Path, made: _Made) -> bool:
+def _is_made_by(out: Path, made: _Made, model: PromptedModel) -> bool:
+    """Whether ``out`` holds the finished prompt of this command, used as the model is now: a task
+    of the same name and examples may ask by another template or in other words."""
     from labkit.soft_prompt import CARD, load_prompt
 
     if (out / RUN_FOLDER).is_dir() or not (out / CARD).is_file():
         return False
     card = load_prompt(out)[1]
     examples = (card.scores or {}).get("examples", made.examples)  # earlier cards don't say
-    return _Made(card.command, card.revision, str(examples)) == made
+    if _Made(card.command, card.revision, str(examples)) != made:
+        return False
+    return card.model(model.backbone).layout() == model.layout()
 
 
-def _finished(out: Path, made: _Made) -> dict[str, Any] | None:
+def _finished(out: Path, made: _Made, model: PromptedModel) -> dict[str, Any] | None:
     """What `labkit tune` reported for the prompt in ``out``, if this command has made it."""
     from labkit.soft_prompt import load_prompt
 
-    if not _is_made_by(out, made):
+    if not _is_made_by(out, made, model):
         return None
     scores = load_prompt(out)[1].scores
     return {**scores, "warnings": []} if "value" in scores else None
@@ -406,9 +410,8 @@ def _probe_lines(summary: Mapping[str, Any], shuffle: Shuffle, orders: str | Non
         f"other orders    worst {summary['worst']:.3f}, mean {summary['mean']:.3f}, best "
         f"{summary['best']:.3f}; {summary['worse']} worse, {summary['better']} better, "
         f"{summary['equal']} equal",
-        "random order minus trained     {:+.3f} [{:+.3f}, {:+.3f}]".format(
-            *summary["mean_difference"]
-        ),
+        "these orders minus trained     {:+.3f} [{:+.3f}, {:+.3f}] (interval: other "
+        "sentences, these orders)".format(*summary["mean_difference"]),
         f"best order, where chosen {summary['best_chosen']:+.3f}, on the other half "
         "{:+.3f} [{:+.3f}, {:+.3f}]".format(*summary["best_held_out"]),
         "share of the variance between orders that is sampling noise: "

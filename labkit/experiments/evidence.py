@@ -27,7 +27,7 @@ from labkit.experiments import (
     transfer_starts,
 )
 from labkit.experiments.base.models import short
-from labkit.experiments.base.rows import learned, paired_answers
+from labkit.experiments.base.rows import learned, own_matrix, paired_answers
 from labkit.experiments.order import same_sentences
 from labkit.experiments.order_reading import difference_in, matrix_of
 from labkit.experiments.template_family import Family, cost_of_a_word
@@ -87,10 +87,12 @@ class Result:
 
     def probes(self, setting: str) -> dict[int, Probe]:
         """The matrices of a setting's prompts that learned, by seed."""
-        rows = learned(self.named(setting))
-        table = self.file.stem
-        files = {row["seed"]: self.file.parent / matrix_of(row, table) for row in rows}
-        return {seed: Probe.load(file) for seed, file in files.items() if file.is_file()}
+        folder, table = self.file.parent, self.file.stem
+        probes = {
+            row["seed"]: own_matrix(row, folder / matrix_of(row, table))
+            for row in learned(self.named(setting))
+        }
+        return {seed: probe for seed, probe in probes.items() if probe is not None}
 
     @property
     def models(self) -> set[str]:

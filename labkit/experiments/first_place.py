@@ -22,7 +22,7 @@ from labkit.core.sequences import Prefix
 from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
-from labkit.experiments.base.requirements import causal, classes
+from labkit.experiments.base.requirements import at_least, causal, classes
 from labkit.experiments.base.rows import learned
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import signed, verdict
@@ -182,6 +182,6 @@ EXPERIMENTS = (
         report=as_markdown,
         tasks=TASK_OF,
         pool=pool,
-        needs=(classes, causal),
+        needs=(classes, causal, at_least(2)),
     ),
 )

@@ -43,7 +43,8 @@ def gather(
 
     Raises:
         LabError: before anything is written: for a folder without results, a file that is not
-            there or of no experiment, or two rows of one setting and seed that were made otherwise.
+            there or of no experiment, two rows of one setting and seed that were made otherwise,
+            or a file in ``out`` that is damaged or somebody else's.
     """
     found: dict[str, list[tuple[Path, dict]]] = {}
     for folder in folders:
@@ -64,6 +65,7 @@ def gather(
         _refuse_two_makings(stem, parts)
         _refuse_missing_files(stem, parts)
         _refuse_others_files(stem, parts, out, set(asked))
+        result_file.start(out / f"{stem}.json", resume=True)  # refuses what must not be replaced
     return [_one(stem, parts, out, note) for stem, parts in asked.items()]
 
 
@@ -125,10 +127,10 @@ def _one(stem: str, parts: Sequence[tuple[Path, dict]], out: Path, note: Note) -
     file = out / f"{stem}.json"
     rows: dict[tuple[str, int], dict] = {}
     with result_file.only_writer(file, "gather", wait=True, tell=note):
+        before = result_file.start(file, resume=True)
         for folder, row in _rows_of(parts):
             rows.setdefault((row["setting"], row["seed"]), row)
             _bring_files(row, stem, folder, out)
-        before = result_file.read(file) or {"rows": []}
         earlier = {(row["setting"], row["seed"]): row for row in before["rows"]}
         kept = {
             pair: row

@@ -75,6 +75,11 @@ class GlueSetting(order.OrderSetting):
     method: str = "prompt"
     rates: tuple[float, ...] | None = None
 
+    @property
+    def seeded(self) -> bool:
+        """What reads no trained prompt and no trained weights is scored as it is."""
+        return self.method not in CONTROLS
+
 
 def glue_row(setting: GlueSetting, task: Task, seed: int, place: Place) -> dict:
     """One method on one task."""
@@ -377,7 +382,17 @@ def _notes(result: Mapping) -> list[str]:
 # ---- table 7 ----
 
 
-def data_row(setting: Setting, task: Task, seed: int, place: Place) -> dict:
+@dataclass(frozen=True)
+class DataSetting(Setting):
+    """A task whose examples are counted."""
+
+    @property
+    def seeded(self) -> bool:
+        """Counts are counts."""
+        return False
+
+
+def data_row(setting: DataSetting, task: Task, seed: int, place: Place) -> dict:
     """How many examples a task has here, beside what the paper prints (in thousands)."""
     counts = {split: len(task.split(split)) for split in SPLITS}
     its = row(printed(7), task.name)
@@ -391,8 +406,8 @@ def data_row(setting: Setting, task: Task, seed: int, place: Place) -> dict:
     }
 
 
-def _data(backbone: str | None, profile: str) -> list[Setting]:
-    return [Setting(task, backbone or "data", Recipe(), task=task) for task in GLUE]
+def _data(backbone: str | None, profile: str) -> list[DataSetting]:
+    return [DataSetting(task, backbone or "data", Recipe(), task=task) for task in GLUE]
 
 
 def data_as_markdown(result: Mapping) -> str:

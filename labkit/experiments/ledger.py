@@ -137,16 +137,20 @@ def _command(pointer: Mapping, model: str) -> str:
 def by_model(claim: Mapping) -> dict[str, str]:
     """Model → verdict: the one that all its results share, or how many have which.
 
-    Beside results of prompts that passed the gate, those of none are not counted.
+    Beside results that say something, those that stopped at the gate are not counted; where all
+    stopped there, and not all of them with no prompt, too few passed.
     """
     verdicts: dict[str, Counter] = {}
     for entry in claim.get("results", ()):
         verdicts.setdefault(entry["model"], Counter())[entry["verdict"]] += 1
-    for counts in verdicts.values():
-        if len(counts) > 1:
-            for outcome in STOPPED:
-                counts.pop(outcome, None)
-    return {model: _shared(counts) for model, counts in verdicts.items()}
+    return {model: _shared(_without_stopped(counts)) for model, counts in verdicts.items()}
+
+
+def _without_stopped(counts: Counter) -> Counter:
+    said = Counter({outcome: n for outcome, n in counts.items() if outcome not in STOPPED})
+    if said or len(counts) == 1:
+        return said or counts
+    return Counter({TOO_FEW: counts.total()})
 
 
 def _shared(counts: Counter) -> str:

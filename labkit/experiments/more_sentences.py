@@ -7,6 +7,8 @@ is read on a draw of its own from both, every sentence in the trained order and 
 The means on either part stand beside the whole: if the sentences were not of one kind, it would
 show there.
 
+It is an experiment of the small profile: in the full one prompts are trained on all that there is.
+
 Source: Liu, Cheng and Liu 2024, section 2 (table 1), with as many prompts as seeds.
 """
 
@@ -38,8 +40,9 @@ from labkit.experiments.order import (
 )
 from labkit.experiments.order_effect import settings
 from labkit.shuffle_probe import Shuffle, incomplete_design, probe_incomplete, scattered_effect
+from labkit.shuffle_probe.incomplete import PER_ORDER
 
-SENTENCES = {"small": 1500, "full": 10_000}
+SENTENCES = 1500
 """That each prompt is read on."""
 
 ALL, OF_TEST, OF_TRAIN = "all sentences", "test split", "rest of the training split"
@@ -63,7 +66,7 @@ def unseen_row(setting: OrderSetting, task: Task, seed: int, place: Place) -> di
         **at_gate(model, prompt, task),
     }
     unseen = unseen_places(setting, task, seed)
-    count = min(place.limit or SENTENCES[setting.profile], len(unseen))
+    count = min(place.limit or SENTENCES, len(unseen))
     drawn = _only(task, np.random.default_rng(seed).permutation(unseen)[:count])
     if not row["learns"]:
         return row | scores_of(evaluate(model, prompt, drawn, "test"))
@@ -104,12 +107,35 @@ def leaves_some(setting: Setting, task: Task, limit: int | None) -> None:
     """Training examples that no prompt of the profile is trained on.
 
     Raises:
-        LabError: where a prompt is trained on all there are.
+        LabError: where a prompt is trained on all there are: in the full profile, and on a task of
+            few.
     """
-    if isinstance(setting, OrderSetting) and not unread_examples(setting, task):
+    if not isinstance(setting, OrderSetting) or unread_examples(setting, task):
+        return
+    remedy = "run order-effect"
+    if training_examples(setting, task) is None:
+        remedy += ", or this table with --profile small"
+    raise LabError(
+        f"prompts of {task.name} are trained on all of its training examples here, and no "
+        f"sentences are left beyond the test split; {remedy}"
+    )
+
+
+def fills_two_orders(setting: Setting, task: Task, limit: int | None) -> None:
+    """More sentences than one order is read on: the mean over one says nothing of others.
+
+    Raises:
+        LabError: for a limit, or for splits, of fewer.
+    """
+    if limit is not None and limit <= PER_ORDER:
+        raise LabError(f"--limit {limit}: these rows need {PER_ORDER + 1} examples or more")
+    there = len(task.split("test"))
+    if isinstance(setting, OrderSetting):
+        there += unread_examples(setting, task)
+    if there <= PER_ORDER:
         raise LabError(
-            f"prompts of {task.name} are trained on all of its training examples here, and no "
-            "sentences are left beyond the test split; run order-effect"
+            f"{task.name} has {there} examples that no prompt is trained on, and these rows need "
+            f"{PER_ORDER + 1} or more; choose another task with --task"
         )
 
 
@@ -201,6 +227,6 @@ EXPERIMENTS = (
         report=as_markdown,
         tasks=TASK_OF,
         pool=pool,
-        needs=(classes, leaves_some),
+        needs=(classes, leaves_some, fills_two_orders),
     ),
 )

@@ -44,6 +44,11 @@ class NumberSetting(OrderSetting):
     prompted: bool = True
     asked_as: str | None = None
 
+    @property
+    def seeded(self) -> bool:
+        """Without a prompt there is nothing that a seed draws."""
+        return self.prompted
+
 
 def number_row(setting: NumberSetting, task: Task, seed: int, place: Place) -> dict:
     """Train the prompt, where there is to be one; Pearson's r of the readings with the labels."""

@@ -27,7 +27,7 @@ from labkit.core.tuning import CLASSES, TRAINED, fit
 from labkit.experiments.base.digest import digest_of
 from labkit.experiments.base.kept import kept_prompt
 from labkit.experiments.base.models import shared_backbone, short
-from labkit.experiments.base.rows import as_digits, from_digits, learned, scores_of
+from labkit.experiments.base.rows import as_digits, from_digits, learned, own_matrix, scores_of
 from labkit.experiments.base.setting import Place, Setting
 from labkit.experiments.base.verdicts import verdict
 from labkit.shuffle_probe import (
@@ -264,17 +264,17 @@ def _noise_floor(
 def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
     """For each setting with two prompts or more: its differences over all of them.
 
-    Only prompts that passed the gate count, and whose matrix is there; those of different sentences
-    are left apart. ``half_widths`` says how much of the mean effect's interval prompts, orders and
-    sentences alone would make.
+    Only prompts that passed the gate count, and whose own matrix is there; those of different
+    sentences are left apart. ``half_widths`` says how much of the mean effect's interval prompts,
+    orders and sentences alone would make.
     """
     pooled = []
     for setting in dict.fromkeys(row["setting"] for row in rows):
         of_setting = [row for row in rows if row["setting"] == setting]
         probed = [
-            (row, Probe.load(out / row["matrix"]))
+            (row, probe)
             for row in learned(of_setting)
-            if "matrix" in row and (out / row["matrix"]).is_file()
+            if "matrix" in row and (probe := own_matrix(row, out / row["matrix"])) is not None
         ]
         if len(probed) > 1 and same_sentences([probe for _, probe in probed]):
             pooled.append({"setting": setting, "rows": len(of_setting), **_over_prompts(probed)})
@@ -349,7 +349,11 @@ def judged(row: Mapping) -> dict:
 
 
 def _verdicts(row: Mapping) -> list[dict]:
-    """The paper's claims about a row: each with a difference, its interval and what follows."""
+    """The paper's claims about a row: each with a difference, its interval and what follows.
+
+    The claim about "a random order" is decided for the orders that the row has: its interval is for
+    other sentences. What other orders and prompts would give, the rows say together (:func:`pool`).
+    """
     upwards = _paper_direction(row) > 0
     way = "above" if upwards else "below"
     claims = [(f"a random order scores {way} the trained one", row["mean_difference"], upwards)]

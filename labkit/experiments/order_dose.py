@@ -25,7 +25,7 @@ from labkit.core.statistics import Difference, mean_with_interval
 from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
-from labkit.experiments.base.requirements import classes
+from labkit.experiments.base.requirements import at_least, classes
 from labkit.experiments.base.rows import answer_changes, as_digits, learned, scores_of
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import signed, verdict
@@ -190,6 +190,6 @@ EXPERIMENTS = (
         report=as_markdown,
         tasks=TASK_OF,
         pool=pool,
-        needs=(classes,),
+        needs=(classes, at_least(2)),
     ),
 )

@@ -22,7 +22,7 @@ from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone, short
 from labkit.experiments.base.recipe import recipe_for
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
-from labkit.experiments.base.requirements import classes
+from labkit.experiments.base.requirements import at_least, classes
 from labkit.experiments.base.rows import answer_changes, from_digits, learned
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import each_signed, over_prompts, signed
@@ -217,6 +217,6 @@ EXPERIMENTS = (
         report=as_markdown,
         tasks=TASK_OF,
         pool=pool,
-        needs=(classes,),
+        needs=(classes, at_least(2)),
     ),
 )

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+from labkit.core.errors import LabError
 from labkit.core.statistics import Difference
 from labkit.experiments.base.result_file import row_stem
+from labkit.experiments.base.rows import own_matrix
 from labkit.experiments.base.runner import REFERENCE
 from labkit.shuffle_probe import Probe
 
@@ -56,8 +58,20 @@ def first_prompts(result: Mapping) -> dict[str, dict]:
 
 
 def first_probe(result: Mapping, setting: str, folder: Path = REFERENCE) -> Probe:
-    """The matrix of :func:`first_prompts`' row."""
-    return Probe.load(folder / matrix_of(first_prompts(result)[setting], result["file"]))
+    """The matrix of :func:`first_prompts`' row.
+
+    Raises:
+        LabError: where it is gone, or has become another row's.
+    """
+    row = first_prompts(result)[setting]
+    file = folder / matrix_of(row, result["file"])
+    probe = own_matrix(row, file)
+    if probe is None:
+        raise LabError(
+            f"{file} is gone, or holds another matrix than that of {setting}, seed {row['seed']}; "
+            f"make it again: {result['command']} --resume"
+        )
+    return probe
 
 
 def matrix_of(row: Mapping, table: str) -> str:

@@ -93,7 +93,7 @@ def _left_apart(result: Mapping) -> list[str]:
         elif len(passed) > 1 and pooled.get(setting, 0) < len(passed):
             whys.append(
                 f"matrices of {len(passed) - pooled.get(setting, 0)} of {len(passed)} prompts "
-                "are not here, or of other sentences"
+                "are not here, another row's, or of other sentences"
             )
         lines += [f"- {setting}: {why}" for why in whys]
     return lines

@@ -31,7 +31,7 @@ from labkit.core.tuning import RANDOM, TRAINED
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.recipe import LESTER, RECIPES
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
-from labkit.experiments.base.requirements import classes
+from labkit.experiments.base.requirements import at_least, classes
 from labkit.experiments.base.rows import from_digits, learned
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import each_signed, over_prompts, signed
@@ -181,6 +181,6 @@ EXPERIMENTS = (
         report=as_markdown,
         tasks=TASK_OF,
         pool=pool,
-        needs=(classes,),
+        needs=(classes, at_least(2)),
     ),
 )

@@ -38,6 +38,11 @@ class PlacementSetting(Setting):
     where: str = IN_FRONT
     trained: bool = True
 
+    @property
+    def seeded(self) -> bool:
+        """Without a prompt there is nothing that a seed draws."""
+        return self.where != NO_PROMPT
+
 
 def placed(template: Template, where: str, length: int) -> Template:
     """A template without virtual tokens, with ``length`` of them at one place of the input."""

@@ -22,6 +22,7 @@ from labkit.core.tuning import fit
 from labkit.experiments.base.models import shared_backbone, short
 from labkit.experiments.base.report import cells, table_head
 from labkit.experiments.base.result_file import result_files
+from labkit.experiments.base.rows import own_matrix
 from labkit.experiments.base.runner import chosen, for_task
 from labkit.experiments.base.setting import Experiment
 from labkit.experiments.order import (
@@ -107,15 +108,16 @@ def stored_probes(name: str, setting: OrderSetting, task: str, stored: Path) -> 
     """
     best: list[Probe] = []
     for result, rows in _parts(result_files(stored)):
-        files = {
-            stored / matrix_of(row, result["file"])
+        of_file = {
+            stored / matrix_of(row, result["file"]): row
             for row in rows
             if result["name"] == name
             and row["setting"] == setting.name
             and row.get("backbone") in (setting.backbone, short(setting.backbone))
             and row.get("task", task) == task
         }
-        probes = [Probe.load(file) for file in sorted(files) if file.is_file()]
+        read = [own_matrix(of_file[file], file) for file in sorted(of_file)]
+        probes = [probe for probe in read if probe is not None]
         for first in probes:
             alike = [p for p in probes if np.array_equal(p.targets, first.targets)]
             best = alike if len(alike) > len(best) else best

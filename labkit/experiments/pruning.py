@@ -19,7 +19,7 @@ from labkit.core.prompted_model import Evaluation, PromptedModel, evaluate
 from labkit.core.tasks import Task
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
-from labkit.experiments.base.requirements import classes
+from labkit.experiments.base.requirements import at_least, classes
 from labkit.experiments.base.rows import answer_changes, as_digits, learned, scores_of
 from labkit.experiments.base.setting import TASK_OF, Experiment, Place
 from labkit.experiments.base.verdicts import over_prompts, signed
@@ -164,6 +164,6 @@ EXPERIMENTS = (
         report=as_markdown,
         tasks=TASK_OF,
         pool=pool,
-        needs=(classes,),
+        needs=(classes, at_least(2)),
     ),
 )

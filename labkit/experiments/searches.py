@@ -32,6 +32,7 @@ from labkit.experiments.base.kept import course_folder
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.recipe import recipe_for
 from labkit.experiments.base.report import as_markdown, cells, table_head, verdict_section
+from labkit.experiments.base.requirements import at_least
 from labkit.experiments.base.rows import paired_answers, scores_of
 from labkit.experiments.base.setting import Experiment, Place
 from labkit.experiments.base.verdicts import Claim, each_signed, over_prompts, signed
@@ -354,6 +355,7 @@ EXPERIMENTS = (
         prompt_search_row,
         report=prompts_report,
         pool=pool,
+        needs=(at_least(2),),
     ),
     Experiment(
         "swap-prediction",

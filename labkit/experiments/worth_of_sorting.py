@@ -20,7 +20,7 @@ from labkit.core.tasks import Task
 from labkit.core.tuning import RANDOM
 from labkit.experiments.base.models import shared_backbone
 from labkit.experiments.base.report import cells, report_head, table_head, verdict_section
-from labkit.experiments.base.requirements import classes
+from labkit.experiments.base.requirements import at_least, classes
 from labkit.experiments.base.rows import (
     answer_changes,
     as_digits,
@@ -111,9 +111,10 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
     """For each way to train and each search: what it gains over the trained order, on test; then,
     with ``over``, what it gains more than the best of as many random orders.
 
-    Prompts that learned only. ``kept`` counts those for which the given order was handed back. A
-    search that found no other for any of them gains nothing on these prompts, and says nothing of
-    others: it is not held against another search.
+    Prompts that learned only, two or more of a search, or of both where two are compared. ``kept``
+    counts those for which the given order was handed back. A search that found no other for any of
+    them gains nothing on these prompts, and says nothing of others: it is not held against another
+    search.
     """
     rows = learned(rows)
     of_line: dict[str, list[Mapping]] = {}
@@ -121,11 +122,12 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
         of_line.setdefault(row["setting"], []).append(row)
     gains = [_gain(same) for same in of_line.values() if len(same) > 1]
     found = {line["setting"] for line in gains if line["kept"] < line["prompts"]}
-    return gains + [
+    against = [
         _more(rows, line["way"], line["method"])
         for line in gains
         if line["method"] != PLAIN and {line["setting"], f"{line['way']}, {PLAIN}"} <= found
     ]
+    return [*gains, *(line for line in against if line is not None)]
 
 
 def _gain(rows: Sequence[Mapping]) -> dict:
@@ -138,9 +140,12 @@ def _gain(rows: Sequence[Mapping]) -> dict:
     return {"setting": name, **of, **over_prompts(claim, gains)}
 
 
-def _more(rows: Sequence[Mapping], way: str, search: str) -> dict:
-    """What one search ends above :data:`PLAIN`, over the prompts that both have."""
+def _more(rows: Sequence[Mapping], way: str, search: str) -> dict | None:
+    """What one search ends above :data:`PLAIN`, over the prompts that both have; None where those
+    are fewer than two."""
     pairs = paired_answers(rows, f"{way}, {search}", f"{way}, {PLAIN}")
+    if pairs is None or len(pairs[0]) < 2:
+        return None
     name = f"{way}, {search} − {PLAIN}"
     of = {"way": way, "method": search, "over": PLAIN}
     return {"setting": name, **of, **over_prompts(name, np.subtract(*pairs, dtype=float))}
@@ -198,6 +203,6 @@ EXPERIMENTS = (
         report=as_markdown,
         tasks=TASK_OF,
         pool=pool,
-        needs=(classes,),
+        needs=(classes, at_least(2)),
     ),
 )

@@ -103,7 +103,13 @@ class Probe:
         return Counts(worse, better, len(gains) - worse - better)
 
     def mean_difference(self) -> Difference:
-        """A random order's score minus the trained order's, with its interval over examples."""
+        """Mean score of these R orders minus the trained order's, with its interval for other
+        examples.
+
+        The orders stay as they are: of orders that were not drawn it says the less the fewer these
+        are. :func:`~labkit.shuffle_probe.mean_effect` of several prompts draws orders anew too, as
+        :meth:`~labkit.shuffle_probe.IncompleteProbe.mean_difference` does for one.
+        """
         return statistics.difference_of_scores(
             self.predictions, self.trained[None], self.targets, self.metric
         )

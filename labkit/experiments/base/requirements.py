@@ -56,7 +56,7 @@ def writes_text(setting: Setting, task: Task, limit: int | None) -> None:
 
 
 def at_least(count: int) -> Needs:
-    """So many test examples."""
+    """So many test examples: two are the least that an interval for other sentences takes."""
 
     def enough(setting: Setting, task: Task, limit: int | None) -> None:
         there = len(task.split("test"))

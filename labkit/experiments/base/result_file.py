@@ -29,8 +29,8 @@ LOCKS = ".locks"
 
 
 def file_name(setting: str) -> str:
-    """A setting's name as part of a file name."""
-    return re.sub(r"[^A-Za-z0-9.]+", "-", setting)
+    """A setting's name as part of a file name: letters and digits of any script, and dots."""
+    return re.sub(r"(?:[^\w.]|_)+", "-", setting)
 
 
 def row_stem(setting: str, seed: int) -> str:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from labkit.core.errors import LabError
 from labkit.core.prompted_model import Evaluation
+from labkit.shuffle_probe import Probe
 
 
 def scores_of(result: Evaluation) -> dict:
@@ -32,6 +35,22 @@ def has_learned(row: Mapping) -> bool:
 def learned(rows: Iterable[Mapping]) -> list[Mapping]:
     """Rows of prompts that passed the gate, and those that were made before their table had one."""
     return [row for row in rows if has_learned(row)]
+
+
+def own_matrix(row: Mapping, file: Path) -> Probe | None:
+    """The matrix of a row about orders; None where the file is gone, damaged or another row's.
+
+    Tables share rows, and a row that was taken points into the other table's folder: where that
+    table is run again, made of something else, the file there is no longer what the row says.
+    """
+    try:
+        probe = Probe.load(file)
+    except LabError:
+        return None
+    says = [row.get("baseline", np.nan), *row.get("scores", ())]
+    holds = [probe.baseline, *probe.scores]
+    alike = len(says) == len(holds) and np.allclose(says, holds, rtol=0, atol=1e-6)
+    return probe if alike and len(probe.targets) == row.get("n") else None
 
 
 def as_digits(right: Iterable) -> str:

@@ -1,7 +1,8 @@
 """A table is a grid of independent rows (setting × seed), run one by one.
 
 A resumed table keeps the rows whose digest says that they were made of what is asked for now, and
-makes the others again. A row that another table in the same folder has is taken from there.
+makes the others again, as it does those whose matrix is gone or has become another row's. A row
+that another table in the same folder has is taken from there.
 """
 
 from __future__ import annotations
@@ -30,9 +31,9 @@ from labkit.experiments.base.origin import (
     origin_of,
 )
 from labkit.experiments.base.report import as_markdown
+from labkit.experiments.base.rows import own_matrix
 from labkit.experiments.base.setting import Experiment, Place, RunRow, Setting
 from labkit.experiments.base.verdicts import judge, summarise
-from labkit.shuffle_probe import Probe
 
 PROMPTS, REFERENCE = bundled("prompts"), bundled("reference")
 """Trained prompts and results of longer runs that come with the course."""
@@ -94,18 +95,27 @@ def _refuse_unsuited(
 def _refuse_twins(
     experiment: str, wanted: Sequence[tuple[Setting, int]], digests: Sequence[str]
 ) -> None:
-    """A resumed table knows a row by its digest, and what rows say together goes by their names:
-    two that share one would be taken for each other, or for two seeds of one.
+    """A resumed table knows a row by its digest, what rows say together goes by their names, and
+    the files of a row by its stem: two that share one would be taken for each other, or for two
+    seeds of one, or write over each other's matrix.
 
     Raises:
-        LabError: for settings of one name, or that differ in their name alone.
+        LabError: for settings of one name or stem, or that differ in their name alone.
     """
     named: dict[str, Setting] = {}
+    stems: dict[str, Setting] = {}
     names: dict[str, str] = {}
     for (setting, _), digest in zip(wanted, digests, strict=True):
         first = named.setdefault(setting.name, setting)
         if first is not setting:
             raise _namesakes(experiment, first, setting)
+        stem = result_file.file_name(setting.name)
+        other = stems.setdefault(stem, setting)
+        if other is not setting:
+            raise LabError(
+                f"{other.name!r} and {setting.name!r} of {experiment!r} would both keep their "
+                f"files as {stem!r}; rename the folder of {other.backbone} or {setting.backbone}"
+            )
         twin = names.setdefault(digest, setting.name)
         if twin != setting.name:
             raise LabError(
@@ -259,11 +269,13 @@ class _Run:
 
     def _take(self, settings: Sequence[Setting], seed: int, rank: Mapping) -> list[Setting]:
         """Take the rows that other tables in the folder have; what is still missing."""
+        out = self.table.place.out
         digests = [self.table.origin(setting, seed).digest for setting in settings]
         rows = {
-            row.get("digest"): row
-            for other in (result_file.result_files(self.table.place.out) if digests else ())
+            row["digest"]: row
+            for other in (result_file.result_files(out) if digests else ())
             for row in other["rows"]
+            if row.get("digest") in digests and _has_its_matrix(row, out)
         }
         relabel = self.table.experiment.relabel or _relabel
         for setting, digest in zip(settings, digests, strict=True):
@@ -312,11 +324,10 @@ class _Run:
     def _set_aside(self) -> None:
         """Rows that were made of something else wait in ``stale`` until they are made again; of
         those that wait already, the ones that fit now are taken back."""
-        out = self.table.place.out
         waiting = self.result.pop("stale", [])
         reasons = [(row, self._against(row)) for row in self.result["rows"]]
         kept = [row for row, why in reasons if why is None]
-        back = [r for r in waiting if self._against(r) is None and _has_its_matrix(r, out)]
+        back = [row for row in waiting if self._against(row) is None]
         fitting = {(row["setting"], row["seed"]): row for row in [*back, *kept]}
         for row, why in reasons:
             if why is not None and (row["setting"], row["seed"]) not in fitting:
@@ -339,20 +350,16 @@ class _Run:
         if setting is None:
             return "there is no such row now"
         origin = self.table.origin(setting, row["seed"])
-        return None if row.get("digest") == origin.digest else origin.against(row)
+        if row.get("digest") != origin.digest:
+            return origin.against(row)
+        whole = _has_its_matrix(row, self.table.place.out)
+        return None if whole else "its matrix is gone, or another row's"
 
 
 def _has_its_matrix(row: Mapping, out: Path) -> bool:
-    """Whether a waiting row's matrix is still its own: a run that was stopped may have written
-    another in its place."""
-    if "matrix" not in row:
-        return True
-    try:
-        probe = Probe.load(out / row["matrix"])
-    except LabError:
-        return False
-    scores = [round(float(score), 6) for score in probe.scores]
-    return (len(probe.targets), scores) == (row.get("n"), row.get("scores"))
+    """Whether a row's matrix is still its own, if it names one: another table, or a run that was
+    stopped, may have written another in its place."""
+    return "matrix" not in row or own_matrix(row, out / row["matrix"]) is not None
 
 
 def conclude(experiment: Experiment, result: dict, out: Path) -> None:
