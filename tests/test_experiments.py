@@ -229,7 +229,7 @@ def test_all_stored_results_of_an_experiment_are_there_by_their_models():
 
 def test_a_prompt_that_did_not_learn_counts_in_no_mean_but_that_of_a_method():
     rows = [
-        {"setting": "a", "seed": seed, "value": value, "learns": value > 0.6}
+        {"setting": "a", "method": "prompt", "seed": seed, "value": value, "learns": value > 0.6}
         for seed, value in enumerate((0.9, 0.7, 0.5))
     ]
     for name, mean in (("table4", 0.8), ("table8", 0.7)):
