@@ -327,10 +327,10 @@ def mean_gain(result: Mapping, method: str) -> Difference:
     tasks = tasks_in_full(result, method)
     if not tasks:
         raise LabError(f"no task has every seed's prompt sorted by {method!r}: no mean over tasks")
-    score = {(row["task"], row["method"], row["seed"]): row["value"] for row in result["rows"]}
-    seeds = compared_seeds(result, method)[tasks[0]]
-    gains = [[score[t, method, s] - score[t, "prompt", s] for t in tasks] for s in seeds]
-    return _over_seeds([sum(its) / len(its) for its in gains])
+    plain, changed = by_task(result, "prompt"), by_task(result, method)
+    gains = {t: {s: changed[t][s] - value for s, value in plain[t].items()} for t in tasks}
+    mean, ends = mean_over_tasks(gains, tasks)
+    return Difference(mean, *(ends or (math.nan, math.nan)))
 
 
 def _difference(pairs: Sequence[tuple[Mapping, Mapping]]) -> Difference:
