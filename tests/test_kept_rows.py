@@ -391,10 +391,11 @@ def two_folders(tiny_folder, tmp_path, *names):
     return folders
 
 
-def test_two_models_whose_files_would_have_one_name_are_refused(tiny_folder, tmp_path):
-    """One would write over the other's matrix."""
-    folders = two_folders(tiny_folder, tmp_path, "my_model", "my-model")
-    says = "'my_model' and 'my-model' of 'swaps' .* files as 'my-model'; rename the folder of "
+@pytest.mark.parametrize("twin", ["my-model", "My-model"])
+def test_two_models_whose_files_would_have_one_name_are_refused(twin, tiny_folder, tmp_path):
+    """One would write over the other's matrix; where a disk ignores case, of either spelling."""
+    folders = two_folders(tiny_folder, tmp_path, "my_model", twin)
+    says = f"'my_model' and '{twin}' of 'swaps' .* files as '{twin}'; rename the folder of "
     with pytest.raises(LabError, match=f"{says}{folders[0]} or {folders[1]}"):
         both = ",".join(map(str, folders))
         experiments.run("swaps", backbone=both, seeds=(0,), out=tmp_path / "out")

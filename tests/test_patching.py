@@ -149,11 +149,25 @@ def test_the_share_of_a_row_is_what_its_patch_takes_back_of_the_cost(tmp_path):
     assert {line["cost"] for line in lines} == {1.0}
 
 
+def test_orders_that_cost_nothing_have_no_share_and_lose_no_row(monkeypatch, tmp_path):
+    losses = {"trained": [0.6] * 3, "shuffled": [0.5] * 3, "first kept": [0.5] * 3}
+    patch = {"layers": [0, 2], "place": 0, "losses": [0.5] * 3}
+    rows = [
+        {"seed": seed, "n": 3, "layers": 2, "value": 0.5, "losses": losses, "patches": [patch]}
+        for seed in (0, 1)
+    ]
+    assert first_place.pool(rows, tmp_path) == []
+    result = {"name": "first-place", "task": "t", "command": "labkit run first-place", "rows": rows}
+    text = first_place.as_markdown(result | {"pooled": []})
+    assert "orders that cost something" in text and text.count("| 0.600 | 0.500 |") == 2
+
+
 @pytest.fixture
 def result(monkeypatch, tiny_folder, tiny_task, tmp_path):
     monkeypatch.setattr(runner, "load_task", lambda name: tiny_task)
     monkeypatch.setattr(first_place, "GROUP", 1)
     # of random prompts, trained a little, one order costs what another gains
+    monkeypatch.setattr(first_place, "costs_something", lambda *losses: True)
     monkeypatch.setattr(first_place, "restored_share", lambda *losses: Difference(0.5, 0.1, 0.9))
     recipe = replace(RECIPES["causal"], length=5, steps=2, warmup=0)
     monkeypatch.setitem(RECIPES, "causal", recipe)

@@ -29,7 +29,7 @@ from labkit.experiments.base.verdicts import signed, verdict
 from labkit.experiments.order import OrderSetting, at_gate, trained_prompt
 from labkit.experiments.order_worth import GATE, ordinary_setting
 from labkit.shuffle_probe import Shuffle
-from labkit.shuffle_probe.patching import Reader, restored_share
+from labkit.shuffle_probe.patching import Reader, costs_something, restored_share
 
 SENTENCES, SHUFFLED = 24, 2
 """Test sentences, and orders of each prompt."""
@@ -37,6 +37,9 @@ SENTENCES, SHUFFLED = 24, 2
 GROUP = 5
 """Layers that are patched together."""
 
+NOTHING_POOLED = (
+    "No share of the cost: that takes two prompts that learned, and orders that cost something."
+)
 ALL = "all layers"
 FIRST_KEPT = "first virtual token kept in place"
 
@@ -125,7 +128,8 @@ def _patches(length: int, layers: int) -> Iterator[tuple[tuple[int, int], int | 
 
 
 def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
-    """The share of the cost that every patch restores, over prompts that learned and sentences."""
+    """The share of the cost that every patch restores, over prompts that learned and sentences;
+    nothing where the shuffled orders cost nothing, of which no share can be taken."""
     rows = learned(rows)
     if len(rows) < 2 or len({row["n"] for row in rows}) > 1:
         return []
@@ -133,6 +137,8 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
         np.array([row["losses"][name] for row in rows])
         for name in ("trained", "shuffled", "first kept")
     )
+    if not costs_something(trained, shuffled):
+        return []
     layers = rows[0]["layers"]
 
     def line(what: str, part: Sequence[int], at: int | None, losses: NDArray) -> dict:
@@ -165,8 +171,10 @@ def as_markdown(result: Mapping) -> str:
         trained = float(np.mean(row["losses"]["trained"]))
         shuffled = f"{row['value']:.3f}" if "patches" in row else "does not learn: not patched"
         lines.append(cells([row["seed"], row["n"], f"{trained:.3f}", shuffled]))
-    lines += ["", *table_head(["patch", "share of the cost restored [95 %]"])]
     pooled = result.get("pooled", ())
+    if not pooled:
+        return "\n".join([*lines, "", NOTHING_POOLED]) + "\n"
+    lines += ["", *table_head(["patch", "share of the cost restored [95 %]"])]
     lines += [cells([row["what"], signed(row["restored"])]) for row in pooled]
     telling = [row for row in pooled if ALL in row["what"] or row["what"] == FIRST_KEPT]
     lines += verdict_section(telling)

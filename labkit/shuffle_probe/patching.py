@@ -116,6 +116,12 @@ class Reader:
         return scoring.losses_of(scores, self.targets)
 
 
+def costs_something(trained: NDArray[np.float64], shuffled: NDArray[np.float64]) -> bool:
+    """Whether (P, N) losses in a shuffled order are higher on average, so that there is a cost of
+    which a patch can restore a share."""
+    return bool(shuffled.mean() > trained.mean())
+
+
 def restored_share(
     trained: NDArray[np.float64], shuffled: NDArray[np.float64], patched: NDArray[np.float64]
 ) -> Difference:
@@ -132,7 +138,7 @@ def restored_share(
         LabError: where the shuffled order costs nothing, so that nothing can be restored.
     """
     cost, taken_back = shuffled - trained, shuffled - patched
-    if not cost.mean() > 0:
+    if not costs_something(trained, shuffled):
         raise LabError(
             f"the shuffled order costs {cost.mean():.3g} nats, so that there is nothing to "
             "restore; take another order or other prompts"

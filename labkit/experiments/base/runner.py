@@ -110,7 +110,7 @@ def _refuse_twins(
         if first is not setting:
             raise _namesakes(experiment, first, setting)
         stem = result_file.file_name(setting.name)
-        other = stems.setdefault(stem, setting)
+        other = stems.setdefault(stem.casefold(), setting)  # one file where a disk ignores case
         if other is not setting:
             raise LabError(
                 f"{other.name!r} and {setting.name!r} of {experiment!r} would both keep their "
