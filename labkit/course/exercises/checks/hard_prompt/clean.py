@@ -51,6 +51,14 @@ def _cleaned(
     return sentences
 
 
+def _differing_at_the_end(lines: list[str]) -> list[str]:
+    """The first of the sentences that are the same but for the punctuation at their ends."""
+    seen: dict[str, str] = {}
+    for line in lines:
+        seen.setdefault(line.rstrip(" .!?"), line)
+    return list(seen.values())
+
+
 def _foreign(sentences: list[str]) -> set[str]:
     return {letter for letter in "".join(sentences) if not letter.isascii()}
 
@@ -80,6 +88,8 @@ def _file(draw: Draw, lines: int) -> bytes:
 def check_clean(clean: Guarded, draw: Draw) -> str:
     """``clean``: bytes of a polarity file → sentences."""
     files = [_FIRST, *(_file(draw, lines) for lines in (4, 9, 14, 30, 30)), b"one line", b""]
+    letters = bytes(draw.plain.sample(range(0xA1, 0x100), 0x5F))  # every one that latin-1 has
+    files.append(b"fun\nfun .\nfun!\nfun\n" + letters + b"\n fun .\n")
     require(
         not isinstance(clean(b"a b\nc"), str),
         "one text comes back: give a list with an entry for each sentence",
@@ -125,6 +135,11 @@ def check_clean(clean: Guarded, draw: Draw) -> str:
             "capitals count: Film and film are two sentences": (
                 lambda raw: _cleaned(raw, repeats="case")
             ),
+            "punctuation counts: 'fun' and 'fun .' are two sentences": (
+                lambda raw: _differing_at_the_end(_cleaned(raw))
+            ),
+            "this is another code page of the ISO, such as latin-9, where ¤ is the euro: the files "
+            "are latin-1": lambda raw: _cleaned(raw, "iso-8859-15"),
             "capitals are lost: nothing but white space is to change": (
                 lambda raw: list(dict.fromkeys(line.lower() for line in _cleaned(raw)))
             ),

@@ -27,6 +27,7 @@ def check_fill(fill: Guarded, draw: Draw) -> str:
         "{text}\nAll in all: {mask} . {text}",
         "Review:  {text}  (end)\n{mask}",
         "In short,{mask} {text}",
+        "{text} {mask}",
     ]
     words = ["Good fun.", "{odd} braces", "x {mask} y", "a {text} b", "", r"a\1 b\n", "  so  so ",
              "100 % é", "{", "{0} {}", "ends in {mask}"]  # fmt: skip
@@ -34,6 +35,7 @@ def check_fill(fill: Guarded, draw: Draw) -> str:
     cases += [(t, draw.plain.choice(words)) for t in templates]
     cases += [(templates[i % 3], word) for i, word in enumerate(words)]
     cases += [(template, "x {mask} y") for template in templates]
+    cases += [(template, "  so  so ") for template in templates]  # the review keeps its end
     compare(
         fill,
         cases,
@@ -74,6 +76,10 @@ def check_fill(fill: Guarded, draw: Draw) -> str:
             "the review's own white space has changed": (lambda t, x: _filled(t, x.strip())),
             "the review's own white space was collapsed": (
                 lambda t, x: _filled(t, " ".join(x.split()))
+            ),
+            "spaces at the review's own end are gone: take away the one in front of {mask}, then "
+            "put the review in": (
+                lambda t, x: t.partition("{mask}")[0].replace("{text}", x).rstrip(" ")
             ),
             "only the first {text} is filled: a template may hold several": (
                 lambda t, x: t.partition("{mask}")[0].removesuffix(" ").replace("{text}", x, 1)

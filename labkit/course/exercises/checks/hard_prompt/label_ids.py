@@ -21,6 +21,14 @@ def _only(pieces: list[list[int]]) -> list[int]:
     return [ids[0] for ids in pieces]
 
 
+def _of_two_pieces(tokenizer, draw: Draw, known: list[str]) -> str:
+    """The fewest pieces that are too many: known words, one behind the other."""
+    while True:
+        word = "".join(draw.plain.sample(known, 2))
+        if len(_ids(tokenizer, [word])[0]) == 2:
+            return word
+
+
 @exercise
 def check_label_ids(label_ids: Guarded, draw: Draw, tokenizer) -> str:
     """``label_ids``: tokenizer, words → one id per word, as it stands after a space."""
@@ -31,8 +39,9 @@ def check_label_ids(label_ids: Guarded, draw: Draw, tokenizer) -> str:
         if fits and len(_ids(tokenizer, [word[1:]])[0]) == 1:
             known.append(word[1:])
     several = "unputdownable"
+    pair = _of_two_pieces(tokenizer, draw, known)
     lists = [["terrible", "great", "bad", "good"], ["great"], known[:6], known[6:14], known[14:]]
-    lists += [["no", "yes", "no"], [several], ["good", several], [several, "good"]]
+    lists += [["no", "yes", "no"], [several], ["good", several], [several, "good"], [pair]]
     cases = [(tokenizer, words) for words in lists]
     ids = label_ids(tokenizer, lists[0]) if not label_ids.raised(tokenizer, lists[0]) else None
     require(
@@ -63,6 +72,9 @@ def check_label_ids(label_ids: Guarded, draw: Draw, tokenizer) -> str:
             "ValueError": lambda t, words: [ids[0] for ids in _ids(t, words)],
             "'unputdownable' is several pieces, and its last one is another word: raise "
             "ValueError": lambda t, words: [ids[-1] for ids in _ids(t, words)],
+            "two pieces are several, too: raise ValueError": (
+                lambda t, words: [ids[0] for ids in _ids(t, words) if len(ids) < 3 or _only([ids])]
+            ),
             "words of several pieces are left out without a word: raise ValueError": (
                 lambda t, words: [ids[0] for ids in _ids(t, words) if len(ids) == 1]
             ),
@@ -84,7 +96,7 @@ def check_label_ids(label_ids: Guarded, draw: Draw, tokenizer) -> str:
             "convert_tokens_to_ids knows the pieces as they are written in the vocabulary, with "
             "their mark for the space": lambda t, words: t.convert_tokens_to_ids(list(words)),
         },
-        unraised="'unputdownable' is several pieces, whose first is another word: raise ValueError",
+        unraised="a word is several pieces, whose first is another word: raise ValueError",
         where=f"{spelt}behind 'It was' a space comes first, so tokenise ' great', without special "
         "tokens",
     )

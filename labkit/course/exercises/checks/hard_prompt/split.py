@@ -97,7 +97,7 @@ def _follows_the_seed(split: Guarded, rows: list, draw: Draw) -> None:
             )
         chosen[seed] = tested
     require(
-        len(set(chosen.values())) > 1,
+        len(set(chosen.values())) == len(chosen),
         "another seed should give another split: shuffle the distinct sentences with it",
     )
     orders = (sorted({s for s, _ in rows}), list(dict.fromkeys(s for s, _ in rows)))
@@ -125,3 +125,30 @@ def _follows_the_share(split: Guarded, draw: Draw) -> None:
             abs(part - share) < 0.08,
             f"about `share` of the sentences should go to test, the second part: {text} in test",
         )
+    _counts_the_distinct(split, draw)
+    _may_be_small(split, draw)
+
+
+def _counts_the_distinct(split: Guarded, draw: Draw) -> None:
+    """One sentence makes up most rows: a share of the rows is another one than of the sentences."""
+    others = [(f"{draw.whole(0, 10**6)} at {i}", i % 2) for i in range(200)]
+    rows = [*[("again and again", 1)] * 400, *others]
+    share = 0.2
+    for seed in range(3):
+        _, test = _whole_split(split, rows, share, seed)
+        part = len({s for s, _ in test}) / 201
+        require(
+            abs(part - share) < 0.13,
+            f"`share` is that of the distinct sentences, not of the rows: with one sentence in 400 "
+            f"of 600 rows, and share {share}, {part:.2f} of the distinct ones are in test",
+        )
+
+
+def _may_be_small(split: Guarded, draw: Draw) -> None:
+    rows = [(f"{draw.whole(0, 10**6)} of ten, {i}", i % 2) for i in range(10)]
+    _, test = _whole_split(split, rows, 0.02, 1)
+    require(
+        len(test) <= 5,
+        f"{len(test)} of ten sentences are in test, where `share` is 0.02: does a slice from "
+        "`-count` take everything when count is 0?",
+    )
