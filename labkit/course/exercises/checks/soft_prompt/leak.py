@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -37,14 +38,18 @@ def check_leak(leak: Guarded, draw: Draw) -> str:
     closed[:, [2, 5]] = -1e4  # masked: nothing leaks
     drowned[:, [0, 7]] += 40.0  # the virtual tokens take all but a trace
     cases += [(closed, [2, 5]), (drowned, [7, 0])]
+    cases.append((2 * draw.normal(3, 9) - 200, draw.order(9)[:3]))  # all scores are low
+
+    def lowered(score: float) -> Callable[[Tensor, list[int]], Tensor]:
+        return lambda logits, new: set_to(logits, new, score)
 
     def behind(logits: Tensor, new: list[int]) -> Tensor:
         return _leak(logits, list(range(logits.shape[1] - len(new), logits.shape[1])))
 
-    def set_to_zero(logits: Tensor, new: list[int]) -> Tensor:
-        zeroed = logits.double().clone()
-        zeroed[:, new] = 0.0
-        return (logits.double().logsumexp(1) - zeroed.logsumexp(1)).float()
+    def set_to(logits: Tensor, new: list[int], score: float = 0.0) -> Tensor:
+        low = logits.double().clone()
+        low[:, new] = score
+        return (logits.double().logsumexp(1) - low.logsumexp(1)).float()
 
     def share(logits: Tensor, new: list[int]) -> Tensor:
         everything, _, fresh = _parts(logits, new)
@@ -62,7 +67,13 @@ def check_leak(leak: Guarded, draw: Draw) -> str:
             "two logarithms": share,
             "the new rows are taken for the last ones: `new` says where they are": behind,
             "new rows with a logit of 0 still take probability, exp(0) each: leave them out of the "
-            "sum, or give them minus infinity": set_to_zero,
+            "sum, or give them minus infinity": set_to,
+            "a score of −10 takes probability where all scores are low: minus infinity": (
+                lowered(-10.0)
+            ),
+            "a score of −100 takes probability where all scores are low: minus infinity": (
+                lowered(-100.0)
+            ),
             "the exponentials run over: `logsumexp` takes the largest out first": (
                 lambda z, n: (
                     z.exp().sum(1) / z[:, [i for i in range(z.shape[1]) if i not in n]].exp().sum(1)

@@ -36,7 +36,8 @@ def _descend(
 def _stepped(step: Guarded, prompt: Tensor, model: nn.Module, texts, targets, lr, old):
     """The loss that an answer reports, and where it leaves the prompt."""
     leaf = nn.Parameter(prompt.clone())
-    leaf.grad = old.clone()
+    leaf.grad = old.clone() if old.any() else None  # as it is before the first step
+    was_training = model.training
     weights = [p.clone() for p in model.parameters()]
     reported = step(leaf, model, texts, targets, lr, may_change=(0, 1))
     same = all(torch.equal(a, b) for a, b in zip(weights, model.parameters(), strict=True))
@@ -44,9 +45,15 @@ def _stepped(step: Guarded, prompt: Tensor, model: nn.Module, texts, targets, lr
     with torch.no_grad():
         for weight, p in zip(weights, model.parameters(), strict=True):
             p.copy_(weight)
-    model.requires_grad_(False)
+    as_it_was = model.training == was_training
+    model.requires_grad_(False).train(was_training)
     require(same, "the model's weights changed: give the optimizer (or the update) the prompt only")
     require(not free, "the model was unfrozen: leave it, no gradient of its weights is needed")
+    require(
+        as_it_was,
+        "the model was switched to another mode, and only the prompt is to change: leave "
+        "model.train() and model.eval() to the caller",
+    )
     require(reported is not None, "nothing comes back (None): return the loss before the step")
     if isinstance(reported, Tensor):
         require(
@@ -74,7 +81,9 @@ def check_training_step(step: Guarded, draw: Draw) -> str:
     for number, (p, b, t, d, c) in enumerate(shapes):
         torch.manual_seed(draw.number * 10 + number)
         model = nn.Sequential(nn.Flatten(), nn.Linear((p + t) * d, 5), nn.Tanh(), nn.Linear(5, c))
-        model.requires_grad_(False)
+        model.requires_grad_(False).train(bool(number % 2))
+        if number == 3:
+            model[-1].weight.mul_(20.0)  # a steep loss, whose gradient is long
         targets = torch.tensor([draw.whole(0, c - 1) for _ in range(b)])
         prompt, lr = draw.normal(p, d), (0.05, 0.5, 0.1, 1.0, 0.2)[number]
         old = draw.normal(p, d) if number else torch.zeros(p, d)
@@ -102,7 +111,12 @@ def check_training_step(step: Guarded, draw: Draw) -> str:
 
     def unit(*args):
         loss, moved = _descend(*args)
-        return loss, args[0] + args[4] * nn.functional.normalize(moved - args[0], dim=None or -1)
+        return loss, args[0] + args[4] * nn.functional.normalize(moved - args[0], dim=-1)
+
+    def clipped(*args):
+        loss, moved = _descend(*args)
+        step = (moved - args[0]) / args[4]
+        return loss, args[0] + args[4] * step / step.norm().clamp(min=1.0)
 
     def twice(*args):
         first = _descend(*args)
@@ -129,6 +143,7 @@ def check_training_step(step: Guarded, draw: Draw) -> str:
             "the step follows the sign of the gradient alone (as Adam's first one does): plain "
             "gradient descent takes lr times the gradient": signs,
             "two steps were taken": twice,
+            "a long gradient was clipped to length one: take lr times the gradient itself": clipped,
             "the gradient's length was made one: take lr times the gradient itself": unit,
         },
         where="The loss is the mean cross entropy before the step; the prompt afterwards is "
