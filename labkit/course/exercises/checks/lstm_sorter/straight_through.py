@@ -8,6 +8,7 @@ from torch import Tensor
 from labkit.course.exercises.answers import exercise
 from labkit.course.exercises.compare import Draw, compare, require
 from labkit.course.exercises.guard import Guarded
+from labkit.course.exercises.results import as_tensor
 from labkit.course.exercises.show import shown
 
 
@@ -51,6 +52,7 @@ def check_straight_through(straight: Guarded, draw: Draw) -> str:
     )
     for order in orders:
         _gradient_of_order(straight, order, draw)
+    _one_of_equals(straight)
     return "straight through: exactly one-hot forward, the gradient of Order back"
 
 
@@ -65,6 +67,19 @@ def _exactly_hot(straight: Guarded, orders: list[Tensor]) -> None:
             exact or not near,
             "nearly one-hot is not one-hot: (O_h + Order) − Order rounds; take the difference "
             f"first (an entry is {float((hot.double() - _one_hot(order)).abs().max()):.1e} off)",
+        )
+
+
+def _one_of_equals(straight: Guarded) -> None:
+    """Where several tokens are equally probable any of them will do, one alone."""
+    equal = torch.tensor([[0.25, 0.5, 0.25, 0.0], [0.25] * 4, [0.0, 0.5, 0.0, 0.5], [0.5] * 4])
+    hot = as_tensor(straight(equal))
+    for row, order in zip([] if hot is None else hot, equal, strict=False):
+        ones = int((row > 0.5).sum())
+        require(
+            ones == 1,
+            f"where tokens are equally probable, {shown(order)}, a row has {ones} ones: one of "
+            "them is chosen, as argmax does",
         )
 
 

@@ -44,6 +44,13 @@ def check_block_orders(block_orders: Guarded, draw: Draw) -> str:
         f"over 200 seeds the first of the 23 orders of four tokens is one of {len(first)}: each "
         "should come up",
     )
+    among = _orders(block_orders, 8, 1, 50, start)
+    still = [place for place, tokens in enumerate(zip(*among, strict=True)) if len({*tokens}) < 3]
+    require(
+        not still,
+        f"in 50 of the 40,319 orders of eight tokens, place {still[:1]} hardly ever changes: draw "
+        "each order anew, and not neighbours in a list of all orders",
+    )
     return "block orders: blocks whole, distinct, never the trained one, repeatable"
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 
 from labkit.course.exercises.answers import exercise
-from labkit.course.exercises.compare import Draw, compare
+from labkit.course.exercises.compare import Draw, compare, require
 from labkit.course.exercises.guard import Guarded
 
 Threshold = Callable[[int, int, float], float]
@@ -30,6 +30,8 @@ def _cases(draw: Draw) -> list[tuple[np.ndarray, float]]:
     cases = [(first, 0.05), (first, 0.1), (np.array([0.04]), 0.05), (np.array([0.2]), 0.05)]
     cases += [(np.array([0.9, 0.5, 0.7]), 0.05), (np.array([0.001, 0.002, 0.003]), 0.05)]
     cases += [(np.array([0.049, 0.048, 0.047, 0.046]), 0.05), (np.array([0.013] * 3 + [0.6]), 0.05)]
+    on_the_line = [np.array([0.25, 0.9]), np.array([0.375, 0.9, 0.3, 0.2])]  # exact in binary
+    cases += [(values, 0.5) for values in on_the_line]
     for count, strong, rate in ((6, 3, 0.05), (30, 12, 0.05), (200, 60, 0.05), (50, 9, 0.2),
                                 (40, 0, 0.1), (25, 25, 0.05), (80, 30, 0.01)):  # fmt: skip
         small = draw.uniform(strong).double().numpy() ** 2 * 1.3 * rate
@@ -94,6 +96,9 @@ def check_discoveries(discoveries: Guarded, draw: Draw) -> str:
             "everything before the largest k counts": own_line,
             "this is Holm's procedure: the k-th smallest against k / M · rate, and the largest "
             "such k": holm,
+            "a p-value on its line counts as above it: it may be as large as k / M · rate": (
+                by(lambda k, m, rate: k / m * rate - 1e-9)
+            ),
             "these are Benjamini and Yekutieli's lines, for any dependence: without the sum of "
             "1/k": by(harmonic),
             "the ranks begin at 0: the smallest p-value has k = 1": (
@@ -121,4 +126,11 @@ def check_discoveries(discoveries: Guarded, draw: Draw) -> str:
         where="Sort; the largest k whose p-value is at most k / M · rate; True for it and for all "
         "smaller ones, in the order of the arguments",
     )
+    for case in _cases(draw)[:3]:
+        found = np.asarray(discoveries(*case))
+        require(
+            found.dtype == bool,
+            f"entries of type {found.dtype} come back: True and False are asked for; an array of 0 "
+            "and 1 picks other entries than a mask",
+        )
     return "Benjamini and Hochberg: up to the last one below its line"
