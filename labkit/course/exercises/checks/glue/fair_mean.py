@@ -47,6 +47,7 @@ def check_fair_mean(mean: Guarded, draw: Draw) -> str:
         cases.append((values,))
     gaps = [{"a": [0.5, 0.6], "b": [0.5]}, {"a": [0.5], "b": [0.5, 0.6]},
             {"a": [0.5, 0.6, 0.7], "b": [0.5, 0.6, 0.7], "c": [0.4, 0.3]},
+            {"a": [0.5, 0.6, 0.7], "b": [0.4, 0.3], "c": [0.5, 0.6, 0.7]},
             {"a": [0.5, 0.6], "b": []}, {"a": [0.1, 0.2, 0.3], "b": [0.1, 0.2]}]  # fmt: skip
     cases += [(values,) for values in gaps]
 

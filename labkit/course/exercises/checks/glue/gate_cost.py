@@ -59,7 +59,18 @@ def _cases(draw: Draw) -> list[tuple[Counts, Counts, list[float]]]:
             for size in (n, m)
         ]
         cases.append((drawn[0], drawn[1], level))
-    return cases
+    return [*cases, *(_of_own_sizes(draw) for _ in range(2))]
+
+
+def _of_own_sizes(draw: Draw) -> tuple[Counts, Counts, list[float]]:
+    """Runs of tasks that have more or fewer sentences than one another."""
+    level = [round(0.3 + 0.4 * draw.plain.random(), 3) for _ in range(30)]
+    counts = []
+    for least, most in ((20, 300), (100, 1000)):
+        sizes = [draw.whole(least, most) for _ in level]
+        shares = [min(x + 0.25 * draw.plain.random(), 1) for x in level]
+        counts.append([(round(p * n), n) for p, n in zip(shares, sizes, strict=True)])
+    return counts[0], counts[1], level
 
 
 @exercise
@@ -96,6 +107,15 @@ def check_gate_cost(cost: Guarded, draw: Draw) -> str:
         level = sum(m) / len(m)
         return _costs(v, t, [level] * len(m))
 
+    def one_size(v, t, m):
+        v, t = ([(round(k), counts[0][1]) for k, _ in counts] for counts in (v, t))
+        return _costs(v, t, m, wilson, wilson)
+
+    def wilson(right: int, n: int) -> float:
+        p, z = right / n, 1.959964
+        middle, spread = p + z * z / (2 * n), p * (1 - p) / n + z * z / (4 * n * n)
+        return (middle - z * max(spread, 0.0) ** 0.5) / (1 + z * z / n)
+
     def rearranged(change: Callable[[int, int], Any]):
         return lambda v, t, m: change(*_costs(v, t, m))
 
@@ -128,6 +148,7 @@ def check_gate_cost(cost: Guarded, draw: Draw) -> str:
             "the two numbers are exchanged: past first": rearranged(
                 lambda past, miss: (miss, past)
             ),
+            "all runs are given the n of the first one: each pair has its own": one_size,
             "these are shares of the runs: numbers of them": (
                 lambda v, t, m: tuple(x / max(len(m), 1) for x in _costs(v, t, m))
             ),

@@ -55,6 +55,8 @@ def _cases(draw: Draw) -> list[tuple[Scores, Scores]]:
         extra = {99: round(draw.plain.random(), 3)} if runs > 4 else {}
         changed = {s: changed[s] for s in draw.plain.sample(list(changed), runs) if s != gone}
         cases.append((changed | extra, {seed: round(x, 3) for seed, x in level.items()}))
+    low = {1234: 0.0, 7: 0.31, 50: 0.22, 8: 0.4}  # a correlation may well be 0
+    cases += [(low, {8: 0.3, 7: 0.0, 1234: 0.1, 50: 0.2}), ({5: 0.0, 6: 0.0}, {6: 0.1, 5: 0.0})]
     cases += [({0: 0.8}, {0: 0.7}), ({0: 0.8, 1: 0.7}, {1: 0.7, 2: 0.6}), ({}, {0: 0.5})]
     return cases
 
@@ -78,6 +80,9 @@ def check_paired_gain(gain: Guarded, draw: Draw) -> str:
 
     def missing_is_zero(changed, plain):
         return _interval([changed.get(s, 0.0) - plain.get(s, 0.0) for s in changed.keys() | plain])
+
+    def without_zeros(changed, plain):
+        return _gain(*({s: x for s, x in scores.items() if x} for scores in (changed, plain)))
 
     def against_mean(changed, plain):
         level = statistics.fmean(plain.values())
@@ -109,6 +114,8 @@ def check_paired_gain(gain: Guarded, draw: Draw) -> str:
             "a missing score counts as 0: a seed that one of the two lacks is left out": (
                 missing_is_zero
             ),
+            "a score of 0 counts as missing: ask whether the seed is there, not whether its score "
+            "is true": without_zeros,
             "the mean of all plain runs is subtracted from each score: its own seed's": (
                 against_mean
             ),

@@ -25,8 +25,8 @@ def check_possible(possible: Guarded, draw: Draw) -> str:
     """``possible``: a printed per cent with one decimal, n → whether some k of n prints as it."""
     cases = [(54.9, 277), (54.7, 277), (88.2, 1000), (100.0, 7), (0.0, 7), (0.1, 7), (99.9, 7)]
     cases += [(33.3, 3), (66.7, 3), (66.6, 3), (33.4, 3), (100.0, 1), (50.0, 1), (14.3, 7)]
-    cases += [(28.6, 7), (28.5, 7), (0.4, 277)]
-    for n in (277, 277, 277, 13, 301, 77, 9):
+    cases += [(28.6, 7), (28.5, 7), (0.4, 277), (100.1, 1000), (100.1, 613)]
+    for n in (277, 277, 277, 13, 301, 77, 9, 613, 907):
         k = draw.whole(0, n)
         exact = 100 * k / n
         near = round(exact + 1e-9, 1)
@@ -72,6 +72,9 @@ def check_possible(possible: Guarded, draw: Draw) -> str:
             ),
             "neither none nor all right is tried: k goes from 0 to n": (
                 any_k(rounded, lambda n: range(1, n))
+            ),
+            "more than all right is possible too: k ends at n": (
+                lambda p, n: rounded(100 * round(p * n / 100) / n, p)
             ),
             "the share is not in per cent: 100 · k / n": (
                 lambda p, n: any(rounded(k / n, p) for k in range(n + 1))
