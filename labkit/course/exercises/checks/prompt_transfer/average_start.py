@@ -33,6 +33,8 @@ def check_average_start(average: Guarded, draw: Draw) -> str:
         mixed = draw.order(count)
         cases.append(([draw.normal(p, d) for _ in range(count)], [alike[i] for i in mixed], k))
     cases[0] = (cases[0][0], [0.1, 0.6, -0.5, 0.2], 2)
+    for alike, k in (([0.3, 0.6, 0.3, 0.1], 3), ([0.2, 0.5, -0.1, 0.5, 0.5], 3)):  # equals
+        cases.append(([draw.normal(3, 2) for _ in alike], alike, k))
 
     def right(prompts: list[Tensor], s: list[float], k: int) -> Tensor:
         return _mean_of(prompts, s, _best(s, k))
@@ -47,6 +49,15 @@ def check_average_start(average: Guarded, draw: Draw) -> str:
 
     def softmax(values):
         return torch.tensor(values).double().softmax(0).tolist()
+
+    def looked_up(prompts, s, k):
+        top = sorted(s, reverse=True)[:k]
+        return _mean_of([prompts[s.index(x)] for x in top], top, list(range(k)))
+
+    def by_similarity(prompts, s, k):
+        known = dict(zip(s, prompts, strict=True))
+        top = sorted(known, reverse=True)[:k]
+        return _mean_of([known[x] for x in top], top, list(range(len(top))))
 
     compare(
         average,
@@ -97,6 +108,10 @@ def check_average_start(average: Guarded, draw: Draw) -> str:
             "the size of the similarity without its sign decides and weighs: −0.5 is not alike": (
                 lambda p, s, k: _mean_of(p, [abs(x) for x in s], _best([abs(x) for x in s], k))
             ),
+            "of two prompts that are equally alike the first was taken twice: look prompts up by "
+            "their place, not by their similarity": looked_up,
+            "of two prompts that are equally alike one is lost: look prompts up by their place, "
+            "not by their similarity": by_similarity,
             "the weights are a softmax of the similarities: they are the similarities, divided by "
             "their sum": weighed(softmax),
             "the weights are the squares of the similarities": (

@@ -17,6 +17,9 @@ def _tables(draw: Draw) -> list[tuple[np.ndarray, ...]]:
     square = np.array([[0.9, 0.7, 0.5], [0.8, 0.9, 0.6], [0.5, 0.5, 0.9]])
     kin = np.array([[1, 1, 0], [1, 1, 0], [0, 0, 1]]) > 0
     cases = [(square, np.array([0.6, 0.5, 0.5]), kin, ~np.eye(3, dtype=bool))]
+    nothing = np.array([[0.9, 0.0, 0.5], [0.0, 0.6, 0.5], [0.7, 0.5, 0.75]])
+    own_kind = np.ones((3, 3), dtype=bool)
+    cases.append((nothing, np.array([0.3, 0.2, 0.5]), own_kind, ~np.eye(3, dtype=bool)))
     for sources, targets, kinds in ((4, 4, 2), (6, 6, 2), (5, 7, 3), (8, 3, 2), (12, 12, 4)):
         of_source = [i % kinds for i in range(sources)]
         of_target = [i % kinds for i in range(targets)]
@@ -57,6 +60,15 @@ def check_same_kind_gain(gain: Guarded, draw: Draw) -> str:
 
     def by_source(values, level, same, fair):
         return _over_targets((values - level).T, np.zeros(len(values)), (same & fair).T)
+
+    def without_zeros(values, level, same, fair):
+        return _over_targets(values, level, same & fair & (values != 0))
+
+    def gains_alone(values, level, same, fair):
+        counted = same & fair
+        columns = [i for i, rows in enumerate(counted.T) if rows.any()]
+        gains = np.array([values[counted[:, i], i].mean() - level[i] for i in columns])
+        return float(gains[gains != 0].mean())
 
     def kinds_apart(values, level, same, fair):
         columns = [i for i, rows in enumerate((same & fair).T) if rows.any()]
@@ -103,6 +115,10 @@ def check_same_kind_gain(gain: Guarded, draw: Draw) -> str:
             "a target without a fair source of its kind counts as a gain of 0: leave it out": (
                 lambda v, level, same, fair: _over_targets(v, level, same & fair, without=0.0)
             ),
+            "an accuracy of 0 is left out, as if it were no source: it counts like any other": (
+                without_zeros
+            ),
+            "a target whose gain is 0 is left out, as if it had no source: it counts": gains_alone,
             "one gain per target comes back, summed: take the mean over the targets": (
                 lambda v, level, same, fair: (
                     right(v, level, same, fair) * int((same & fair).any(0).sum())

@@ -45,6 +45,9 @@ def _cases(draw: Draw) -> list[tuple[np.ndarray, ...]]:
     fair = ~np.eye(3, dtype=bool)
     controls = np.array([[0.5, 0.6, 0.5], [0.6, 0.5, 0.8]])
     cases = [(values, np.array([0.9, 0.9, 0.7]), controls, fair)]
+    level_with = np.array([[0.5, 0.5, 0.25], [0.25, 0.75, 0.5]])
+    nothing = np.array([[0.75, 0.0, 0.75], [0.0, 0.75, 1.0], [0.75, 0.5, 0.75]])
+    cases.append((nothing, np.array([1.0, 1.0, 0.5]), level_with, fair))
     for sources, targets, count in ((3, 3, 2), (5, 6, 3), (8, 4, 1), (4, 9, 3), (12, 12, 3)):
         numbers = [draw.uniform(*size).double().numpy().round(3)
                    for size in ((sources, targets), (targets,), (count, targets))]  # fmt: skip
@@ -88,6 +91,12 @@ def check_share_kept(share: Guarded, draw: Draw) -> str:
     def of_scores(values, own, controls, fair):
         return _share(values, own, 0 * controls, fair, all_targets=True)
 
+    def as_high(values, own, controls, fair):
+        return _share(values, own + 1e-12 * (own == _level(controls)), controls, fair)
+
+    def without_zeros(values, own, controls, fair):
+        return _share(values, own, controls, fair & (values != 0))
+
     def mean_of_shares(*args):
         return float(np.mean([a / b for a, b in zip(*_gains(*args), strict=True)]))
 
@@ -115,6 +124,11 @@ def check_share_kept(share: Guarded, draw: Draw) -> str:
             "controls.max(0)": above(lambda c: np.full(c.shape[1], c.max())),
             "a target whose own prompt gains nothing counts as well: there is nothing to keep of "
             "it, leave it out": lambda *args: _share(*args, all_targets=True),
+            "a target whose own prompt is as high as its level counts as well: it is not above it, "
+            "and has nothing to keep": as_high,
+            "an accuracy of 0 is left out, as if it were no source: it counts like any other": (
+                without_zeros
+            ),
             "these are shares target by target, averaged: a target with hardly any gain decides; "
             "divide the sums": mean_of_shares,
             "pairs that are not fair count as well: only fair ones": all_sources,
