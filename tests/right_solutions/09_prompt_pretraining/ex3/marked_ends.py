@@ -3,7 +3,7 @@ import re
 
 def without_test(text, test):
     def read(sentence):
-        return "|" + "|".join(re.findall("[a-z0-9]+", sentence.casefold())) + "|"
+        return "|" + "|".join(re.findall(r"\w+", sentence.casefold())) + "|"
 
     known = list(map(read, test))
     kept = (

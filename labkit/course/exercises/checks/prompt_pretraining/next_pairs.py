@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Callable
 
@@ -38,6 +39,7 @@ def check_next_pairs(pairs: Guarded, draw: Draw) -> str:
         _pairs_of(pairs, _documents(draw, sizes), start)
     many = _documents(draw, [30, 25, 20, 30])
     _draws_of(pairs, many, start)
+    _any_sentence(pairs, start)
     _salted(pairs, many)
     return "next-sentence pairs: neighbours only, as many from elsewhere, repeatable"
 
@@ -74,6 +76,29 @@ def _draws_of(pairs: Guarded, text: dict, start: int) -> None:
     require(
         len(places) > 8,
         f"only the sentences at places {sorted(places)} are drawn: any of another document",
+    )
+
+
+def _any_sentence(pairs: Guarded, start: int) -> None:
+    """Few sentences and many seeds: those at the ends of a document come up like the others."""
+    text = {
+        "a": [(1, "a.1"), (2, "a.2")],
+        "b": [(1, "b.1"), (2, "b.2"), (3, "b.3")],
+        "c": [(4, "c.4")],
+    }
+    missing = {
+        (name, sentence)
+        for name, other in itertools.product("ab", text)
+        for _, sentence in text[other]
+        if name != other
+    }
+    for seed in range(start, start + 80):
+        triples = _pairs_of(pairs, text, seed)
+        missing -= {(first[0], second) for first, second, label in triples if label == "other"}
+    require(
+        not missing,
+        f"in the draws of 80 seeds {sorted({s for _, s in missing})[:1]} never came up: every "
+        "sentence of the other documents may, the first and the last ones too",
     )
 
 

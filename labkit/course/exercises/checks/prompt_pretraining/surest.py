@@ -57,6 +57,8 @@ def _cases(draw: Draw) -> list[tuple[Tensor, int]]:
     lonely = draw.normal(9, 3)
     lonely[:, 1] -= 20.0  # a label that no text gets
     cases.append((lonely, 3))
+    again = draw.normal(6, 3)
+    cases.append((torch.cat([again, again]), 12))  # the same sentence twice: both are kept
     return cases
 
 
@@ -101,6 +103,14 @@ def check_surest(surest: Guarded, draw: Draw) -> str:
         p = scores.softmax(-1)
         return (p * p.log()).sum(-1)
 
+    def by_sureness(scores: Tensor, k: int, twice: bool) -> Pairs:
+        sure, labels = scores.double().softmax(-1).max(-1)
+        chosen = []
+        for row, label in _surest(scores, k):
+            equals = ((sure == sure[row]) & (labels == label)).nonzero()[:, 0].tolist()
+            chosen.append((equals[0] if twice else equals[-1], label))
+        return sorted(chosen if twice else set(chosen))
+
     compare(
         Adapted(surest, _in_order),
         _cases(draw),
@@ -118,6 +128,10 @@ def check_surest(surest: Guarded, draw: Draw) -> str:
             "sureness is the probability of the label, not the entropy of all of them": (
                 by(certainty)
             ),
+            "of two texts of which the model is equally sure the first was taken twice: look texts "
+            "up by their row, not by their probability": lambda s, k: by_sureness(s, k, True),
+            "of two texts of which the model is equally sure one is lost: look texts up by their "
+            "row, not by their probability": lambda s, k: by_sureness(s, k, False),
             "the least sure ones were kept: the surest": (
                 lambda s, k: _surest(s, k, best_first=False)
             ),

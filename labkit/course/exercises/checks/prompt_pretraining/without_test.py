@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import string
 from collections.abc import Callable
 from typing import Any
 
@@ -75,6 +76,7 @@ def _cases(draw: Draw) -> list[tuple[Text, list[str]]]:
         (text, ["the plot is thin"]),
         (text, ["It's a fine  film.", "fine party"]),
     ]
+    cases += [(_unlike_letters(draw), [sentence]) for sentence in _NEARLY]
     for documents, sentences in ((2, 3), (4, 5), (3, 8), (5, 4)):
         drawn: Text = {}
         for number in range(documents):
@@ -90,6 +92,19 @@ def _cases(draw: Draw) -> list[tuple[Text, list[str]]]:
                  for rows in list(drawn.values())[:2]]  # fmt: skip
         cases.append((drawn, test))
     return cases
+
+
+_NEARLY = ("A well made film", "10 stars for it", "clich d to the end", "so said the star",
+           "it s a joke", "a wellmade film")  # fmt: skip
+"""Test sentences, each of which a reading by letters takes for another one."""
+
+
+def _unlike_letters(draw: Draw) -> Text:
+    """Words that are not of a-z alone, or of one letter."""
+    sentences = [f"A well-made {draw.plain.choice(['film', 'film!'])}",
+                 f"{draw.whole(2, 9)} stars for it", "Clichéd to the end", "So I said: the star",
+                 "It's a joke"]  # fmt: skip
+    return {"1": list(enumerate(draw.plain.sample(sentences, 5))), "2": [(3, "A film, well made")]}
 
 
 def _spelt(draw: Draw, words: list[str]) -> str:
@@ -143,6 +158,17 @@ def check_without_test(without: Guarded, draw: Draw) -> str:
     def lowered(sentence: str) -> str:
         return _spaced(sentence.lower().split())
 
+    def words_by(pattern: str, flags: int = 0) -> Callable[..., Any]:
+        return reading(lambda s: _spaced(re.findall(pattern, s.lower(), flags)))
+
+    def bare(sentence: str) -> str:
+        ends = string.punctuation + "–"
+        return _spaced([w for w in (part.strip(ends) for part in sentence.lower().split()) if w])
+
+    def glued(sentence: str) -> str:
+        gone = str.maketrans("", "", string.punctuation + "–")
+        return _spaced(sentence.lower().translate(gone).split())
+
     mistakes: dict[str, Callable[..., Any]] = {
         "only equal sentences go: one that contains a test sentence, or stands within one, is "
         "known as well": by(_equal),
@@ -158,6 +184,19 @@ def check_without_test(without: Guarded, draw: Draw) -> str:
         ),
         "parts of words count: 'art' does not stand in 'party'; compare word by word": (
             reading(lambda s: " ".join(re.findall(r"\w+", s.lower())))
+        ),
+        "words are read as runs of a–z, which digits and é cut: \\w+ finds both": words_by(
+            "[a-z]+"
+        ),
+        "words are read as runs of ASCII letters and digits, and é cuts them: \\w+ finds it, too": (
+            words_by(r"\w+", re.ASCII)
+        ),
+        "words of one letter are left out: \\w+ finds them, too": words_by(r"\w\w+"),
+        "punctuation is taken off the ends of words alone: well-made is two words, well and made": (
+            reading(bare)
+        ),
+        "punctuation is deleted, which glues words: well-made is two words, well and made": (
+            reading(glued)
         ),
         "punctuation makes a difference: compare the words alone, re.findall": reading(lowered),
         "the sentences are compared as they are written: their words in lower case, re.findall": (

@@ -1,0 +1,16 @@
+# hint: runs of ASCII letters and digits
+import re
+
+
+def without_test(text, test):
+    def read(sentence):
+        words = re.findall(r"\w+", sentence.lower(), re.ASCII)
+        return " " + " ".join(words) + " "
+
+    known = [read(sentence) for sentence in test]
+    kept = {}
+    for name, rows in text.items():
+        left = [(at, s) for at, s in rows if not any(read(s) in k or k in read(s) for k in known)]
+        if left:
+            kept[name] = left
+    return kept
