@@ -192,3 +192,19 @@ def test_the_order_of_a_set_is_caught_however_python_was_started(hash_seed):
     }
     assert answers["0"] == answers[hash_seed]
     assert all(len(set(line.split())) == 2 for line in answers["0"].splitlines())
+
+
+@pytest.mark.parametrize(
+    ("switch", "named"),
+    [
+        (lambda: torch.set_grad_enabled(False), "torch.set_grad_enabled"),
+        (lambda: torch.set_default_dtype(torch.float64), "torch.set_default_dtype"),
+    ],
+)
+def test_what_an_answer_switches_for_the_notebook_is_told_and_switched_back(switch, named):
+    def fill(template, text):
+        switch()
+        return right(template, text)
+
+    assert named in failure(fill)
+    assert torch.is_grad_enabled() and torch.get_default_dtype() == torch.float32

@@ -2,8 +2,8 @@
 
 :class:`Guarded` stands in for an answer while a check runs. Each call looks after the same things:
 an exception is the answer's own and shown with its line; an argument is as it was before; the
-global generators are not reseeded; nothing of labkit runs; it ends within some seconds; what is
-printed, to either stream, neither counts nor shows.
+global generators are not reseeded; torch's modes are as they were; nothing of labkit runs; it ends
+within some seconds; what is printed, to either stream, neither counts nor shows.
 
 What it does not see: an answer that switches the profiler off, that lets another process or a
 thread of its own making work for it, or that is a copy of labkit's text.
@@ -25,7 +25,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from labkit.course.exercises.draws import GENERATORS, generator_states, seed_all
-from labkit.course.exercises.running import Overtime, Watch, silence, time_limit
+from labkit.course.exercises.running import (
+    Overtime,
+    Watch,
+    current_modes,
+    restore_modes,
+    silence,
+    time_limit,
+)
 from labkit.course.exercises.show import call_text, shown
 from labkit.course.exercises.values import is_as, snapshot
 
@@ -87,8 +94,9 @@ class Guarded:
             CheckFailed: if it does something that no answer may.
         """
         before = [None if i in may_change else snapshot(arg) for i, arg in enumerate(args)]
-        states = seed_all(self._calls)
+        states, modes = seed_all(self._calls), current_modes()
         result, error = self._run(args, named)
+        self._refuse_other_modes(modes)
         changed = [i for i, arg in enumerate(args) if not is_as(before[i], arg)]
         if changed:
             raise CheckFailed(
@@ -153,6 +161,16 @@ class Guarded:
         if isinstance(error, NotImplementedError) and _lines_of(error, self.function):
             raise CheckFailed(self._empty_text()) from None
         return result, error
+
+    def _refuse_other_modes(self, before: tuple) -> None:
+        """What a call switches holds for the whole notebook; the next cell expects it as it was."""
+        left_behind = restore_modes(before)
+        if left_behind:
+            call, instead = left_behind
+            raise CheckFailed(
+                f"{self.name} switches something for the whole notebook ({call}): later cells "
+                f"would meet it; {instead}"
+            )
 
     def _refuse_reseeding(self, before: tuple, args: tuple, named: dict) -> None:
         """Drawing from a global generator moves it on; seeding puts it where it always is."""

@@ -1,4 +1,4 @@
-"""What holds around one call of an answer: silence, seconds, and nothing of labkit at work."""
+"""What holds around one call of an answer: silence, seconds, torch's modes, nothing of labkit."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import torch
 from torch import nn
 
 from labkit.course.exercises.draws import SaltedText
@@ -96,6 +97,37 @@ def time_limit(seconds: float) -> Iterator[None]:
         yield
     finally:
         timer.cancel()
+
+
+MODES = (
+    (
+        torch.is_grad_enabled,
+        torch.set_grad_enabled,
+        "torch.set_grad_enabled",
+        "`with torch.no_grad():` ends with its block",
+    ),
+    (
+        torch.get_default_dtype,
+        torch.set_default_dtype,
+        "torch.set_default_dtype",
+        "give `dtype=` where a tensor is made",
+    ),
+)
+"""How each of torch's modes is asked for and set, what sets it, and what to do instead."""
+
+
+def current_modes() -> tuple:
+    return tuple(now() for now, *_ in MODES)
+
+
+def restore_modes(before: tuple) -> tuple[str, str] | None:
+    """Put the modes back; of the first that was another one, what set it and what to do instead."""
+    changed = None
+    for value, (now, put, call, instead) in zip(before, MODES, strict=True):
+        if now() != value:
+            put(value)
+            changed = changed or (call, instead)
+    return changed
 
 
 def _ring(number: int, frame: types.FrameType | None) -> None:
