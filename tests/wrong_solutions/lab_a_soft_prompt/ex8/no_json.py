@@ -1,4 +1,4 @@
-# hint: is no JSON
+# hint: is no JSON (Expecting property name
 from safetensors.torch import save_file
 
 

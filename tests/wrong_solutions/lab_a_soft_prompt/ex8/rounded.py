@@ -1,4 +1,4 @@
-# hint: rounding loses what small steps have learnt
+# hint: saved as torch.float16
 import json
 
 from safetensors.torch import save_file

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
 from labkit.course.exercises.answers import exercise
 from labkit.course.exercises.checks.lab_a_soft_prompt.small_model import (
+    USE_PAD,
     WIDTH,
     Parts,
     SoftPrompt,
@@ -33,15 +36,25 @@ def _right(parts, model, prompt, rows, words, pad, size) -> list[int]:
     return _best(_scores(model, prompt, rows, words))
 
 
-def _predicted(predict: Guarded, parts, model, prompt, rows, words, pad, size):
-    """What an answer gives; how its batches look, and whether it keeps what gradients need."""
+def _predicted(sizes: list[int], predict: Guarded, parts, model, prompt, rows, words, pad, size):
+    """What an answer gives; how its batches look, and whether it keeps what gradients need.
+
+    Args:
+        sizes: gets the number of texts in the largest batch.
+    """
     seen: list[tuple[int, bool]] = []
 
     def label_scores(model, prompt, ids, mask, words) -> Tensor:
         seen.append((len(ids), torch.is_grad_enabled()))
         return batch_scores(model, prompt.vectors, ids, mask, words)
 
-    parts = Parts(collate=padded, label_scores=label_scores)
+    filling: set[int] = set()
+
+    def collate(rows: list[list[int]], pad: int) -> tuple[Tensor, Tensor]:
+        filling.add(int(pad))
+        return padded(rows, pad)
+
+    parts = Parts(collate=collate, label_scores=label_scores)
     result = predict(parts, model, prompt, rows, words, pad, size)
     require(
         not any(kept for _, kept in seen),
@@ -54,6 +67,8 @@ def _predicted(predict: Guarded, parts, model, prompt, rows, words, pad, size):
         f"{largest} texts are scored at once where `size` is {size}: a whole split fits into no "
         "memory; go through it in batches",
     )
+    sizes.append(largest)
+    require(filling <= {pad}, USE_PAD)
     return result
 
 
@@ -76,8 +91,9 @@ def check_predict(predict: Guarded, draw: Draw) -> str:
     def by_length_down(parts, model, prompt, rows, words, pad, size):
         return _right(parts, model, prompt, sorted(rows, key=len, reverse=True), words, pad, size)
 
+    sizes: list[int] = []
     compare(
-        Adapted(predict, _predicted),
+        Adapted(predict, functools.partial(_predicted, sizes)),
         cases,
         _right,
         mistakes={
@@ -112,5 +128,9 @@ def check_predict(predict: Guarded, draw: Draw) -> str:
             ),
         },
         where="For each row, in their order, the place of the highest of its label scores",
+    )
+    require(
+        max(sizes) > 1,
+        "the texts are scored one at a time: a batch of `size` takes hardly longer than one text",
     )
     return "predictions: a label for each row, in their order, without gradients"

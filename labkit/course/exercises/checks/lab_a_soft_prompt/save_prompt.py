@@ -34,6 +34,7 @@ def check_save_prompt(save_prompt: Guarded, draw: Draw) -> str:
             (leaf, "a folder/of mine"),  # replaces the one before; needs a gradient
             (draw.normal(WIDTH, 2).T, "other/model"),  # laid out in columns
             (draw.normal(1, WIDTH), "m"),
+            (draw.normal(2, WIDTH).half(), 'C:\\modèles\\"mien"'),  # a name may hold anything
         ):
             save_prompt(vectors, folder, name)
             _require_files(folder, vectors.detach(), name)
@@ -65,7 +66,8 @@ def _require_files(folder: Path, vectors: Tensor, name: str) -> None:
     )
     require(
         saved.dtype == vectors.dtype,
-        f"the vectors are saved as {saved.dtype}: rounding loses what small steps have learnt",
+        f"the vectors are saved as {saved.dtype}, and theirs is {vectors.dtype}: in their own "
+        "precision; rounding loses what small steps have learnt",
     )
     require(torch.equal(saved, vectors), "the vectors in the file are not those of the prompt")
     _require_config(folder / CONFIG, vectors, name)
@@ -97,7 +99,7 @@ def _require_peft(folder: Path, vectors: Tensor, model: nn.Module) -> None:
     text = model.get_input_embeddings()(ids)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        expected = model(inputs_embeds=torch.cat([vectors[None], text], 1)).logits[0, -1]
+        expected = model(inputs_embeds=torch.cat([vectors[None].float(), text], 1)).logits[0, -1]
         try:
             opened = PeftModel.from_pretrained(model, str(folder))
         except Exception as error:  # whatever PEFT makes of what the files say

@@ -13,6 +13,8 @@ from labkit.course.exercises.compare import Draw
 
 PIECES, WIDTH = 30, 8
 
+USE_PAD = "the rows are filled up with another id than `pad`: give it to `parts.collate`"
+
 
 class Parts(SimpleNamespace):
     """The functions that an answer is put together from; messages call them ``parts``."""

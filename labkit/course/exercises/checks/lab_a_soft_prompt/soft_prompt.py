@@ -102,6 +102,7 @@ def check_soft_prompt(answer: Guarded, draw: Draw) -> str:
         where="First the prompt's rows, in order, then the text's vectors, unchanged; the mask "
         "has ones for the virtual tokens, then its own numbers",
     )
+    _follows_training(answer, draw)
     for case in cases[:3]:
         _require_gradient(answer, case, draw)
     return "a soft prompt: P vectors to train, in front of the text, with their mask"
@@ -118,6 +119,29 @@ def _refuse_sharing(answer: Guarded, draw: Draw) -> None:
         "training would write into what the prompt started from, the model's own embedding table: "
         "start from a copy",
     )
+
+
+def _follows_training(answer: Guarded, draw: Draw) -> None:
+    """One module, several batches: a larger one, and one after a step of training."""
+    start = draw.normal(3, 4)
+    module = _module(answer, start)
+    read = Guarded(module, answer.name, may_use_labkit=not answer.watched)
+    for rows, width, step in ((2, 5, 0.0), (4, 3, 0.0), (1, 5, 1.0)):
+        with torch.no_grad():
+            module.vectors.add_(step)
+        embedded, mask = draw.normal(rows, width, 4), torch.ones(rows, width).long()
+        inputs, longer = read(embedded, mask)
+        expected, ones = _in_front(start + step, embedded, mask)
+        require(
+            inputs.shape == expected.shape and longer.shape == ones.shape,
+            "the second batch gets what the first one got, which had another number of texts: "
+            "keep nothing from call to call",
+        )
+        require(
+            torch.allclose(inputs, expected, atol=1e-5),
+            "after a step of training the inputs still hold the vectors of the start: read "
+            "`self.vectors` at each call",
+        )
 
 
 def _require_gradient(answer: Guarded, case: tuple, draw: Draw) -> None:

@@ -15,6 +15,7 @@ from labkit.course.exercises.checks.lab_a_soft_prompt.batches import right_batch
 from labkit.course.exercises.checks.lab_a_soft_prompt.learning_rate import right_rate
 from labkit.course.exercises.checks.lab_a_soft_prompt.small_model import (
     PIECES,
+    USE_PAD,
     WIDTH,
     Budget,
     Parts,
@@ -42,7 +43,7 @@ def _batches(count: int, size: int, seed: int, epoch: int) -> list[list[int]]:
 
 def _learning_rate(step: int, steps: int, lr: float, warmup: int) -> float:
     """Falls in another way than the lab's, so that what is asked for has to be asked for."""
-    return lr * (0.5 if step < warmup else 1.0) / (1 + 0.3 * step)
+    return lr * (0.5 if step < warmup else 1.0) / (1 + 0.3 * step) * 9 / (3 + steps)
 
 
 def _label_scores(model, prompt, ids, mask, words) -> Tensor:
@@ -54,12 +55,17 @@ PARTS = Parts(
 )
 
 
+def _per_epoch(count: int, budget: Budget) -> int:
+    return math.ceil(count / budget.batch_size)
+
+
 @dataclass(frozen=True)
 class _ByHand:
     """A training without an optimizer of torch's: the right one, but for the fields that differ.
 
     Attributes:
-        batches, rate: the parts that are used; epoch, step: the numbers that they are given.
+        batches, rate: the parts that are used; epoch, step, rate_steps: the numbers that they are
+            given.
         rows, targets: of a batch of rows, those that are read and those whose targets are taken.
         updates: steps for a budget; total: the loss is summed; late: it is that after the step.
         adds_up: gradients add up; sign: along or against them; plain: without Adam.
@@ -70,6 +76,7 @@ class _ByHand:
     rate: Callable = _learning_rate
     epoch: Callable[[int], int] = lambda epoch: epoch
     step: Callable[[int], int] = lambda step: step
+    rate_steps: Callable[[int, Budget], int] = lambda count, budget: budget.steps
     targets: Callable[[list[int]], list[int]] = lambda batch: batch
     updates: Callable[[int], int] = lambda steps: steps
     one_batch: bool = False
@@ -102,14 +109,14 @@ class _ByHand:
             loss = loss_of(leaf)
             (fresh,) = torch.autograd.grad(loss, leaf)
             gradient = fresh + gradient if self.adds_up else fresh
-            lr = self.rate(self.step(step), budget.steps, budget.lr, budget.warmup)
+            steps = self.rate_steps(len(rows), budget)
+            lr = self.rate(self.step(step), steps, budget.lr, budget.warmup)
             vectors, moments = self._moved(vectors, gradient, lr, moments, step)
             losses.append(loss_of(vectors).item() if self.late else loss.item())
         return losses, vectors
 
     def _batch(self, step: int, count: int, budget: Budget) -> list[int]:
-        per_epoch = math.ceil(count / budget.batch_size)
-        epoch, place = divmod(step, per_epoch)
+        epoch, place = divmod(step, _per_epoch(count, budget))
         return self.batches(count, budget.batch_size, budget.seed, self.epoch(epoch))[place]
 
     def _moved(self, vectors: Tensor, gradient: Tensor, lr: float, moments: tuple, step: int):
@@ -130,15 +137,29 @@ def _trained(train: Guarded, parts, model, fresh, *others) -> tuple[Any, Tensor]
     start = fresh.vectors.detach()
     prompt = SoftPrompt(start)
     weights = [p.detach().clone() for p in model.parameters()]
+    filling: set[int] = set()
+
+    def collate(rows: list[list[int]], pad: int) -> tuple[Tensor, Tensor]:
+        filling.add(int(pad))
+        return padded(rows, pad)
+
+    parts = Parts(**{**vars(parts), "collate": collate})
     losses = train(parts, model, prompt, *others, may_change=(1, 2))
     same = all(torch.equal(a, b) for a, b in zip(weights, model.parameters(), strict=True))
     free = any(p.requires_grad for p in model.parameters())
     with torch.no_grad():
         for p, weight in zip(model.parameters(), weights, strict=True):
             p.copy_(weight)
-    model.requires_grad_(False)
+    switched = model.training
+    model.requires_grad_(False).eval()
     require(same, "the model's weights changed: give the optimizer the prompt's parameters only")
     require(not free, "the model was unfrozen: no gradient of its weights is needed")
+    require(
+        not switched,
+        "the model was switched to another mode, and it is to be as it was: leave model.train() "
+        "to those who train it",
+    )
+    require(filling <= {others[3]}, USE_PAD)
     require(losses is not None, "nothing comes back (None): return the losses, one for each step")
     if hasattr(losses, "__len__") and len(losses):
         graph = isinstance(losses[0], Tensor) and losses[0].requires_grad
@@ -192,6 +213,8 @@ def check_train(train: Guarded, draw: Draw) -> str:
             "`parts.learning_rate(step, …)` before each": (
                 _ByHand(rate=lambda step, steps, lr, warmup: lr)
             ),
+            "the learning rate is given the steps of an epoch: `budget.steps`, those of the whole "
+            "training": _ByHand(rate_steps=_per_epoch),
             "the learning rate is that of the step after: steps count from 0": (
                 _ByHand(step=lambda step: step + 1)
             ),

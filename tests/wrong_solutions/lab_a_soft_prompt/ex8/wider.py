@@ -1,0 +1,18 @@
+# hint: saved as torch.float32
+import json
+
+from safetensors.torch import save_file
+
+
+def save_prompt(vectors, folder, base_model):
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = vectors.detach().float().contiguous()
+    save_file({"prompt_embeddings": rows}, folder / "adapter_model.safetensors")
+    config = {
+        "peft_type": "PROMPT_TUNING",
+        "task_type": "CAUSAL_LM",
+        "num_virtual_tokens": len(vectors),
+        "token_dim": vectors.shape[1],
+        "base_model_name_or_path": base_model,
+    }
+    (folder / "adapter_config.json").write_text(json.dumps(config))
