@@ -23,6 +23,7 @@ def check_verdict(verdict: Guarded, draw: Draw) -> str:
     cases = [(0.03, 0.08, 0.02), (-0.01, 0.01, 0.02), (0.01, 0.05, 0.02), (0.0, 0.01, 0.02)]
     cases += [(-0.08, -0.03, 0.02), (0.005, 0.015, 0.02), (-0.03, 0.06, 0.02), (0.11, 0.2, 0.1)]
     cases += [(-0.05, -0.01, 0.02), (-0.02, 0.015, 0.03)]
+    cases += [(0.02, 0.05, 0.02), (0.0, 0.02, 0.02), (0.03, 0.03, 0.03)]  # an end on the margin
     for _ in range(20):
         low = round(draw.plain.uniform(-0.1, 0.1), 3)
         width, margin = draw.plain.uniform(0.005, 0.1), draw.plain.uniform(0.005, 0.05)
@@ -41,7 +42,7 @@ def check_verdict(verdict: Guarded, draw: Draw) -> str:
                 lambda low, high, m: _word(low > 0, high < 0)
             ),
             "a claim is supported only where *all* of the interval lies above the margin; here its "
-            "upper end does": by(lambda low, high, m: _word(high > m, high < m)),
+            "upper end does": by(lambda low, high, m: _word(high > m, high <= m)),
             "the middle of the interval decides: all of it has to lie on one side": by(
                 lambda low, high, m: _word((low + high) / 2 > m, (low + high) / 2 <= m)
             ),
@@ -54,6 +55,12 @@ def check_verdict(verdict: Guarded, draw: Draw) -> str:
             ),
             "not supported is not refuted: where the margin lies within the interval it is "
             "undecided": by(lambda low, high, m: _word(low > m, low <= m)),
+            "an end on the margin counts as beyond it: the margin lies within the interval, "
+            "undecided": by(lambda low, high, m: _word(low >= m, high <= m)),
+            "a lower end on the margin counts as above it: the margin lies within the interval, "
+            "undecided": by(lambda low, high, m: _word(low >= m, high < m)),
+            "an upper end on the margin counts as below it: the margin lies within the interval, "
+            "undecided": by(lambda low, high, m: _word(low > m, high <= m)),
             "an effect the other way round counts as support, the sign is lost": by(
                 lambda low, high, m: _word(low > m or high < -m, abs(low) < m and abs(high) < m)
             ),
