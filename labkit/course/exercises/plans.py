@@ -102,6 +102,11 @@ def _wrong_numbers(plan: Plan) -> str | None:
             f"{plan['sentences']} sentences, where one of them moves an accuracy by "
             f"{1 / plan['sentences']:.3f}: take {LEAST_SENTENCES} or more"
         )
+    if plan["sentences"] > _test_sentences():
+        return (
+            f"{plan['sentences']:,} sentences, and the test split of {TASK} has "
+            f"{_test_sentences():,}: take as many or fewer"
+        )
     return None
 
 
@@ -152,6 +157,11 @@ def _wrong_budget(plan: Plan) -> str | None:
             "fewer orders or sentences"
         )
     return None
+
+
+@functools.cache
+def _test_sentences() -> int:
+    return len(load_task(TASK).split("test"))
 
 
 @functools.cache
