@@ -972,3 +972,49 @@ def test_without_overlap_is_fast_and_finds_the_task_itself() -> None:
     assert time.perf_counter() - start < 5
     assert not texts_of(kept) & texts_of(task.split("test"))
     assert len(kept) < 0.95 * len(movies.split("train"))
+
+
+# ---- what data/README.md says ----
+
+
+def test_the_sizes_of_the_default_data_are_those_of_the_table() -> None:
+    if not assets.is_ready(assets.ASSETS["vader"]):
+        pytest.skip("vader is not in the cache; run `labkit assets fetch`")
+    page = (ROOT / "data" / "README.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([a-z-]+)` \| ([\d,]+) \| ([\d,]+) \|", page, re.MULTILINE)
+    assert [name for name, *_ in rows] == [
+        n for n in TASKS if n == "rt-polarity" or n.endswith("-valence")
+    ]
+    for name, whole, signed in rows:
+        rated = load_task(name, as_regression=name.endswith("-valence"))
+        sizes = [len(list(everything(task))) for task in (rated, load_task(name))]
+        assert [f"{size:,}" for size in sizes] == [whole, signed]
+
+
+def test_the_settings_of_the_page_ask_in_every_readout(tmp_path: Path) -> None:
+    page = (ROOT / "data" / "README.md").read_text("utf-8")
+    (example,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    names = ("negative", "positive")
+    write_jsonl(tmp_path / "train.jsonl", good_rows(label=lambda i: names[i % 2]))
+    (tmp_path / "task.json").write_text(example)
+    task = load_task(str(tmp_path))
+    assert {task.prompt_for(readout).template for readout in ("mlm", "causal", "seq2seq")} == {
+        "{text} It was {mask}"
+    }
+    assert task.prompt_for("encoder").template == "{text}"
+    (tmp_path / "task.json").write_text('{"range": [0, 5]}')
+    write_jsonl(tmp_path / "train.jsonl", good_rows(label=lambda i: i % 6))
+    assert load_task(str(tmp_path)).kind == "regression"
+
+
+@pytest.mark.parametrize("name", ["rte", "cr"])
+def test_a_folder_of_data_that_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_network: list[str], name: str
+) -> None:
+    """And the Hub is not asked for what a folder was named for."""
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "nowhere", tmp_path / "file"):
+        monkeypatch.setenv("LABKIT_DATA", str(place))
+        with pytest.raises(LabError, match=rf"LABKIT_DATA='{place}' is no folder; .* {name}"):
+            load_task(name)
+    assert not no_network
