@@ -692,6 +692,20 @@ def test_damaged_backbone(lab: Lab, films: Path, llama: Path, tmp_path: Path) ->
     assert_refused(outcome, "broken", "cannot be loaded")
 
 
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [("hidden_size", "32"), ("num_hidden_layers", None), ("vocab_size", [1]), ("model_type", 3)],
+)
+def test_a_configuration_with_an_entry_of_another_kind(
+    lab: Lab, films: Path, llama: Path, tmp_path: Path, entry: str, value: object
+) -> None:
+    broken = Path(shutil.copytree(llama, tmp_path / "broken"))
+    said = json.loads((broken / "config.json").read_text())
+    (broken / "config.json").write_text(json.dumps(said | {entry: value}))
+    outcome = lab("evaluate", "--backbone", broken, "--task", films)
+    assert_refused(outcome, "broken", "cannot be loaded")
+
+
 def test_template_without_a_place_for_the_prompt(
     lab: Lab, tuning_films: list[object], tmp_path: Path
 ) -> None:

@@ -127,7 +127,9 @@ def power(
     half_width: Annotated[
         float, typer.Option(min=0.01, help="of the mean order effect's 95 % interval, in points")
     ] = 1.5,
-    prompts: Annotated[int, typer.Option(min=1, help="at least that many prompts")] = 1,
+    prompts: Annotated[
+        int, typer.Option(min=1, max=MOST_SEEDS, help="at least that many prompts")
+    ] = 1,
     stored: Annotated[
         Path | None,
         typer.Option(help="results whose matrices give the variances; default: the course's"),
