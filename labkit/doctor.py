@@ -244,6 +244,15 @@ def runs_here(program: str) -> bool:
     return path.parent.absolute() == Path(sys.executable).parent.absolute()
 
 
+def check_settings() -> Check:
+    """What the environment says and no other check reads."""
+    folder = assets.data_dir()
+    if folder is not None and not folder.is_dir():
+        fix = "set it to a folder of data sets, or take it away"
+        return Check("settings", False, f"LABKIT_DATA={str(folder)!r} is no folder", fix)
+    return Check("settings", True, f"profile {assets.profile()}, language {assets.language()}")
+
+
 CHECKS: dict[str, Callable[[], Check]] = {
     "python": check_python,
     **{name: lambda name=name: check_package(name) for name in MODEL_PACKAGES},
@@ -256,6 +265,7 @@ CHECKS: dict[str, Callable[[], Check]] = {
     "widgets": check_widgets,
     "kernel": check_kernel,
     "port": check_port,
+    "settings": check_settings,
 }
 
 

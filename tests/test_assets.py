@@ -458,10 +458,16 @@ def test_server_that_is_no_web_server(cache: Path, index: Index) -> None:
     assert "can't be fetched" in refused()
 
 
-def test_address_without_scheme(cache: Path, index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PIP_INDEX_URL", "pypi.org/simple")
+@pytest.mark.parametrize(
+    "address",
+    ["pypi.org/simple", "http://", "https:///simple", "http://[::1", "http://host:70000/"],
+)
+def test_what_is_no_address(
+    cache: Path, index: Index, monkeypatch: pytest.MonkeyPatch, address: str
+) -> None:
+    monkeypatch.setenv("PIP_INDEX_URL", address)
     message = refused()
-    assert "pypi.org/simple" in message and "PIP_INDEX_URL" in message
+    assert f"PIP_INDEX_URL={address!r} is not the address" in message
 
 
 def test_cache_that_is_a_file(cache: Path, index: Index) -> None:
@@ -552,6 +558,8 @@ def test_folders_from_the_environment(monkeypatch: pytest.MonkeyPatch, tmp_path:
 
 def test_profile(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("LABKIT_PROFILE", raising=False)
+    assert assets.profile() == "small"
+    monkeypatch.setenv("LABKIT_PROFILE", "")  # as every other setting: not set
     assert assets.profile() == "small"
     monkeypatch.setenv("LABKIT_PROFILE", "full")
     assert assets.profile() == "full"

@@ -69,6 +69,61 @@ def test_a_build_writes_the_same_bytes_and_removes_what_has_no_master(tmp_path: 
     assert sorted(first) == sorted(p.name for p in (tmp_path / "assignments").iterdir())
 
 
+@pytest.mark.parametrize("work", ["a cell that was run", "code", "a text", "notes of one's own"])
+def test_a_build_takes_nobodys_work_away(tmp_path: Path, work: str) -> None:
+    """Whoever worked in the skeletons of a clone keeps what is there, and is told."""
+    (tmp_path / "notebooks").mkdir()
+    master = MASTERS[0]
+    (tmp_path / "notebooks" / master.name).write_bytes(master.read_bytes())
+    (skeleton,) = assignments.build(tmp_path)
+    notebook = nbformat.read(skeleton, as_version=4)
+    written = [c for c in notebook.cells if c.metadata.get("nbgrader", {}).get("solution")]
+    file = skeleton
+    if work == "a cell that was run":
+        next(c for c in notebook.cells if c.cell_type == "code").execution_count = 1
+    elif work == "notes of one's own":
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1", outputs=[])])
+        notebook.cells[0].execution_count = 3
+        file = skeleton.with_name("notes.ipynb")
+    else:
+        kind = "code" if work == "code" else "markdown"
+        next(c for c in written if c.cell_type == kind).source = "answer = 1"
+    nbformat.write(notebook, file)
+    before = {path.name: path.read_bytes() for path in skeleton.parent.iterdir()}
+    with pytest.raises(LabError, match=rf"{file.name} holds answers or cells that were run"):
+        assignments.build(tmp_path)
+    assert {path.name: path.read_bytes() for path in skeleton.parent.iterdir()} == before
+    file.rename(tmp_path / "mine.ipynb")
+    assert assignments.build(tmp_path) == [skeleton]
+
+
+NO_NOTEBOOKS = {
+    "cut": "{",
+    "a list": "[]",
+    "empty": "",
+    "without cells": '{"nbformat": 4, "nbformat_minor": 5, "metadata": {}}',
+    "of an old format": '{"nbformat": 3, "nbformat_minor": 0, "metadata": {}, "worksheets": []}',
+    "brackets without end": 10**5 * "[",
+}
+
+
+@pytest.mark.parametrize("case", NO_NOTEBOOKS)
+def test_a_master_that_is_no_notebook_is_named(tmp_path: Path, case: str) -> None:
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / "10_mine.ipynb").write_text(NO_NOTEBOOKS[case])
+    with pytest.raises(LabError, match=r"10_mine\.ipynb is no notebook") as caught:
+        assignments.build(tmp_path)
+    assert "\n" not in str(caught.value) and not (tmp_path / "assignments").exists()
+
+
+def test_a_master_need_not_name_its_kernel(tmp_path: Path) -> None:
+    (tmp_path / "notebooks").mkdir()
+    bare = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1")])
+    nbformat.write(bare, tmp_path / "notebooks" / "10_mine.ipynb")
+    (skeleton,) = assignments.build(tmp_path)
+    assert nbformat.read(skeleton, as_version=4).metadata.kernelspec.name == "python3"
+
+
 def test_an_edited_skeleton_is_not_current(tmp_path: Path) -> None:
     current = {"01.ipynb": "as it should be\n", "02.ipynb": "missing\n"}
     (tmp_path / "assignments").mkdir()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import errno
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -186,11 +187,68 @@ def test_module_is_the_command() -> None:
         (["guess"], ["guess", "`labkit --help`"]),
         (["bench"], ["`labkit bench --help`"]),
         (["bench", "tune", "--lots"], ["--lots", "`labkit bench tune --help`"]),
+        (["grade", ".", "--memory-gb", "1e300"], ["--memory-gb", "`labkit grade --help`"]),
+        (["grade", ".", "--cell-seconds", "inf"], ["--cell-seconds", "`labkit grade --help`"]),
         (["assets", "steal"], ["steal", "`labkit assets --help`"]),
     ],
 )
 def test_wrong_usage_is_one_line(lab: Lab, arguments: list[str], words: list[str]) -> None:
     assert_refused(lab(*arguments), *words)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["evaluate", "--backbone", "minilm", "--task", ""],
+        ["run", "table1", "--out", ""],
+        ["run", "table1", "--out="],
+        ["run", ""],
+        ["run", "table1", "--only", " "],
+        ["assets", "make", "minilm-mlm", "--out", "m", "--text", ""],
+    ],
+)
+def test_a_value_of_nothing_is_no_value(
+    lab: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """A variable that the shell has not set must not mean the folder one stands in."""
+    monkeypatch.chdir(tmp_path)
+    assert_refused(lab(*arguments), "nothing is given", "leave the option out")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("verb", ["tune", "sort", "probe", "transfer retrieve", "assets make"])
+def test_a_seed_has_an_end(lab: Lab, verb: str) -> None:
+    """One that a random generator can't take is refused before the work, with the usage."""
+    assert_refused(lab(*verb.split(), "--seed", 2**32), "--seed", f"`labkit {verb} --help`")
+
+
+@pytest.mark.parametrize(
+    "options", [["--out", "t" * 300], ["--task", "t" * 300], ["--backbone", "m" * 5000]]
+)
+def test_a_path_that_the_system_refuses_is_named(
+    lab: Lab, tuning_films: list[object], tmp_path: Path, options: list[str]
+) -> None:
+    outcome = lab(*tuning_films, "--out", tmp_path / "p", *options)
+    assert_refused(outcome, options[1])
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_the_system_refuses_is_one_line_and_a_defect_is_not(
+    lab: Lab, evaluating: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(error: OSError) -> None:
+        def raises(*_: object, **__: object) -> None:
+            raise error
+
+        monkeypatch.setattr("labkit.core.tasks.load_task", raises)
+
+    for number in (errno.EACCES, errno.EROFS, errno.EIO):
+        fail(OSError(number, os.strerror(number), "/somewhere"))
+        assert_refused(lab(*evaluating), "/somewhere", os.strerror(number), "give another path")
+    for defect in (FileNotFoundError(errno.ENOENT, "gone", "/ours"), OSError(errno.EIO, "no path")):
+        fail(defect)
+        with pytest.raises(OSError):
+            lab(*evaluating)
 
 
 def test_assets_that_are_not_made_or_not_accepted(
@@ -458,6 +516,16 @@ def test_a_prompt_is_probed_on_the_task_that_it_was_trained_on(
     assert lab(*probing).json["task"] == lab(*probing, "--task", films).json["task"] == "films"
 
 
+@pytest.mark.parametrize("command", ["", "labkit tune --task", "labkit tune --task 'films --out p"])
+def test_a_command_that_names_no_task_asks_for_one(
+    lab: Lab, llama: Path, copy_of_trained: Path, command: str
+) -> None:
+    card = json.loads((copy_of_trained / CARD).read_text())
+    (copy_of_trained / CARD).write_text(json.dumps(card | {"command": command}))
+    outcome = lab("probe", "--prompt", copy_of_trained, "--backbone", llama)
+    assert_refused(outcome, f"{copy_of_trained} does not say its task", "name it with --task")
+
+
 def test_a_prompt_is_not_probed_on_another_task_of_the_same_name(
     lab: Lab,
     llama: Path,
@@ -585,7 +653,7 @@ def replace_vectors(folder: Path, vectors: torch.Tensor) -> None:
     ("vectors", "words"),
     [
         (torch.zeros(LENGTH, 16), ["(3, 16)", "width 32"]),
-        (torch.full((LENGTH, 32), float("nan")), ["NaN", "undamaged file"]),
+        (torch.full((LENGTH, 32), float("nan")), ["/copy is damaged", "NaN", "save it again"]),
     ],
 )
 def test_prompt_that_does_not_fit(
@@ -620,6 +688,20 @@ def test_damaged_backbone(lab: Lab, films: Path, llama: Path, tmp_path: Path) ->
     broken = Path(shutil.copytree(llama, tmp_path / "broken"))
     with (broken / "model.safetensors").open("r+b") as file:
         file.truncate(4000)
+    outcome = lab("evaluate", "--backbone", broken, "--task", films)
+    assert_refused(outcome, "broken", "cannot be loaded")
+
+
+@pytest.mark.parametrize(
+    ("entry", "value"),
+    [("hidden_size", "32"), ("num_hidden_layers", None), ("vocab_size", [1]), ("model_type", 3)],
+)
+def test_a_configuration_with_an_entry_of_another_kind(
+    lab: Lab, films: Path, llama: Path, tmp_path: Path, entry: str, value: object
+) -> None:
+    broken = Path(shutil.copytree(llama, tmp_path / "broken"))
+    said = json.loads((broken / "config.json").read_text())
+    (broken / "config.json").write_text(json.dumps(said | {entry: value}))
     outcome = lab("evaluate", "--backbone", broken, "--task", films)
     assert_refused(outcome, "broken", "cannot be loaded")
 
@@ -807,6 +889,44 @@ def test_a_log_that_can_not_be_kept_is_noticed_before_the_work(
     before = {file.name for file in trained.iterdir()}
     assert_refused(lab(*tuning_films, "--out", trained, "--log", trained / "l"), "--log", "--out")
     assert {file.name for file in trained.iterdir()} == before and not out.exists()
+
+
+def test_a_log_is_added_to_logs_only(
+    lab: Lab, tuning_films: list[object], films: Path, tmp_path: Path
+) -> None:
+    """Another file stays as it was, and nothing is trained."""
+    card = tmp_path / "labkit.json"
+    card.write_text('{\n  "backbone": "minilm"\n}\n')
+    for file in (films / "train.jsonl", card):
+        before = file.read_bytes()
+        outcome = lab(*tuning_films, "--out", tmp_path / "p", "--log", file)
+        assert_refused(outcome, str(file), "something else than steps", "name a new file")
+        assert file.read_bytes() == before and not (tmp_path / "p").exists()
+    log = tmp_path / "log.jsonl"
+    log.touch()
+    for times in (1, 2):
+        assert lab(*tuning_films, "--out", tmp_path / "p", "--log", log).code == 0
+        starts = [json.loads(line)["done"] for line in log.read_text().splitlines()]
+        assert starts.count(1) == times
+
+
+@pytest.mark.parametrize("target", ["nowhere", "loop"])
+def test_an_out_that_leads_nowhere_is_noticed_before_the_work(
+    lab: Lab, trained: Path, llama: Path, films: Path, tmp_path: Path, target: str
+) -> None:
+    link = tmp_path / "loop"
+    link.symlink_to(tmp_path / target)
+    of_a_prompt = ["--prompt", trained, "--backbone", llama, "--task", films]
+    verbs = (
+        ["run", "lester-init", "--backbone", llama, "--task", films, "--out"],
+        ["sort", *of_a_prompt, "--log", tmp_path / "log.jsonl", "--out"],
+        ["tune", "--backbone", llama, "--task", "rt-polarity", "--out"],
+        ["export", trained, "--backbone", llama, "--as-tokens"],
+        ["assets", "make", "minilm-mlm", "--out"],
+    )
+    for verb in verbs:
+        for out in (link, link / "inside"):
+            assert_refused(lab(*verb, out), str(link), "leads nowhere", "another")
 
 
 # ---------------------------------------------------------------------------------------- probe
@@ -1050,6 +1170,11 @@ def test_run_passes_its_options_on(
         (["lester-init", "--seeds", "0,x"], ["'0,x'", "0,1,2"]),
         (["lester-init", "--seeds", "0..x"], ["'0..x'", "0..2"]),
         (["lester-init", "--seeds", "2..0"], ["'2..0'", "0..2"]),
+        (["lester-init", "--seeds", "0.."], ["'0..'", "0..2"]),
+        (["lester-init", "--seeds", "0,0"], ["'0,0'", "distinct"]),
+        (["lester-init", "--seeds", str(2**32)], [f"'{2**32}'", f"at most {2**32 - 1:,}"]),
+        (["lester-init", "--seeds", "0..10000"], ["'0..10000'", "at most 10,000"]),
+        (["lester-init", "--prompts", "10001"], ["--prompts"]),
         (["lester-init", "--seeds", "0", "--prompts", "2"], ["--seeds", "--prompts"]),
         (["lester-init", "--engine", "slurm"], ["'slurm'", "local or ray"]),
         (["lester-init", "--address", "host:1"], ["--engine ray"]),

@@ -393,3 +393,23 @@ def test_port_of_the_accounts_own_settings(tmp_path: Path) -> None:
         file.parent.mkdir()
         file.write_text(json.dumps(settings))
         assert doctor.check_port().found == f"{port} is taken"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fix"),
+    [
+        ("LABKIT_PROFILE", "Small", "small or full"),
+        ("LABKIT_LANG", "de", "en or zh"),
+        ("LABKIT_DATA", "nowhere", "a folder of data sets"),
+    ],
+)
+def test_a_setting_that_means_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: str, fix: str
+) -> None:
+    monkeypatch.delenv("LABKIT_DATA", raising=False)
+    monkeypatch.chdir(tmp_path)
+    (check,) = [check for check in doctor.examine() if check.name == "settings"]
+    assert check.ok
+    monkeypatch.setenv(name, value)
+    (check,) = [check for check in doctor.examine() if check.name == "settings"]
+    assert not check.ok and f"{name}={value!r}" in check.found and fix in check.advice()

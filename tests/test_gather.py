@@ -165,4 +165,4 @@ def test_what_can_not_be_brought_together_is_refused(run, tmp_path):
         gather([tmp_path / "b"], tmp_path / "all")
     command = [sys.executable, "-m", "labkit.experiments.gather", str(tmp_path / "none")]
     ended = subprocess.run([*command, "--out", str(tmp_path)], capture_output=True, text=True)
-    assert ended.returncode == 1 and ended.stderr.startswith("error: ")
+    assert ended.returncode == 2 and ended.stderr.startswith("error: ")

@@ -50,6 +50,22 @@ def test_every_kind_of_file_gives_the_same_matrix(tmp_path):
     assert read_prompt(tmp_path / "e.bin").dtype == torch.float32
 
 
+@pytest.mark.parametrize("ending", ["safetensors", "npz", "npy", "pt", "pth", "bin"])
+def test_an_empty_file_is_no_prompt(tmp_path, ending):
+    file = tmp_path / f"p.{ending}"
+    file.touch()
+    with pytest.raises(LabError, match=rf"p\.{ending} can't be read as a prompt \(\S") as caught:
+        read_prompt(file)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("kind", [bool, int, complex])
+def test_numbers_that_are_no_fractions_are_no_prompt(tmp_path, kind):
+    np.save(tmp_path / "p.npy", np.ones((3, 8), kind))
+    with pytest.raises(LabError, match=r"p\.npy holds (bool|int64|complex128); a prompt's vectors"):
+        read_prompt(tmp_path / "p.npy")
+
+
 def test_a_pickle_is_not_executed(tmp_path):
     class Trap:
         def __reduce__(self):

@@ -396,6 +396,15 @@ def test_a_damaged_file_is_refused_in_one_line(made, name, damage):
         (CARD, "bos", None),
         (CARD, "seed", "three"),
         (CARD, "max_length", "24"),
+        # of the right kind, and nothing that labkit writes
+        (CARD, "template", "{soft}{text"),
+        (CARD, "verbalizer", {"negative": ["poor"], "positive": ["poor"]}),
+        (CARD, "bos", "middle"),
+        (CARD, "sentinel", 9),
+        *((CARD, "positions", value) for value in (7, "sideways")),
+        (CARD, "side", "left"),
+        *((CARD, "max_length", value) for value in (0, -5)),
+        (CARD, "colour", "red"),
     ],
 )
 def test_an_entry_of_another_kind_is_damage(made, name, entry, value):
@@ -405,6 +414,58 @@ def test_an_entry_of_another_kind_is_damage(made, name, entry, value):
     with pytest.raises(LabError, match=f"is damaged .*{name}.*; save it again") as caught:
         load_prompt(folder)
     assert "\n" not in str(caught.value) and str(folder) in str(caught.value)
+
+
+@pytest.mark.parametrize("said", ["[]", "null", "3", '"card"', "{}", "[" * 10**5])
+def test_a_card_that_is_no_card_is_damage(made, said):
+    folder, _, _ = made
+    (folder / CARD).write_text(said, encoding="utf-8")
+    with pytest.raises(LabError, match="is damaged") as caught:
+        load_prompt(folder)
+    text = str(caught.value)
+    assert str(folder) in text and "attribute" not in text and "__init__" not in text
+
+
+def test_a_card_that_can_not_be_read_is_not_taken_for_none(made):
+    folder, _, _ = made
+    (folder / CARD).unlink()
+    assert load_prompt(folder)[1] is None
+    (folder / CARD).symlink_to(CARD)
+    with pytest.raises(LabError, match="is damaged"):
+        load_prompt(folder)
+
+
+def test_files_that_an_editor_began_with_a_byte_order_mark_open(made):
+    folder, _, _ = made
+    before = load_prompt(folder)[1]
+    for name in (CARD, CONFIG):
+        text = (folder / name).read_text(encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8-sig")
+    assert load_prompt(folder)[1] == before
+
+
+VECTORS = {
+    "whole numbers": lambda rows: rows.long(),
+    "truth values": lambda rows: rows > 0,
+    "one row": lambda rows: rows.flatten(),
+    "a batch of prompts": lambda rows: rows[None],
+    "a row too few": lambda rows: rows[:-1].contiguous(),
+    "rows too many": lambda rows: torch.cat([rows, rows[:1]]),
+    "another prompt behind it": lambda rows: torch.cat([rows, rows]),
+    "not a number": lambda rows: rows * float("nan"),
+    "infinite": lambda rows: rows.clone().index_fill(0, torch.tensor([0]), float("inf")),
+}
+
+
+@pytest.mark.parametrize("case", VECTORS)
+def test_vectors_that_are_no_prompt_are_damage(made, case):
+    folder, _, _ = made
+    rows = safetensors.torch.load_file(folder / WEIGHTS)["prompt_embeddings"]
+    other = VECTORS[case](rows)
+    safetensors.torch.save_file({"prompt_embeddings": other}, folder / WEIGHTS)
+    with pytest.raises(LabError, match="is damaged") as caught:
+        load_prompt(folder)
+    assert str(folder) in str(caught.value)
 
 
 @pytest.mark.parametrize("said", ['"peft_type"', '["peft_type"]', "5", "null"])

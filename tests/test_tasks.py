@@ -577,6 +577,19 @@ BROKEN = {
     ),
     "a range of nothing": (b'{"t": "a", "label": 0.5}\n', "all labels are 0.5"),
     "kinds mixed": (b'{"t": "a", "label": 0}\n{"t": "b", "label": "yes"}\n', "several kinds"),
+    "true among numbers": (b'{"t": "a", "label": true}\n{"t": "b", "label": 0}\n', "several kinds"),
+    "true among fractions": (
+        b'{"t": "a", "label": true}\n{"t": "b", "label": 0.5}\n',
+        "several kinds",
+    ),
+    "a key twice": (
+        b'{"t": "a", "label": 0}\n{"t": "b", "label": 1, "label": 0}\n',
+        r"train\.jsonl:2 is not JSON \(the key 'label' stands twice\)",
+    ),
+    "brackets without end": (
+        b'{"t": "a", "label": 0, "x": ' + 10**5 * b"[" + b"\n",
+        r"train\.jsonl:1 is not JSON \(nested too deeply\)",
+    ),
     "negative label": (b'{"t": "a", "label": -1}\n{"t": "b", "label": 1}\n', "label -1 is none"),
 }
 
@@ -589,6 +602,46 @@ def test_broken_folder(tmp_path: Path, case: str) -> None:
     with pytest.raises(LabError, match=message) as caught:
         load_task(str(tmp_path))
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["train.jsonl", "test.jsonl", "task.json"])
+def test_what_is_no_file_is_not_passed_over(tmp_path: Path, name: str) -> None:
+    """A folder of that name, or a link that leads nowhere or to itself."""
+    if name != "train.jsonl":
+        write_jsonl(tmp_path / "train.jsonl", good_rows())
+    place = tmp_path / name
+    place.mkdir()
+    with pytest.raises(LabError, match=rf"{name} (is a folder|can't be read \(Is a directory\))"):
+        load_task(str(tmp_path))
+    place.rmdir()
+    for target in ("nowhere", name):
+        place.symlink_to(target)
+        with pytest.raises(LabError, match=rf"{name} (is a link that leads|can't be read)"):
+            load_task(str(tmp_path))
+        place.unlink()
+
+
+@pytest.mark.parametrize("name", ["", " "])
+def test_a_name_of_nothing_is_not_the_folder_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    write_jsonl(tmp_path / "train.jsonl", good_rows())
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(LabError, match="name of a task is empty"):
+        load_task(name)
+
+
+def test_a_byte_order_mark_changes_nothing(tmp_path: Path) -> None:
+    """As some editors write it, in front of the lines and of the settings."""
+    lines = "".join(json.dumps(row) + "\r\n" for row in good_rows()) + "\r\n"
+    settings = '{"labels": ["bad", "good"]}'
+    read = []
+    for encoding in ("utf-8", "utf-8-sig"):
+        (tmp_path / "train.jsonl").write_text(lines, encoding=encoding, newline="")
+        (tmp_path / "task.json").write_text(settings, encoding=encoding)
+        task = load_task(str(tmp_path))
+        read.append((task.labels, [(e.text, e.label) for e in everything(task)]))
+    assert read[0] == read[1] and read[0][0] == ("bad", "good")
 
 
 def good_rows(count: int = 60, **more: object) -> list[dict]:
@@ -742,6 +795,11 @@ _AB = '"words": {"0": "a", "1": "b"}'
 WRONG_SETTINGS = {
     "not JSON": ("{", "task.json is not JSON"),
     "a list": ("[]", "not a JSON object"),
+    "an entry twice": (
+        '{"labels": ["a", "b"], "labels": ["b", "a"]}',
+        r"task.json is not JSON \(the key 'labels' stands twice\)",
+    ),
+    "brackets without end": (10**5 * "[", r"task.json is not JSON \(nested too deeply\)"),
     "an unknown entry": ('{"verbaliser": {}}', "'verbaliser' is no entry"),
     "another kind": ('{"template": 3}', "'template' is 3; give a text"),
     "words alone": ("{" + _AB + "}", "belong together"),
@@ -914,3 +972,49 @@ def test_without_overlap_is_fast_and_finds_the_task_itself() -> None:
     assert time.perf_counter() - start < 5
     assert not texts_of(kept) & texts_of(task.split("test"))
     assert len(kept) < 0.95 * len(movies.split("train"))
+
+
+# ---- what data/README.md says ----
+
+
+def test_the_sizes_of_the_default_data_are_those_of_the_table() -> None:
+    if not assets.is_ready(assets.ASSETS["vader"]):
+        pytest.skip("vader is not in the cache; run `labkit assets fetch`")
+    page = (ROOT / "data" / "README.md").read_text("utf-8")
+    rows = re.findall(r"^\| `([a-z-]+)` \| ([\d,]+) \| ([\d,]+) \|", page, re.MULTILINE)
+    assert [name for name, *_ in rows] == [
+        n for n in TASKS if n == "rt-polarity" or n.endswith("-valence")
+    ]
+    for name, whole, signed in rows:
+        rated = load_task(name, as_regression=name.endswith("-valence"))
+        sizes = [len(list(everything(task))) for task in (rated, load_task(name))]
+        assert [f"{size:,}" for size in sizes] == [whole, signed]
+
+
+def test_the_settings_of_the_page_ask_in_every_readout(tmp_path: Path) -> None:
+    page = (ROOT / "data" / "README.md").read_text("utf-8")
+    (example,) = re.findall(r"```json\n(.*?)```", page, re.DOTALL)
+    names = ("negative", "positive")
+    write_jsonl(tmp_path / "train.jsonl", good_rows(label=lambda i: names[i % 2]))
+    (tmp_path / "task.json").write_text(example)
+    task = load_task(str(tmp_path))
+    assert {task.prompt_for(readout).template for readout in ("mlm", "causal", "seq2seq")} == {
+        "{text} It was {mask}"
+    }
+    assert task.prompt_for("encoder").template == "{text}"
+    (tmp_path / "task.json").write_text('{"range": [0, 5]}')
+    write_jsonl(tmp_path / "train.jsonl", good_rows(label=lambda i: i % 6))
+    assert load_task(str(tmp_path)).kind == "regression"
+
+
+@pytest.mark.parametrize("name", ["rte", "cr"])
+def test_a_folder_of_data_that_is_not_there_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, no_network: list[str], name: str
+) -> None:
+    """And the Hub is not asked for what a folder was named for."""
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "nowhere", tmp_path / "file"):
+        monkeypatch.setenv("LABKIT_DATA", str(place))
+        with pytest.raises(LabError, match=rf"LABKIT_DATA='{place}' is no folder; .* {name}"):
+            load_task(name)
+    assert not no_network

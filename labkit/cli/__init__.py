@@ -10,6 +10,7 @@ torch and transformers are imported inside the verbs, so that ``--help`` answers
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Sequence
 
@@ -31,6 +32,14 @@ app.add_typer(transfer.app, name="transfer")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
+    for place, word in enumerate(given):
+        if not word.strip() or re.fullmatch(r"--[a-z-]+=\s*", word):  # "$NAME" of a shell, not set
+            what = " ".join(repr(part) if not part.strip() else part for part in given[: place + 1])
+            complain(
+                f"error: nothing is given in `labkit {what}`; write a value there, or leave "
+                "the option out"
+            )
+            sys.exit(WRONG_INPUT)
     # typer brings its own copy of click, so the class is reached through typer's
     usage_error = typer.BadParameter.__base__
     try:

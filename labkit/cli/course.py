@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from labkit.cli.folders import check_replaceable, check_writable
-from labkit.cli.options import Json, command_line
+from labkit.cli.options import Json, Seed, command_line
 from labkit.cli.output import show, verb
 from labkit.cli.progress import progress
 from labkit.core.errors import LabError
@@ -21,6 +21,7 @@ app.add_typer(assets_app, name="assets")
 app.add_typer(assignments_app, name="assignments")
 
 Names = Annotated[list[str] | None, typer.Argument(help="default: all that are not optional")]
+DAY = 86_400  # seconds
 CourseFolder = Annotated[Path, typer.Option("--root", help="the course's folder")]
 
 
@@ -71,7 +72,7 @@ def assets_make(
         Path | None, typer.Option(help="folder of .txt files, one text a line, used besides")
     ] = None,
     steps: Annotated[int, typer.Option(min=1)] = 1500,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Seed = 0,
     resume: Annotated[
         bool, typer.Option("--resume", help="go on from the last checkpoint")
     ] = False,
@@ -198,9 +199,9 @@ def grade(
     folder: Annotated[Path, typer.Argument(help="the submissions: a folder or a zip file")],
     root: CourseFolder = Path(),
     out: Annotated[Path, typer.Option(help="folder for gradebook and tables")] = Path("marks"),
-    cell_seconds: Annotated[float, typer.Option(min=1, help="for one cell")] = 60,
-    notebook_seconds: Annotated[float, typer.Option(min=1, help="for one notebook")] = 300,
-    memory_gb: Annotated[float, typer.Option(min=1, help="for one notebook")] = 6,
+    cell_seconds: Annotated[float, typer.Option(min=1, max=DAY, help="for one cell")] = 60,
+    notebook_seconds: Annotated[float, typer.Option(min=1, max=DAY, help="for one notebook")] = 300,
+    memory_gb: Annotated[float, typer.Option(min=1, max=10_000, help="for one notebook")] = 6,
     not_isolated: Annotated[
         bool, typer.Option("--not-isolated", help="mark where nothing can be shut in, too")
     ] = False,

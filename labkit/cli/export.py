@@ -12,6 +12,7 @@ from labkit.cli.options import Json
 from labkit.cli.output import show, verb
 from labkit.cli.progress import progress
 from labkit.core.errors import LabError
+from labkit.core.files import real
 
 app = typer.Typer()
 
@@ -88,14 +89,14 @@ def _check_free(out: Path, prompt: Path, backbone: str) -> None:
     from labkit.core.loading import NAMED
     from labkit.soft_prompt.export_folder import check_replaceable
 
-    here, place = Path.cwd(), out.resolve()
+    here, place = Path.cwd(), real(out)
     if place in (here, *here.parents):
         raise LabError(f"--as-tokens {out} is the folder you stand in, or around it; name another")
     read = {"prompt": prompt}
     if backbone not in NAMED and Path(backbone).is_dir():
         read["backbone"] = Path(backbone)
     for role, folder in read.items():
-        theirs = folder.resolve()
+        theirs = real(folder)
         if place.is_relative_to(theirs) or theirs.is_relative_to(place):
             raise LabError(
                 f"--as-tokens {out} is the {role}'s own folder ({folder}), in it or around it; "

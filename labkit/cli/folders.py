@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from labkit.core.errors import LabError
+from labkit.core.files import real
 
 RUN_FOLDER = ".run"
 """Inside the folder of a prompt that is being trained: the state to resume from."""
@@ -61,8 +62,9 @@ def check_replaceable(out: Path, what: str = "prompt", files: Collection[str] = 
     """
     from labkit.soft_prompt import CARD, CONFIG, WEIGHTS
 
+    _require_reachable(out)
     here = Path.cwd()
-    if out.resolve() in (here, *here.parents):
+    if real(out) in (here, *here.parents):
         raise LabError(f"--out {out} is the folder you stand in, or around it; name one inside it")
     if out.is_dir():
         own = files or (CARD, CONFIG, WEIGHTS, RUN_FOLDER)
@@ -74,10 +76,17 @@ def check_replaceable(out: Path, what: str = "prompt", files: Collection[str] = 
             )
 
 
+def _require_reachable(folder: Path) -> None:
+    for place in (folder, *folder.parents):
+        if place.is_symlink() and not place.exists():
+            raise LabError(f"{place} is a link that leads nowhere; choose another folder")
+
+
 def check_writable(folder: Path) -> None:
     """Before hours of work, and without making anything."""
     from labkit.doctor import nearest_existing
 
+    _require_reachable(folder)
     with writing(folder), tempfile.TemporaryFile(dir=nearest_existing(folder)):
         pass
 

@@ -61,6 +61,11 @@ LogFile = Annotated[
 Device = Annotated[
     str | None, typer.Option("--device", help="cpu, cuda, cuda:1; default: the GPU if there is one")
 ]
+LARGEST_SEED = 2**32 - 1
+"""Of the random generators that are seeded, NumPy's older one takes no larger one."""
+MOST_SEEDS = 10_000
+"""At once: a range without end would be counted through before anything is said."""
+Seed = Annotated[int, typer.Option("--seed", min=0, max=LARGEST_SEED, help="of what is drawn")]
 Length = Annotated[int, typer.Option("--length", min=1, help="virtual tokens")]
 
 
@@ -92,9 +97,17 @@ def read_seeds(line: str) -> tuple[int, ...]:
     seeds: list[int] = []
     for part in line.split(","):
         ends = re.fullmatch(r"\s*(\d+)(?:\.\.(\d+))?\s*", part)
-        if ends is None or int(ends[2] or ends[1]) < int(ends[1]):
+        if ends is None:
             raise _no_seeds(line)
-        seeds += range(int(ends[1]), int(ends[2] or ends[1]) + 1)
+        first, last = int(ends[1]), int(ends[2] or ends[1])
+        if last < first:
+            raise _no_seeds(line)
+        if last > LARGEST_SEED or last - first >= MOST_SEEDS:
+            raise LabError(
+                f"--seeds {line!r}: a seed is at most {LARGEST_SEED:,}, and a range holds at most "
+                f"{MOST_SEEDS:,}; name smaller ones, or fewer"
+            )
+        seeds += range(first, last + 1)
     if len(set(seeds)) < len(seeds):
         raise _no_seeds(line)
     return tuple(seeds)
@@ -193,7 +206,10 @@ def _task_of(prompt: Path, card: PromptCard | None, given: str | None) -> Task:
 
     if given is not None:
         return load_task(given)
-    words = shlex.split(card.command) if card else []
+    try:
+        words = shlex.split(card.command) if card else []
+    except ValueError:  # a quotation mark without its partner, in a card that was written by hand
+        words = []
     if "--task" not in words[:-1]:
         raise LabError(f"{prompt} does not say its task; name it with --task")
     name = words[words.index("--task") + 1]

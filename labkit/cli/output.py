@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import math
 import sys
@@ -18,6 +19,13 @@ if TYPE_CHECKING:
 
 WRONG_INPUT, INTERRUPTED = 2, 130
 
+_OF_THE_PLACE = (
+    *(errno.EACCES, errno.EPERM, errno.EROFS),  # rights
+    *(errno.ENOSPC, errno.EDQUOT, errno.EIO),  # the disk
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR),  # the path
+)
+"""What the system refuses because of a path that was given, and not because of a defect here."""
+
 AGAIN = "stopped; the same command with --resume keeps the finished rows and runs the others"
 
 
@@ -29,6 +37,14 @@ def verb(as_json: bool, interrupted: str = "stopped") -> Iterator[None]:
             yield
     except LabError as error:
         complain(f"error: {error}")
+        raise typer.Exit(WRONG_INPUT) from error
+    except OSError as error:
+        if error.filename is None or error.errno not in _OF_THE_PLACE:
+            raise
+        complain(
+            f"error: {error.filename} can't be used ({error.strerror}); give another path, or make "
+            "room or change the rights there"
+        )
         raise typer.Exit(WRONG_INPUT) from error
     except KeyboardInterrupt as error:
         complain(interrupted)

@@ -16,6 +16,7 @@ from typing import TextIO
 
 from labkit.cli.output import complain, finite
 from labkit.core.errors import LabError
+from labkit.core.files import real
 
 EVERY = 60.0
 """Seconds between the plain lines of work that no terminal watches."""
@@ -37,7 +38,7 @@ def progress(text: str, log: Path | None = None, replaced: Path | None = None) -
     Raises:
         LabError: if the log can't be written.
     """
-    if log is not None and replaced is not None and replaced.resolve() in log.resolve().parents:
+    if log is not None and replaced is not None and real(replaced) in real(log).parents:
         raise LabError(f"--log {log} is in --out {replaced}, which is replaced; name one elsewhere")
     watched = sys.stderr.isatty()
     with _log(log) as write, _bar(text) if watched else nullcontext(_Lines()) as show:
@@ -127,6 +128,9 @@ class _Lines:
 _UNITS = ((1, "second"), (60, "minute"), (3600, "hour"))
 
 
+_OF_EVERY_LINE = {"seconds", "done", "total", "what"}
+
+
 @contextlib.contextmanager
 def _log(file: Path | None) -> Iterator[Callable[[dict], None]]:
     """Adds objects to a file, each as it comes, with the seconds since the start."""
@@ -134,6 +138,7 @@ def _log(file: Path | None) -> Iterator[Callable[[dict], None]]:
         yield lambda values: None
         return
     try:
+        _require_own(file)
         opened = file.open("a", encoding="utf-8", buffering=1)
     except OSError as error:
         raise LabError(
@@ -155,6 +160,26 @@ def _log(file: Path | None) -> Iterator[Callable[[dict], None]]:
                 complain(f"warning: --log {file} ends here ({error.strerror}); the work goes on")
 
         yield write
+
+
+def _require_own(file: Path) -> None:
+    """Whether a file that is there was begun by a log: nothing is added to anybody else's.
+
+    Raises:
+        LabError: if it was not. OSError: where it can't be read.
+    """
+    if not file.is_file():  # a terminal or a pipe too
+        return
+    with file.open("rb") as there:
+        first = there.readline(1 << 16)
+    try:
+        begun = json.loads(first) if first.strip() else None
+    except ValueError:
+        begun = {}
+    if begun is not None and not (isinstance(begun, dict) and begun.keys() >= _OF_EVERY_LINE):
+        raise LabError(
+            f"--log {file} is there and holds something else than steps; name a new file"
+        )
 
 
 @contextlib.contextmanager

@@ -17,6 +17,7 @@ from labkit.cli.options import (
     Json,
     Length,
     LogFile,
+    Seed,
     TaskName,
     TemplateLine,
     Words,
@@ -100,7 +101,7 @@ def tune(
     warmup: Annotated[int | None, typer.Option(min=0, help="steps until lr is reached")] = None,
     weight_decay: Annotated[float | None, typer.Option(min=0)] = None,
     clip: Annotated[float | None, typer.Option(help="largest norm of the gradient")] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Seed = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="train on a sample of that many")] = None,
     evaluate_every: Annotated[
         int | None, typer.Option(min=1, help="steps between validations; the best one is kept")
@@ -320,7 +321,7 @@ def probe(
     ] = False,
     split: Annotated[str, typer.Option(help="train, validation or test")] = "test",
     limit: Annotated[int, typer.Option(min=8, help="examples to score each order on")] = 256,
-    seed: Annotated[int, typer.Option(min=0, help="of the orders")] = 0,
+    seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="folder for the prediction matrix")] = None,
     resume: Annotated[bool, typer.Option(help="full: go on with a stopped probe in --out")] = False,
     batch_tokens: BatchTokens = None,

@@ -10,6 +10,7 @@ import typer
 
 from labkit.cli.folders import check_writable, writing
 from labkit.cli.options import (
+    MOST_SEEDS,
     BackboneName,
     BatchTokens,
     Device,
@@ -40,7 +41,8 @@ def run(
     task: Annotated[str | None, typer.Option(help="instead of the experiment's own")] = None,
     seeds: Annotated[str | None, typer.Option(help="such as 0,1,2 or 0..4")] = None,
     prompts: Annotated[
-        int | None, typer.Option(min=1, help="that many prompts a row: seeds 0 … N−1")
+        int | None,
+        typer.Option(min=1, max=MOST_SEEDS, help="that many prompts a row: seeds 0 … N−1"),
     ] = None,
     only: Annotated[
         list[str] | None,
@@ -125,7 +127,9 @@ def power(
     half_width: Annotated[
         float, typer.Option(min=0.01, help="of the mean order effect's 95 % interval, in points")
     ] = 1.5,
-    prompts: Annotated[int, typer.Option(min=1, help="at least that many prompts")] = 1,
+    prompts: Annotated[
+        int, typer.Option(min=1, max=MOST_SEEDS, help="at least that many prompts")
+    ] = 1,
     stored: Annotated[
         Path | None,
         typer.Option(help="results whose matrices give the variances; default: the course's"),

@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from labkit.cli.folders import check_replaceable, check_writable, writing
-from labkit.cli.options import Json, LogFile, command_line, opened
+from labkit.cli.options import Json, LogFile, Seed, command_line, opened
 from labkit.cli.output import show, verb
 from labkit.cli.progress import progress
 from labkit.core.errors import LabError
+from labkit.core.files import real
 
 app = typer.Typer()
 
@@ -33,7 +34,7 @@ def sort(
     budget: Annotated[
         int | None, typer.Option(min=1, help="sentences through the model; default: 57,600")
     ] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Seed = 0,
     backbone: Annotated[str | None, typer.Option(help="default: the prompt's own")] = None,
     task: Annotated[str | None, typer.Option(help="default: what it was trained on")] = None,
     limit: Annotated[
@@ -47,7 +48,7 @@ def sort(
         from labkit import lstm_sorter
         from labkit.soft_prompt import SoftPrompt, save_prompt
 
-        if out.resolve() == prompt.resolve():
+        if real(out) == real(prompt):
             raise LabError(f"--out {out} is the prompt to be sorted; choose another folder")
         check_replaceable(out)
         check_writable(out)

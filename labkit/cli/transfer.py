@@ -12,6 +12,7 @@ from labkit.cli.options import (
     BackboneName,
     Json,
     Length,
+    Seed,
     TaskName,
     command_line,
     model_for,
@@ -110,7 +111,7 @@ def transfer_retrieve(
     steps: Annotated[
         int, typer.Option(min=1, help="short training that tells what the task is like")
     ] = 25,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Seed = 0,
     limit: Annotated[int | None, typer.Option(min=1, help="train on a sample of that many")] = 2000,
     as_json: Json = False,
 ) -> None:
@@ -168,7 +169,7 @@ def transfer_pretrain(
     examples: Annotated[int, typer.Option(min=30, help="to make from the text")] = 2000,
     length: Length = 20,
     steps: Annotated[int | None, typer.Option(min=1)] = None,
-    seed: Annotated[int, typer.Option(min=0)] = 0,
+    seed: Seed = 0,
     target: Annotated[
         list[str] | None,
         typer.Option(help="a task that it is for: its test sentences are left out; repeatable"),

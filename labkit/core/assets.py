@@ -180,7 +180,7 @@ def data_dir() -> Path | None:
 
 def profile() -> str:
     """``LABKIT_PROFILE``: ``small`` (default) or ``full``."""
-    name = os.environ.get("LABKIT_PROFILE", "small")
+    name = os.environ.get("LABKIT_PROFILE") or "small"
     if name not in ("small", "full"):
         raise LabError(f"LABKIT_PROFILE={name!r} is not a profile; set it to small or full")
     return name
@@ -320,7 +320,7 @@ def file_url(asset: Asset, patience_s: float = downloads.PATIENCE_S) -> str:
 
 def _index() -> str:
     address = os.environ.get("PIP_INDEX_URL") or downloads.DEFAULT_INDEX
-    if not address.startswith(("http://", "https://")):
+    if not downloads.is_address(address):
         raise LabError(
             f"PIP_INDEX_URL={address!r} is not the address of a package index; give one like "
             f"{downloads.DEFAULT_INDEX}"

@@ -18,7 +18,7 @@ import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urljoin
+from urllib.parse import urljoin, urlsplit
 
 from labkit.core.errors import LabError
 
@@ -32,6 +32,17 @@ _NETWORK_ERRORS = (
     ConnectionError,
     TimeoutError,
 )
+
+
+def is_address(text: str) -> bool:
+    """Whether it can be the address of a package index."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # a number in its range, or an error
+    except ValueError:
+        return False
+    return parts.scheme in ("http", "https") and bool(parts.hostname)
+
 
 OnProgress = Callable[[str, int, int], None]
 """Called with (what is happening, bytes done, bytes in all)."""

@@ -33,7 +33,7 @@ import psutil
 import torch
 
 from labkit.core import budget, cluster
-from labkit.core.errors import LabError
+from labkit.core.errors import LabError, first_line
 from labkit.core.threads import started_with
 
 MEMORY_PER_JOB = 4 * 2**30
@@ -149,7 +149,7 @@ class RayEngine:
                     try:
                         outcome = ray.get(one)
                     except ray.exceptions.RayError as error:
-                        raise _lost(jobs[index].name, str(error).splitlines()[0]) from error
+                        raise _lost(jobs[index].name, first_line(error)) from error
                     yield index, _result(jobs[index], outcome)
 
     def gpus_of_a_job(self, resources: Mapping[str, float]) -> float:

@@ -15,6 +15,7 @@ Usage::
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
@@ -46,6 +47,38 @@ def write_text(file: Path, text: str) -> None:
     """Write a text file in one operation."""
     with file_aside(file) as aside:
         aside.write_text(text, encoding="utf-8")
+
+
+def parse_json(text: str | bytes) -> object:
+    """What people wrote as JSON: a byte order mark is passed over, and a key stands once.
+
+    Raises:
+        ValueError: for what is no JSON, or no UTF-8; where a key stands twice in an object, of
+            which Python's own reader takes the last without a word; for nesting without end.
+    """
+    if isinstance(text, bytes):
+        text = text.decode("utf-8")
+    try:
+        return _JSON.decode(text.removeprefix("\ufeff"))
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
+def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    known = dict(pairs)
+    if len(known) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice!r} stands twice")
+    return known
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_each_key_once)
+
+
+def real(path: Path) -> Path:
+    """Where a path leads; a link that leads to itself stays (``resolve`` fails before 3.13)."""
+    return Path(os.path.realpath(path))
 
 
 def with_region(text: str, begin: str, end: str, lines: Sequence[str]) -> str:

@@ -18,7 +18,6 @@ from typing import Any
 
 import torch
 import transformers
-from safetensors import SafetensorError
 from transformers.models.auto import modeling_auto
 
 from labkit.core import assets, masked_head, proofs
@@ -87,7 +86,9 @@ def load_backbone(
         readout = _readout(name, config)
         with quiet_transformers():
             model, report = _model(folder, readout, config, dtype, revision)
-    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
+    except LabError:
+        raise
+    except Exception as error:  # a damaged configuration leads to whatever its entries are used for
         raise _not_loaded(name, error) from error
     _refuse_gaps(name, readout, report["missing_keys"], report["unexpected_keys"])
     _refuse_other_embeddings(name, model)
@@ -147,7 +148,7 @@ def config_of(name: str, revision: str | None = None) -> transformers.Pretrained
     """
     try:
         return transformers.AutoConfig.from_pretrained(_folder(name), revision=revision)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # as above
         raise _not_loaded(name, error) from error
 
 

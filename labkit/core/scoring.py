@@ -148,7 +148,10 @@ def not_finite(backbone: Backbone) -> LabError:
     name = str(backbone.dtype).removeprefix("torch.")
     remedy = "its weights are damaged, or numbers overflow in it; give another checkpoint"
     if backbone.dtype.itemsize < 4:
-        remedy = "numbers overflow in this precision; load it with dtype=torch.float32"
+        remedy = (
+            "numbers overflow in this precision; load it with dtype=torch.float32 (a command: set "
+            "LABKIT_DTYPE=float32), and train a prompt with a lower learning rate"
+        )
     return LabError(f"{backbone.name} gives NaN or infinite scores in {name}: {remedy}")
 
 

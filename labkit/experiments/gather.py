@@ -16,11 +16,13 @@ from __future__ import annotations
 import argparse
 import re
 import shutil
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
 from labkit.core.errors import LabError
+from labkit.core.files import real
 from labkit.experiments import EXPERIMENTS, markdown
 from labkit.experiments.base import result_file, runner
 from labkit.experiments.base.recipe import Recipe
@@ -201,7 +203,7 @@ def _files_of(row: Mapping, stem: str, folder: Path) -> set[Path]:
 
 
 def _bring_files(row: Mapping, stem: str, folder: Path, out: Path) -> None:
-    if folder.resolve() == out.resolve():  # they are in their place
+    if real(folder) == real(out):  # they are in their place
         return
     for file in _files_of(row, stem, folder):
         place = out / file.relative_to(folder)
@@ -219,7 +221,8 @@ def main() -> None:
     try:
         gather(asked.folders, asked.out, asked.only, print)
     except LabError as error:
-        raise SystemExit(f"error: {error}") from None
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 if __name__ == "__main__":

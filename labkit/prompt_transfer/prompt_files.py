@@ -17,7 +17,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from labkit.core.backbones import Backbone
-from labkit.core.errors import LabError
+from labkit.core.errors import LabError, first_line
 from labkit.soft_prompt import CONFIG, PEFT_KEY, load_for, load_prompt, require_same_side
 
 _ENDINGS = (".safetensors", ".npz", ".npy", ".pt", ".pth", ".bin")
@@ -50,7 +50,7 @@ def read_prompt(path: str | Path, backbone: Backbone | None = None) -> Tensor:
         tensors = _READERS[path.suffix](path)
     except Exception as error:  # each format's reader raises whatever the damaged bytes lead to
         raise LabError(
-            f"{path} can't be read as a prompt ({str(error).splitlines()[0][:120]}); save its "
+            f"{path} can't be read as a prompt ({first_line(error)[:120]}); save its "
             "matrix again, as .safetensors or .npz"
         ) from error
     return _checked_prompt(path, _only_matrix(path, tensors))
@@ -95,6 +95,9 @@ def _only_matrix(path: Path, tensors: Mapping[str, object]) -> Tensor:
 
 
 def _checked_prompt(path: Path, vectors: Tensor) -> Tensor:
+    if not vectors.is_floating_point():
+        kind = str(vectors.dtype).removeprefix("torch.")
+        raise LabError(f"{path} holds {kind}; a prompt's vectors are floating-point numbers")
     vectors = vectors.float()
     if not vectors.numel() or not torch.isfinite(vectors).all():
         raise LabError(f"{path} holds an empty matrix, NaN or infinity; train that prompt again")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 
 import torch
@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from labkit.core.backbones import Backbone
 from labkit.core.errors import LabError
-from labkit.core.files import folder_aside
+from labkit.core.files import folder_aside, parse_json
 from labkit.core.fingerprints import LOCAL, known_revision
 from labkit.core.loading import NAMED, load_backbone
-from labkit.core.prompted_model import PromptedModel
+from labkit.core.prompted_model import BOS_PLACES, PromptedModel
 from labkit.core.sets import SET, Positions
 from labkit.core.templates import Template, Verbalizer
 from labkit.soft_prompt.decoder_side import DecoderSide
@@ -189,6 +189,7 @@ def load_prompt(folder: str | Path) -> tuple[SoftPrompt, PromptCard | None]:
     try:
         length = _length(config)
         tensors = _peft_tensors(folder)
+        _check_vectors(tensors[PEFT_KEY], length, config)
         card = _read_card(folder / CARD)
     except Exception as error:  # torch and safetensors raise whatever damaged bytes lead to
         raise _damaged(folder, error) from error
@@ -201,10 +202,7 @@ def load_prompt(folder: str | Path) -> tuple[SoftPrompt, PromptCard | None]:
             "(task type CAUSAL_LM, SEQ_2_SEQ_LM or FEATURE_EXTRACTION)"
         )
     # PEFT gives T5 a second block for the decoder, and never uses it
-    vectors = tensors[PEFT_KEY][:length]
-    if len(vectors) != length:
-        raise _damaged(folder, f"{len(vectors)} virtual tokens where {CONFIG} says {length}")
-    return SoftPrompt(vectors), card
+    return SoftPrompt(tensors[PEFT_KEY][:length]), card
 
 
 _OPENS = ("PROMPT_TUNING", "P_TUNING")
@@ -228,7 +226,7 @@ def _peft_config(folder: Path) -> dict:
             "`labkit tune` or by PEFT's save_pretrained"
         )
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        config = parse_json((folder / CONFIG).read_bytes())
         if not isinstance(config, dict) or "peft_type" not in config:
             raise ValueError(f"{CONFIG} names no peft_type")
     except (ValueError, TypeError, OSError) as error:
@@ -253,6 +251,17 @@ def _peft_tensors(folder: Path) -> dict[str, Tensor]:
     if PEFT_KEY not in tensors:
         raise KeyError(PEFT_KEY)
     return tensors
+
+
+def _check_vectors(vectors: Tensor, length: int, config: Mapping) -> None:
+    if vectors.ndim != 2 or not vectors.is_floating_point():
+        kind = str(vectors.dtype).removeprefix("torch.")
+        raise ValueError(f"{PEFT_KEY} has the shape {tuple(vectors.shape)} and holds {kind}")
+    blocks = config.get("num_transformer_submodules")
+    if len(vectors) not in (length, length * (2 if blocks is None else blocks)):
+        raise ValueError(f"{len(vectors)} virtual tokens where {CONFIG} says {length}")
+    if not vectors.isfinite().all():
+        raise ValueError("its virtual tokens hold NaN or infinite numbers")
 
 
 def load_for(backbone: Backbone, folder: str | Path) -> tuple[SoftPrompt, PromptCard | None]:
@@ -376,18 +385,39 @@ _KINDS: dict[str, type | tuple[type, ...]] = {
 }
 """What each entry of a card may be."""
 
+_VALUES: dict[str, Callable[[object], bool]] = {
+    "bos": lambda value: value in BOS_PLACES,
+    "sentinel": lambda value: value in (False, True),
+    "positions": lambda value: value in (False, True, SET),
+    "side": lambda value: value in ("", DecoderSide.side),
+    "max_length": lambda value: value is None or int(str(value)) > 0,
+}
+"""Which of those it may be, where not all."""
+
 
 def _read_card(file: Path) -> PromptCard | None:
-    if not file.is_file():
+    if not file.exists() and not file.is_symlink():
         return None
-    known = json.loads(file.read_text(encoding="utf-8"))
+    known = parse_json(file.read_bytes())
+    if not isinstance(known, dict):
+        raise ValueError(f"{CARD} is no JSON object")
+    entries = {entry.name: entry for entry in fields(PromptCard)}
+    unknown = [name for name in known if name not in entries]
+    lacking = [n for n, entry in entries.items() if n not in known and entry.default is MISSING]
+    if unknown or lacking:
+        said = [f"{name} is unknown to this version" for name in unknown]
+        raise ValueError(f"{CARD}: {', '.join(said + [f'{name} is missing' for name in lacking])}")
     for name, value in known.items():
-        if not isinstance(value, _KINDS.get(name, object)):
+        if not isinstance(value, _KINDS[name]) or not _VALUES.get(name, lambda _: True)(value):
             raise ValueError(f"{CARD}: {name} is {json.dumps(value)}")
     for label, words in known["verbalizer"].items():
         if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
             raise ValueError(f"{CARD}: the words of {label!r} are {json.dumps(words)}")
     known["verbalizer"] = {label: tuple(words) for label, words in known["verbalizer"].items()}
+    try:
+        Template(known["template"]), Verbalizer(known["verbalizer"])
+    except LabError as error:
+        raise ValueError(f"{CARD}: {error}") from error
     return PromptCard(**known)
 
 

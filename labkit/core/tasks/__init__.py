@@ -94,6 +94,8 @@ def load_task(name: str, path: str | Path | None = None, *, as_regression: bool 
         return valence_task(name, as_regression)
     if name in PUBLISHED:
         return published_task(name)
+    if not name.strip():
+        raise LabError("the name of a task is empty; give one, or a folder with train.jsonl")
     if Path(name).is_dir():
         return folder_task(Path(name))
     close = difflib.get_close_matches(name, TASKS, n=1)

@@ -118,7 +118,7 @@ def _read_splits(folder: Path) -> dict[str, list[dict]]:
     rows = {}
     for split, names in _FILES.items():
         files = [folder / f"{name}.jsonl" for name in names]
-        files = [file for file in files if file.exists()]
+        files = [file for file in files if file.exists() or file.is_symlink()]
         if len(files) > 1:
             raise LabError(f"{folder} has {' and '.join(f.name for f in files)}; keep one of them")
         if files:
@@ -167,11 +167,13 @@ def _labels(
                     f"{folder}: {split} example {row['idx']} has the label "
                     f"{json.dumps(label)[:60]}; give one name or one number"
                 )
-    kinds = {"a name" if isinstance(v, str) else "a number" for v in values}
-    kinds |= {"true or false" for v in values if isinstance(v, bool)}
-    if len(kinds - {"a number"}) > 1 or kinds == {"a name", "a number"}:
+    # true is a number to Python, and equal to 1
+    kinds = {v if isinstance(v, bool) else type(v) for v in values}
+    kinds = {str if kind is str else bool if kind in (True, False) else float for kind in kinds}
+    if len(kinds) > 1:
         raise LabError(
-            f"{folder}: the labels are of several kinds; give only names or only numbers"
+            f"{folder}: the labels are of several kinds; give only names, only numbers, or only "
+            "true and false"
         )
     span = _range(folder, values, about)
     if span is not None:

@@ -47,6 +47,8 @@ def published_task(name: str) -> Task:
 
 def _published_rows(name: str) -> tuple[dict[str, list[dict]], str]:
     folder = assets.data_dir()
+    if folder is not None and not folder.is_dir():
+        raise LabError(f"LABKIT_DATA={str(folder)!r} is no folder; set it to one that holds {name}")
     if folder is not None and (folder / name).is_dir():
         files = {split: folder / name / f"{split}.jsonl" for split in ("train", "validation")}
         return {split: read_jsonl(file) for split, file in files.items()}, f"{folder.name}/{name}"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from labkit.core.errors import LabError
+from labkit.core.files import parse_json
 from labkit.core.tasks.task import Example
 
 
@@ -57,8 +57,11 @@ def as_example(name: str, row: Mapping, known: Layout, split: str) -> Example:
 
 
 def read_jsonl(file: Path) -> list[dict]:
+    if file.is_dir():
+        raise LabError(f"{file} is a folder; put the examples into a file of that name")
     if not file.is_file():
-        raise LabError(f"{file} does not exist; put one JSON object on each of its lines")
+        where = "is a link that leads nowhere" if file.is_symlink() else "does not exist"
+        raise LabError(f"{file} {where}; put one JSON object on each of its lines")
     rows: list[dict] = []
     with file.open("rb") as lines:  # so that a line that is not UTF-8 is named too
         for number, line in enumerate(lines, start=1):
@@ -67,7 +70,7 @@ def read_jsonl(file: Path) -> list[dict]:
             if not line.strip():
                 continue
             try:
-                row = json.loads(line)
+                row = parse_json(line)
             except ValueError as error:
                 wrong = isinstance(error, UnicodeDecodeError)
                 remedy = "save the file as UTF-8" if wrong else "mend that line"

@@ -23,6 +23,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from labkit.core.errors import LabError
+from labkit.core.files import parse_json
 from labkit.core.tasks.task import POLES, TaskPrompt
 from labkit.core.templates import READOUTS, Template, Verbalizer, check_template
 
@@ -32,12 +33,16 @@ _KNOWN = {"template": str, "words": dict, "prompts": dict, "labels": list, "rang
 
 def read_settings(folder: Path) -> dict:
     file = folder / SETTINGS
-    if not file.is_file():
+    if not file.exists() and not file.is_symlink():
         return {}
     try:
-        about = json.loads(file.read_text(encoding="utf-8"))
+        about = parse_json(file.read_bytes())
     except ValueError as error:
         raise LabError(f"{file} is not JSON ({error}); mend it") from error
+    except OSError as error:
+        raise LabError(
+            f"{file} can't be read ({error.strerror}); make it a file that can be, or take it away"
+        ) from error
     if not isinstance(about, dict):
         raise LabError(f"{file} is not a JSON object; write its entries in braces")
     for name, value in about.items():

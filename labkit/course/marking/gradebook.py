@@ -29,7 +29,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from labkit.core.errors import LabError
-from labkit.core.files import folder_aside, write_text
+from labkit.core.files import folder_aside, real, write_text
 from labkit.course.exercises.cells import (
     exercise_name,
     grading,
@@ -80,7 +80,7 @@ def grade(
     """
     if sys.platform == "win32":
         raise LabError("marking needs Linux (or macOS, --not-isolated); on Windows use WSL")
-    folder, root, out = folder.resolve(), root.resolve(), out.resolve()  # nbgrader moves about
+    folder, root, out = real(folder), real(root), real(out)  # nbgrader moves about
     masters = {path.stem: path for path in skeletons.masters(root)}
     released = {
         Path(name).stem: nbformat.reads(text, as_version=4)

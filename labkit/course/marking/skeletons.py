@@ -10,6 +10,7 @@ are.
 
 from __future__ import annotations
 
+import json
 import shutil
 import tempfile
 from pathlib import Path
@@ -18,8 +19,8 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
-from labkit.core.errors import LabError
-from labkit.course.exercises.cells import is_test, read, unsolved_cells
+from labkit.core.errors import LabError, first_line
+from labkit.course.exercises.cells import is_solution, is_test, read, unsolved_cells
 
 MASTERS, SKELETONS = "notebooks", "assignments"
 ASSIGNMENT = "labkit"
@@ -34,10 +35,17 @@ def build(root: Path) -> list[Path]:
     """Write ``root/assignments`` anew; returns the skeletons.
 
     Raises:
-        LabError: if there are no masters, or nbgrader refuses one.
+        LabError: if there are no masters, nbgrader refuses one, or somebody has worked in what
+            would be replaced; nothing is changed then.
     """
     folder = root / SKELETONS
     texts = skeletons(root)
+    for file in sorted(folder.glob("*.ipynb")):
+        if _holds_work(file):
+            raise LabError(
+                f"{file} holds answers or cells that were run, which would be lost; move it to "
+                "another folder, then build again"
+            )
     folder.mkdir(exist_ok=True)
     for file in folder.glob("*.ipynb"):
         if file.name not in texts:
@@ -45,6 +53,24 @@ def build(root: Path) -> list[Path]:
     for name, text in texts.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     return [folder / name for name in texts]
+
+
+def _holds_work(file: Path) -> bool:
+    """Whether a skeleton was worked in: of what is no notebook, nothing is known to be."""
+    try:
+        cells = read(file).cells
+    except Exception:  # a leftover, or a file that is damaged
+        return False
+    return any(
+        cell.get("outputs")
+        or cell.get("execution_count")
+        or (is_solution(cell) and not any(mark in cell.source for mark in _EMPTY))
+        for cell in cells
+    )
+
+
+_EMPTY = ("YOUR CODE HERE", "YOUR ANSWER HERE")
+"""In a solution cell that nobody has written into, by nbgrader's defaults."""
 
 
 def skeletons(root: Path) -> dict[str, str]:
@@ -76,6 +102,7 @@ def generate(course: Path, paths: list[Path]) -> None:
     source = course / "source" / ASSIGNMENT
     source.mkdir(parents=True)
     for path in paths:
+        _require_notebook(path)
         shutil.copy(path, source)
     result = nbgrader_api(course).generate_assignment(ASSIGNMENT)
     if not result["success"]:
@@ -83,6 +110,19 @@ def generate(course: Path, paths: list[Path]) -> None:
         raise LabError(
             f"nbgrader can't make the skeletons: {why[-1] if why else 'no reason given'}"
         )
+
+
+def _require_notebook(path: Path) -> None:
+    try:
+        said = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(said, dict) or said.get("nbformat") != 4:
+            raise ValueError("its nbformat is not 4")
+        nbformat.validate(nbformat.from_dict(said))
+    except Exception as error:  # nbformat raises whatever the damage leads to
+        raise LabError(
+            f"{path} is no notebook of JupyterLab's ({first_line(error)[:120]}); open it there and "
+            "save it again, or take it away"
+        ) from error
 
 
 def nbgrader_api(course: Path, **settings: dict[str, Any]) -> Any:
@@ -108,9 +148,9 @@ def nbgrader_api(course: Path, **settings: dict[str, Any]) -> Any:
 
 
 def _finished(notebook: NotebookNode) -> NotebookNode:
-    kernel = notebook.metadata.kernelspec
+    kernel = notebook.metadata.get("kernelspec", {}).get("name", "python3")
     notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3", "language": "python", "name": kernel.name},
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": kernel},
         "language_info": {"name": "python"},
     }
     unsolved = unsolved_cells(notebook.cells)

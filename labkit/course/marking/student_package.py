@@ -14,7 +14,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from labkit.core.errors import LabError
-from labkit.core.files import folder_aside, write_text
+from labkit.core.files import folder_aside, real, write_text
 from labkit.course.language import translation
 from labkit.course.marking.skeletons import SKELETONS, skeletons
 
@@ -42,7 +42,7 @@ def export(root: Path, folder: Path) -> list[Path]:
         LabError: if the folder holds something or can't be written, if the course's folder is no
             checkout, or as :func:`labkit.course.marking.skeletons.skeletons` does.
     """
-    root, folder = root.resolve(), folder.resolve()
+    root, folder = real(root), real(folder)
     texts = skeletons(root)
     missing = [n for n in (*FOLDERS, *FILES, "Makefile") if not (root / n).exists()]
     if missing:
