@@ -168,9 +168,8 @@ def _labels(
                     f"{json.dumps(label)[:60]}; give one name or one number"
                 )
     # true is a number to Python, and equal to 1
-    kinds = {v if isinstance(v, bool) else type(v) for v in values}
-    kinds = {str if kind is str else bool if kind in (True, False) else float for kind in kinds}
-    if len(kinds) > 1:
+    kinds = {next(k for k in (str, bool, int, float) if isinstance(v, k)) for v in values}
+    if len(kinds) > 1 and kinds != {int, float}:
         raise LabError(
             f"{folder}: the labels are of several kinds; give only names, only numbers, or only "
             "true and false"
