@@ -65,9 +65,13 @@ ROWS = {
 }
 
 
+# of tasks, and of templates, that all go the same way one
+ONLY = {"table8": ("sst2, *",), "p-tuning-family": ("*: as it is",)}
+
+
 @pytest.mark.parametrize(("name", "family"), ROWS.items())
 def test_rows_run_there(name, family, device, tiny_folder, tmp_path):
     folder = str(tiny_folder(family))
-    only = ("sst2, *",) if name == "table8" else ()  # of seven tasks that go the same way
-    result = experiments.run(name, backbone=folder, seeds=(0,), out=tmp_path, only=only)
+    given = {"seeds": (0,), "out": tmp_path, "only": ONLY.get(name, ())}
+    result = experiments.run(name, backbone=folder, **given)
     assert result["rows"] and {row["device"] for row in result["rows"]} == {device}
