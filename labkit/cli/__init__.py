@@ -32,14 +32,7 @@ app.add_typer(transfer.app, name="transfer")
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
-    for place, word in enumerate(given):
-        if not word.strip() or re.fullmatch(r"--[a-z-]+=\s*", word):  # "$NAME" of a shell, not set
-            what = " ".join(repr(part) if not part.strip() else part for part in given[: place + 1])
-            complain(
-                f"error: nothing is given in `labkit {what}`; write a value there, or leave "
-                "the option out"
-            )
-            sys.exit(WRONG_INPUT)
+    _refuse_empty(given)
     # typer brings its own copy of click, so the class is reached through typer's
     usage_error = typer.BadParameter.__base__
     try:
@@ -59,3 +52,15 @@ def _verb_of(arguments: Sequence[str]) -> str:
             break
         known += f"{word} "
     return known
+
+
+def _refuse_empty(given: Sequence[str]) -> None:
+    """Exit where a word is empty, which is what a shell makes of a variable that is not set."""
+    for place, word in enumerate(given):
+        if not word.strip() or re.fullmatch(r"--[a-z-]+=\s*", word):
+            what = " ".join(part if part.strip() else repr(part) for part in given[: place + 1])
+            complain(
+                f"error: nothing is given in `labkit {what}`; write a value there, or leave "
+                "the option out"
+            )
+            sys.exit(WRONG_INPUT)

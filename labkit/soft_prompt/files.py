@@ -390,7 +390,7 @@ _VALUES: dict[str, Callable[[object], bool]] = {
     "sentinel": lambda value: value in (False, True),
     "positions": lambda value: value in (False, True, SET),
     "side": lambda value: value in ("", DecoderSide.side),
-    "max_length": lambda value: value is None or int(str(value)) > 0,
+    "max_length": lambda value: value is None or (type(value) is int and value > 0),
 }
 """Which of those it may be, where not all."""
 

@@ -112,6 +112,7 @@ def check_gate_cost(cost: Guarded, draw: Draw) -> str:
         return _costs(v, t, m, wilson, wilson)
 
     def wilson(right: int, n: int) -> float:
+        """As `_low`, also where another run's n makes more right than there are."""
         p, z = right / n, 1.959964
         middle, spread = p + z * z / (2 * n), p * (1 - p) / n + z * z / (4 * n * n)
         return (middle - z * max(spread, 0.0) ** 0.5) / (1 + z * z / n)

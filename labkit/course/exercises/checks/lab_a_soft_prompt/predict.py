@@ -9,14 +9,13 @@ from torch import Tensor
 
 from labkit.course.exercises.answers import exercise
 from labkit.course.exercises.checks.lab_a_soft_prompt.small_model import (
-    USE_PAD,
     WIDTH,
+    Collate,
     Parts,
     SoftPrompt,
     batch_scores,
     frozen_model,
     next_piece,
-    padded,
     some_rows,
 )
 from labkit.course.exercises.compare import Adapted, Draw, compare, require
@@ -48,12 +47,7 @@ def _predicted(sizes: list[int], predict: Guarded, parts, model, prompt, rows, w
         seen.append((len(ids), torch.is_grad_enabled()))
         return batch_scores(model, prompt.vectors, ids, mask, words)
 
-    filling: set[int] = set()
-
-    def collate(rows: list[list[int]], pad: int) -> tuple[Tensor, Tensor]:
-        filling.add(int(pad))
-        return padded(rows, pad)
-
+    collate = Collate()
     parts = Parts(collate=collate, label_scores=label_scores)
     result = predict(parts, model, prompt, rows, words, pad, size)
     require(
@@ -68,7 +62,7 @@ def _predicted(sizes: list[int], predict: Guarded, parts, model, prompt, rows, w
         "memory; go through it in batches",
     )
     sizes.append(largest)
-    require(filling <= {pad}, USE_PAD)
+    collate.require_pad(pad)
     return result
 
 

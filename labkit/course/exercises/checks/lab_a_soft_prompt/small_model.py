@@ -9,11 +9,9 @@ import torch
 import transformers
 from torch import Tensor, nn
 
-from labkit.course.exercises.compare import Draw
+from labkit.course.exercises.compare import Draw, require
 
 PIECES, WIDTH = 30, 8
-
-USE_PAD = "the rows are filled up with another id than `pad`: give it to `parts.collate`"
 
 
 class Parts(SimpleNamespace):
@@ -88,3 +86,20 @@ def padded(rows: list[list[int]], pad: int = 0) -> tuple[Tensor, Tensor]:
     ids = [row + [pad] * (width - len(row)) for row in rows]
     mask = [[1] * len(row) + [0] * (width - len(row)) for row in rows]
     return torch.tensor(ids), torch.tensor(mask)
+
+
+class Collate:
+    """:func:`padded` as a part, which remembers the ids that it was told to fill up with."""
+
+    def __init__(self) -> None:
+        self.pads: set[int] = set()
+
+    def __call__(self, rows: list[list[int]], pad: int) -> tuple[Tensor, Tensor]:
+        self.pads.add(int(pad))
+        return padded(rows, pad)
+
+    def require_pad(self, pad: int) -> None:
+        require(
+            self.pads <= {pad},
+            "the rows are filled up with another id than `pad`: give it to `parts.collate`",
+        )

@@ -15,9 +15,9 @@ from labkit.course.exercises.checks.lab_a_soft_prompt.batches import right_batch
 from labkit.course.exercises.checks.lab_a_soft_prompt.learning_rate import right_rate
 from labkit.course.exercises.checks.lab_a_soft_prompt.small_model import (
     PIECES,
-    USE_PAD,
     WIDTH,
     Budget,
+    Collate,
     Parts,
     SoftPrompt,
     batch_scores,
@@ -137,12 +137,7 @@ def _trained(train: Guarded, parts, model, fresh, *others) -> tuple[Any, Tensor]
     start = fresh.vectors.detach()
     prompt = SoftPrompt(start)
     weights = [p.detach().clone() for p in model.parameters()]
-    filling: set[int] = set()
-
-    def collate(rows: list[list[int]], pad: int) -> tuple[Tensor, Tensor]:
-        filling.add(int(pad))
-        return padded(rows, pad)
-
+    collate = Collate()
     parts = Parts(**{**vars(parts), "collate": collate})
     losses = train(parts, model, prompt, *others, may_change=(1, 2))
     same = all(torch.equal(a, b) for a, b in zip(weights, model.parameters(), strict=True))
@@ -159,7 +154,7 @@ def _trained(train: Guarded, parts, model, fresh, *others) -> tuple[Any, Tensor]
         "the model was switched to another mode, and it is to be as it was: leave model.train() "
         "to those who train it",
     )
-    require(filling <= {others[3]}, USE_PAD)
+    collate.require_pad(others[3])
     require(losses is not None, "nothing comes back (None): return the losses, one for each step")
     if hasattr(losses, "__len__") and len(losses):
         graph = isinstance(losses[0], Tensor) and losses[0].requires_grad
