@@ -6,6 +6,8 @@ import os
 import random
 import subprocess
 import sys
+import threading
+import time
 import warnings
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 import torch
 from IPython.core.interactiveshell import InteractiveShell
 
-from labkit.course.exercises import checks, guard
+from labkit.course.exercises import checks, guard, running
 
 
 def right(template, text):
@@ -86,6 +88,27 @@ def test_an_answer_that_does_not_end_is_stopped(monkeypatch):
                 continue
 
     assert "how many orders exist" in failure(block_orders, checks.check_block_orders)
+
+
+def test_an_answer_that_waits_for_a_busy_machine_is_not_cut_off(monkeypatch):
+    monkeypatch.setattr(guard, "LIMIT_S", 0.2)
+    monkeypatch.setattr(running, "PATIENCE", 1000)
+    waits = iter([0.4])
+
+    def waits_once(template, text):
+        time.sleep(next(waits, 0))
+        return right(template, text)
+
+    checks.check_fill(waits_once)
+
+
+def test_an_answer_that_waits_for_ever_is_stopped(monkeypatch):
+    monkeypatch.setattr(guard, "LIMIT_S", 0.2)
+
+    def waits(template, text):
+        threading.Event().wait()
+
+    assert "no answer within" in failure(waits)
 
 
 @pytest.mark.parametrize(
