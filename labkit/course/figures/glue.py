@@ -58,7 +58,10 @@ def gains_by_task(
                 interval_mark(ax, y, gains[task], name="here, 95 % interval")
                 if seeds is not None:
                     x, count = gains[task].value, str(seeds[method][task])
-                    ax.text(x, y - 0.2, count, ha="center", va="bottom", size=8, color=GREY)
+                    behind = {"color": "white", "pad": 0.5}  # the line at zero would cross it
+                    ax.text(
+                        x, y - 0.2, count, ha="center", va="bottom", size=8, color=GREY, bbox=behind
+                    )
             if task in paper.get(method, {}):
                 x = paper[method][task]
                 ax.plot(x, y + 0.25, "D", color=PURPLE, mfc="white", label="printed, T5-base")
