@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+from matplotlib.axes import Axes
 
 from labkit.audit.recompute import Cell
 from labkit.core.statistics import Difference
@@ -57,11 +58,7 @@ def gains_by_task(
             if task in gains:
                 interval_mark(ax, y, gains[task], name="here, 95 % interval")
                 if seeds is not None:
-                    x, count = gains[task].value, str(seeds[method][task])
-                    behind = {"color": "white", "pad": 0.5}  # the line at zero would cross it
-                    ax.text(
-                        x, y - 0.2, count, ha="center", va="bottom", size=8, color=GREY, bbox=behind
-                    )
+                    _seeds_above(ax, gains[task].value, y, seeds[method][task])
             if task in paper.get(method, {}):
                 x = paper[method][task]
                 ax.plot(x, y + 0.25, "D", color=PURPLE, mfc="white", label="printed, T5-base")
@@ -79,6 +76,12 @@ def gains_by_task(
         handles.values(), handles.keys(), loc=BELOW, ncols=2, title=xlabel, title_fontsize=10
     )
     return fig
+
+
+def _seeds_above(ax: Axes, x: float, y: float, count: int) -> None:
+    """How many seeds stand behind a dot; hides the line at zero, and no dot."""
+    look = {"ha": "center", "va": "bottom", "size": 8, "color": GREY}
+    ax.text(x, y - 0.2, str(count), **look, bbox={"color": "white", "pad": 0.5}, zorder=0.5)
 
 
 @styled
