@@ -84,7 +84,8 @@ def time_limit(seconds: float) -> Iterator[None]:
     longer by the clock, and is given ``PATIENCE`` times as long.
     """
     if threading.current_thread() is threading.main_thread() and hasattr(signal, "setitimer"):
-        ring = functools.partial(_ring, time.thread_time() + seconds, time.monotonic(), seconds)
+        worked, latest = time.thread_time() + seconds, time.monotonic() + PATIENCE * seconds
+        ring = functools.partial(_ring, worked, latest)
         handler = signal.signal(signal.SIGALRM, ring)
         left, again = signal.setitimer(signal.ITIMER_REAL, seconds, 0.5)
         try:
@@ -138,11 +139,9 @@ def restore_modes(before: tuple) -> tuple[str, str] | None:
     return changed
 
 
-def _ring(
-    worked: float, begun: float, seconds: float, number: int, frame: types.FrameType | None
-) -> None:
-    """``worked``: what this thread's processor time is when the seconds are over."""
-    if time.thread_time() >= worked or time.monotonic() - begun >= PATIENCE * seconds:
+def _ring(worked: float, latest: float, number: int, frame: types.FrameType | None) -> None:
+    """Ends a call at a processor time of this thread, or else at a time of the clock."""
+    if time.thread_time() >= worked or time.monotonic() >= latest:
         raise Overtime
 
 
