@@ -18,6 +18,7 @@ from labkit.experiments import (
     order,
     order_tables,
     order_worth,
+    template_family,
     training,
 )
 from labkit.experiments.base import models, runner
@@ -36,6 +37,8 @@ def device(monkeypatch, tiny_task_named):
     monkeypatch.setattr(order, "learns", lambda gate: True)
     monkeypatch.setattr(order, "has_bf16", lambda device: True)
     monkeypatch.setattr(order_worth, "STEPS", 2)
+    monkeypatch.setitem(glue_tables.FINE_TUNING_STEPS, "small", 2)
+    monkeypatch.setitem(template_family.STEPS, "small", 2)
     monkeypatch.setattr(first_place, "costs_something", lambda *losses: True)
     monkeypatch.setattr(first_place, "restored_share", lambda *losses: Difference(0.5, 0.1, 0.9))
     for readout, recipe in RECIPES.items():
