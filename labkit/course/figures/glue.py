@@ -79,9 +79,9 @@ def gains_by_task(
 
 
 def _seeds_above(ax: Axes, x: float, y: float, count: int) -> None:
-    """How many seeds stand behind a dot; hides the line at zero, and no dot."""
+    """How many seeds stand behind a dot; hides the lines at zero, and no dot."""
     look = {"ha": "center", "va": "bottom", "size": 8, "color": GREY}
-    ax.text(x, y - 0.2, str(count), **look, bbox={"color": "white", "pad": 0.5}, zorder=0.5)
+    ax.text(x, y - 0.2, str(count), **look, bbox={"color": "white", "pad": 0.5}, zorder=1)
 
 
 @styled
