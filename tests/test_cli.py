@@ -1074,6 +1074,26 @@ def test_probe_names_a_wrong_option(
     assert_refused(lab(*probing, *options), *words)
 
 
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["probe", "--permutations", 2],
+        ["probe", "--design", "incomplete"],
+        ["run", "table1"],
+        ["transfer", "matrix"],
+    ],
+)
+def test_results_stay_out_of_a_prompts_folder(
+    lab: Lab, llama: Path, films: Path, copy_of_trained: Path, command: list[object]
+) -> None:
+    before = sorted(copy_of_trained.iterdir())
+    if command[0] == "probe":
+        command = [*command, "--prompt", copy_of_trained, "--backbone", llama, "--task", films]
+    refused = lab(*command, "--out", copy_of_trained)
+    assert_refused(refused, f"--out {copy_of_trained} is the folder of a prompt", "another")
+    assert sorted(copy_of_trained.iterdir()) == before
+
+
 # ------------------------------------------------------------------------- verbs that pass it on
 
 

@@ -91,6 +91,19 @@ def check_writable(folder: Path) -> None:
         pass
 
 
+def check_takes_results(out: Path) -> None:
+    """Before hours of work: results beside a prompt would keep the next prompt out of its folder.
+
+    Raises:
+        LabError: if ``out`` can't be written, or is the folder of a saved prompt.
+    """
+    from labkit.soft_prompt import CARD
+
+    check_writable(out)
+    if (out / CARD).is_file():
+        raise LabError(f"--out {out} is the folder of a prompt; choose another one for results")
+
+
 @contextlib.contextmanager
 def writing(folder: Path) -> Iterator[None]:
     from safetensors import SafetensorError

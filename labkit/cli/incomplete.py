@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from labkit.cli.folders import check_writable, writing
+from labkit.cli.folders import writing
 from labkit.cli.progress import Update
 from labkit.core.errors import LabError
 
@@ -61,10 +61,8 @@ def probe_incomplete(
     """Score a prompt by the design; its answers are kept in ``out``."""
     from labkit import shuffle_probe
 
-    if out is not None:
-        if (out / FILE).exists():
-            raise LabError(f"{out / FILE} exists; choose another --out")
-        check_writable(out)
+    if out is not None and (out / FILE).exists():
+        raise LabError(f"{out / FILE} exists; choose another --out")
     sentences = min(limit, len(model.view_of(task).split(split)))
     design = shuffle_probe.incomplete_design(shuffle, len(prompt()), sentences, seed=seed, **sizes)
     result = shuffle_probe.probe_incomplete(model, prompt, task, design, split, progress=update)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
-from labkit.cli.folders import RUN_FOLDER, run_folder, writing
+from labkit.cli.folders import RUN_FOLDER, check_takes_results, run_folder, writing
 from labkit.cli.incomplete import incomplete_lines, probe_incomplete, read_design
 from labkit.cli.options import (
     BackboneName,
@@ -341,6 +341,8 @@ def probe(
 
         if resume and out is None:
             raise LabError("--resume needs the --out folder of the probe to continue")
+        if out is not None:
+            check_takes_results(out)
         of_the_matrix = {
             "--orders": orders,
             "--resume": resume or None,

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from labkit.cli.folders import check_writable, writing
+from labkit.cli.folders import check_takes_results, writing
 from labkit.cli.options import (
     MOST_SEEDS,
     BackboneName,
@@ -81,7 +81,7 @@ def run(
         chosen = {} if seeds is None else {"seeds": read_seeds(seeds)}
         if prompts is not None:
             chosen = {"seeds": tuple(range(prompts))}
-        check_writable(out)
+        check_takes_results(out)
         from labkit import experiments
         from labkit.core import assets
         from labkit.course.figures.results import result_figure

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from labkit.cli.folders import check_replaceable, check_writable, writing
+from labkit.cli.folders import check_replaceable, check_takes_results, check_writable, writing
 from labkit.cli.options import (
     BackboneName,
     Json,
@@ -68,7 +68,7 @@ def transfer_matrix(
     """Every source's prompt on every target, zero-shot; the same as `labkit run transfer`."""
     with verb(as_json, AGAIN), progress("transfer") as update:
         chosen = read_seeds(seeds)
-        check_writable(out)
+        check_takes_results(out)
         from labkit import experiments
         from labkit.core import assets
         from labkit.experiments import transfer
