@@ -91,7 +91,7 @@ QUESTIONS: dict[str, Question] = {
     ),
     "order handed back": Question(
         "06_lstm_sorter",
-        "Kendall's tau of the order that the sorter with positions chose and the one it was given",
+        "Kendall's tau of the order that minilm's sorter with positions chose and the one given",
         -1, 1,
     ),
     "gain of the sorter": Question(
