@@ -21,7 +21,7 @@ import torch
 
 from conftest import ROOT
 from labkit import benchmarks, cli, experiments
-from labkit.cli.folders import RUN_FOLDER
+from labkit.cli.folders import RUN_FOLDER, writing
 from labkit.cli.incomplete import incomplete_lines
 from labkit.cli.options import command_line, read_verbalizer
 from labkit.core import assets, prompted_model, scoring, tuning
@@ -1266,3 +1266,12 @@ def test_recorded_command_is_a_command_without_folders_of_this_machine(tmp_path:
     assert command == (
         """labkit tune --backbone model --template '{text} It'"'"'s' --batch-size 4 --out p"""
     )
+
+
+def test_a_file_that_is_not_the_outs_is_not_said_to_be(tmp_path):
+    out = tmp_path / "results"
+    for file in (out / "table.json", out, tmp_path):  # below it, itself, and what it stands in
+        with pytest.raises(LabError, match="results can't be written"), writing(out):
+            raise PermissionError(errno.EACCES, "Permission denied", str(file))
+    with pytest.raises(PermissionError, match=r"train\.jsonl"), writing(out):
+        raise PermissionError(errno.EACCES, "Permission denied", str(tmp_path / "train.jsonl"))

@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from labkit import experiments
 from labkit.core.errors import LabError
-from labkit.core.prompted_model import evaluate
+from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.statistics import Difference
 from labkit.core.templates import Template, Verbalizer
 from labkit.experiments import lester, lm_adaptation, soft_against_hard, training
@@ -26,7 +27,7 @@ from labkit.experiments.base.verdicts import (
     told,
     verdict_line,
 )
-from labkit.soft_prompt import load_prompt
+from labkit.soft_prompt import SoftPrompt, load_for, load_prompt, save_prompt
 from numbers_apart import numbers_in, without_numbers
 
 DECIMALS = re.compile(r"([+-]?\d+\.\d+)")
@@ -151,6 +152,24 @@ def test_adaptation_changes_the_weights_and_freezes_them(tiny_folder, tiny_backb
     after = backbone.state_dict()
     assert any(not np.array_equal(before[k].numpy(), after[k].numpy()) for k in before)
     assert not any(p.requires_grad for p in backbone.parameters())
+
+
+def test_an_adapted_model_is_its_seeds_own_and_keeps_its_prompts_to_itself(
+    tiny_folder, tiny_backbone, tiny_task, tmp_path
+):
+    folder = str(tiny_folder("t5"))
+    backbone = lm_adaptation.adapted(folder, steps=2, seed=0)
+    torch.rand(3)  # whatever was drawn before
+    again, other = (lm_adaptation.adapted(folder, steps=2, seed=seed) for seed in (0, 1))
+    weights, same, others = (list(b.parameters()) for b in (backbone, again, other))
+    assert all(torch.equal(p, q) for p, q in zip(weights, same, strict=True))
+    assert not all(torch.equal(p, q) for p, q in zip(weights, others, strict=True))
+    prompt = SoftPrompt.from_vocab(backbone, 3)
+    save_prompt(tmp_path / "p", prompt, PromptedModel.for_task(backbone, tiny_task))
+    assert torch.equal(load_for(again, tmp_path / "p")[0](), prompt())
+    for model in (other, tiny_backbone("t5")):
+        with pytest.raises(LabError, match="adapted for 2 steps, seed 0"):
+            load_for(model, tmp_path / "p")
 
 
 def test_t5_is_asked_for_by_name():

@@ -85,7 +85,7 @@ def test_a_fact_is_scored_among_its_relations_objects(tmp_path, tiny_backbone):
         ({"is": "the film is [Y]"}, {"is": PAIRS}, r"one \[X\] and one \[Y\]"),
         ({"is": "[X] is [Y]"}, {"is": PAIRS[:1]}, "fewer than two"),
         ({"is": "[X] is [Y]"}, {}, "file for none"),
-        ({"is": "[X] is [Y]"}, {"is": [("", "great")]}, "line 1"),
+        ({"is": "[X] is [Y]"}, {"is": [("", "great")]}, "object 1"),
     ],
 )
 def test_bad_folders_are_named(tmp_path, relations, facts, message):
@@ -103,5 +103,20 @@ def test_what_is_not_there(tmp_path):
     with pytest.raises(LabError, match=r"no file was\.jsonl"):
         load_facts(folder, ["was"])
     (folder / "is.jsonl").write_text("{broken", encoding="utf-8")
-    with pytest.raises(LabError, match="line 1"):
+    with pytest.raises(LabError, match=r"is\.jsonl:1 is not JSON"):
         load_facts(folder)
+
+
+def test_files_as_other_programs_save_them(tmp_path):
+    folder = write(tmp_path, {"is": "[X] is [Y]"}, **{"is": PAIRS})
+    whole, plain = load_facts(folder)["is"], (folder / "is.jsonl").read_bytes()
+    (folder / "is.jsonl").write_bytes(b"\xef\xbb\xbf" + plain)  # a byte order mark, as on Windows
+    assert load_facts(folder)["is"] == whole
+    line = '{"sub_label": "Vallès", "obj_label": "great"}\n'
+    (folder / "is.jsonl").write_bytes(plain + line.encode("latin-1"))
+    with pytest.raises(LabError, match="save the file as UTF-8"):
+        load_facts(folder)
+    broken = line.replace("è", "\u2028")  # a line's end to Unicode, not to JSON
+    (folder / "is.jsonl").write_bytes(plain + broken.encode())
+    subjects = [e.text for part in load_facts(folder)["is"].splits.values() for e in part]
+    assert "Vall\u2028s" in subjects

@@ -87,6 +87,14 @@ def test_a_plan_that_changed_after_it_was_locked_is_not_carried_out(
     assert scored == [] and not list(tmp_path.iterdir())
 
 
+def test_a_record_that_was_cut_off_is_named(scored: list[dict], tmp_path: Path) -> None:
+    plans.carry_out(plan(), plans.lock(plan()), tmp_path)
+    (log,) = tmp_path.iterdir()
+    log.write_text(log.read_text("utf-8") + '{"pl', "utf-8")
+    with pytest.raises(LabError, match=rf"{log.name}, line 2, .* delete this line"):
+        plans.carry_out(plan(), plans.lock(plan()), tmp_path)
+
+
 def test_a_record_carries_its_lock_its_seal_and_the_plans_run_before(
     scored: list[dict], tmp_path: Path
 ) -> None:

@@ -11,6 +11,7 @@ from scipy.stats import spearmanr
 from torch.nn import functional as F
 
 from labkit import experiments
+from labkit.core.errors import LabError
 from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.experiments import order_dose
 from labkit.experiments.base import runner
@@ -93,6 +94,16 @@ def test_the_pooled_lines_are_recounted_from_the_rows(result, tmp_path):
     assert len(lines) == 6 + 3
     text = (tmp_path / f"{result['file']}.md").read_text(encoding="utf-8")
     assert text.count("above zero") == 9
+
+
+def test_too_few_to_validate_on_are_refused_before_anything_is_trained(
+    monkeypatch, tiny_folder, tiny_task, tmp_path
+):
+    few = tiny_task.with_splits(validation=tiny_task.split("validation")[:5])
+    monkeypatch.setattr(runner, "load_task", lambda name: few)
+    monkeypatch.setattr(order_dose, "trained_prompt", None)
+    with pytest.raises(LabError, match=r"validation split of .* has 5 examples"):
+        experiments.run("order-dose", backbone=str(tiny_folder("llama")), out=tmp_path, seeds=(0,))
 
 
 def test_one_prompt_says_nothing_of_others(result, tmp_path):

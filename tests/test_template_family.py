@@ -93,6 +93,13 @@ def test_a_run_that_stopped_goes_on_to_the_same_rows(quick, tiny_folder, tmp_pat
     assert plain(again) == plain(whole)
 
 
+def test_members_that_were_not_read_as_hard_prompts_stay_out(quick, tiny_folder, tmp_path):
+    result = run(tiny_folder("llama"), tmp_path, seeds=(0,), only=("free*",))
+    assert [r["method"] for r in result["rows"]] == ["free", "free"]
+    family = Family.of(result_of(hard(a="11", b="10") + trained({(m, 0): "10" for m in "abc"})))
+    assert family.members == ("a", "b")
+
+
 def test_spread_is_the_deviation_over_members_averaged_over_seeds():
     family = Family.of(
         result_of(

@@ -15,8 +15,9 @@ from labkit.core.prompted_model import PromptedModel, evaluate
 from labkit.core.tasks import normalise
 from labkit.core.tuning import fit
 from labkit.experiments import transfer, transfer_starts
-from labkit.experiments.base import runner
-from labkit.soft_prompt import SoftPrompt, load_prompt, save_prompt
+from labkit.experiments.base import result_file, runner
+from labkit.experiments.base.setting import Place
+from labkit.soft_prompt import CARD, WEIGHTS, SoftPrompt, load_prompt, save_prompt
 
 TASKS = ("cr", "mpqa", "rte", "mrpc")
 SOURCES = 4
@@ -105,6 +106,70 @@ def test_no_source_trains_on_what_a_target_is_scored_on(quick, tiny_task):
         assert not any(text in theirs or theirs in text for theirs in scored)
     assert {e.id for e in kept}.isdisjoint({stolen.id, "longer", "piece"})
     assert len(kept) + passed <= len(train)
+
+
+def test_an_id_that_stands_twice_lets_no_scored_text_in(quick):
+    task = quick("cr")
+    stolen = replace(task.split("test")[0], id="0")
+    fine = replace(task.split("train")[0], id="0")
+    joined = task.with_splits(train=(stolen, fine, *task.split("train")[1:]))
+    kept, _ = transfer.training_examples(joined, [task], 500, seed=0)
+    assert fine in kept and stolen.text not in {example.text for example in kept}
+
+
+def test_tasks_of_one_kind_have_a_report_too(tiny_folder, tmp_path, monkeypatch):
+    monkeypatch.setitem(transfer.TASKS, "encoder", ("cr", "mpqa"))  # both of sentiment
+    result = run("transfer", tiny_folder("bert-encoder"), tmp_path, seeds=(0,))
+    assert len(result["rows"]) == 2 + 2
+    text = next(tmp_path.glob("*.md")).read_text(encoding="utf-8")
+    assert "| cr |" in text and "Same kind" not in text
+
+
+def test_no_row_is_lost_to_a_report_that_fails(tmp_path):
+    result = {"command": "labkit run it", "rows": [{"setting": "one", "seed": 0}]}
+
+    def fails(_):
+        raise LabError("too few rows to say anything")
+
+    with pytest.raises(LabError, match="too few"):
+        result_file.write(tmp_path / "it.json", result, fails)
+    assert result_file.read(tmp_path / "it.json") == result
+
+
+def test_a_prompt_that_says_not_what_made_it_is_made_anew(tiny_folder, tmp_path):
+    folder = tiny_folder("bert-encoder")
+    run("transfer", folder, tmp_path, seeds=(0,))
+    (card,) = tmp_path.glob(f"*/cr-seed0/{CARD}")
+    weights = card.with_name(WEIGHTS)
+    trained = weights.read_bytes()
+    said = json.loads(card.read_text())
+    del said["scores"]["digest"]
+    card.write_text(json.dumps(said))
+    weights.write_bytes((card.parent.parent / "mpqa-seed0" / weights.name).read_bytes())
+    for file in tmp_path.glob("*.json"):
+        file.unlink()
+    run("transfer", folder, tmp_path, seeds=(0,))
+    assert weights.read_bytes() == trained and "digest" in json.loads(card.read_text())["scores"]
+
+
+def test_a_mixture_is_kept_from_all_that_is_scored(quick, tiny_backbone, tmp_path, monkeypatch):
+    asked = []
+
+    def spy(source, targets, limit, seed):
+        asked.append(limit)
+        return source.split("train"), 0
+
+    monkeypatch.setattr(transfer_starts, "training_examples", spy)
+    model = PromptedModel.for_task(tiny_backbone("bert-encoder"), quick("cr"))
+    (setting,) = (
+        s
+        for s in transfer_starts.EXPERIMENTS[0].settings("minilm", "small")
+        if s.start == "mixture of 3"
+    )
+    for limit in (None, 2000):
+        place = Place(tmp_path, tmp_path / "table", "labkit run it", limit=limit)
+        transfer_starts._mixture(setting, model, quick("cr"), ["mpqa"], 0, place)
+    assert asked == [transfer_starts.TEST_EXAMPLES, 2000]
 
 
 def test_starts_come_from_the_kept_prompts(tiny_folder, tmp_path):

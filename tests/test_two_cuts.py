@@ -11,6 +11,7 @@ import random
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from labkit.cli import incomplete as cli_incomplete
@@ -22,6 +23,7 @@ from labkit.experiments import (
     domain_shift,
     few_shot,
     first_place,
+    number_strings,
     order_dose,
     order_effect,
     pruning,
@@ -111,7 +113,7 @@ def row(monkeypatch, tiny_backbone, tmp_path):
         backbone = tiny_backbone(family)
         monkeypatch.setattr(module, "shared_backbone", lambda name: backbone)
         prompt = SoftPrompt.from_vocab(backbone, RECIPE.length)
-        monkeypatch.setattr(module, "trained_prompt", lambda *given: prompt, raising=False)
+        monkeypatch.setattr(module, "trained_prompt", lambda *_, **__: prompt, raising=False)
         place = Place(tmp_path, tmp_path / "table", "labkit run it")
         return function(SimpleNamespace(**fields), task, 0, place)
 
@@ -186,6 +188,20 @@ def test_a_grid_is_chosen_on_what_its_templates_see(tiny_backbone, task, encoded
     assert len(grid.targets) and set(encoded) == texts(task, "validation")
 
 
+def test_numbers_are_written_for_what_the_prompt_was_not_trained_on(monkeypatch, row, tmp_path):
+    rated = write_folder(tmp_path / "rated", seed=1, classes=False)
+    asked: list[str] = []
+
+    def spy(model, prompt, examples, within):
+        asked.extend(example.text for example in examples)
+        return np.array([float(len(text)) for text in asked]), 0.0
+
+    monkeypatch.setattr(number_strings, "read_numbers", spy)
+    fields = {"answer": number_strings.NUMBER, "prompted": True, "asked_as": None}
+    row(number_strings, number_strings.number_row, rated, family="t5", **fields)
+    assert set(asked) == texts(rated, "test")
+
+
 def test_few_examples_are_few(row, task, encoded):
     fields = {"method": "prompt", "examples": 8, "recipe": replace(RECIPE, evaluate_every=1)}
     row(few_shot, few_shot.few_shot_row, task, family="bert-encoder", **fields)
@@ -255,5 +271,6 @@ def test_a_mixture_of_sources_is_drawn_from_their_own_cut(
     source = write_folder(tmp_path / "source", seed=1)
     model = PromptedModel.for_task(tiny_backbone("bert-encoder"), task)
     monkeypatch.setattr(transfer_starts, "load_task", lambda name: source)
-    transfer_starts._mixture(SimpleNamespace(recipe=RECIPE), model, task, ["source"], 0)
+    place = Place(tmp_path, tmp_path / "table", "labkit run it")
+    transfer_starts._mixture(SimpleNamespace(recipe=RECIPE), model, task, ["source"], 0, place)
     assert encoded and set(encoded) <= texts(source, "train")

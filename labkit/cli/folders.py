@@ -87,8 +87,11 @@ def check_writable(folder: Path) -> None:
     from labkit.doctor import nearest_existing
 
     _require_reachable(folder)
-    with writing(folder), tempfile.TemporaryFile(dir=nearest_existing(folder)):
-        pass
+    try:
+        with tempfile.TemporaryFile(dir=nearest_existing(folder)):
+            pass
+    except OSError as error:
+        raise _not_written(folder, error) from error
 
 
 def check_takes_results(out: Path) -> None:
@@ -106,12 +109,24 @@ def check_takes_results(out: Path) -> None:
 
 @contextlib.contextmanager
 def writing(folder: Path) -> Iterator[None]:
+    """Say of a file that can't be written that it is this folder's; an input's error is its own."""
     from safetensors import SafetensorError
 
     try:
         yield
     except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise LabError(
-            f"{folder} can't be written ({reason}); make room or choose another --out"
-        ) from error
+        name = getattr(error, "filename", None)
+        if isinstance(name, str) and not _on_the_way(Path(name), folder):
+            raise
+        raise _not_written(folder, error) from error
+
+
+def _on_the_way(file: Path, folder: Path) -> bool:
+    """Whether a file lies in a folder, or is the folder or one around it."""
+    file, folder = real(file), real(folder)
+    return folder in file.parents or file in (folder, *folder.parents)
+
+
+def _not_written(folder: Path, error: Exception) -> LabError:
+    reason = getattr(error, "strerror", None) or error
+    return LabError(f"{folder} can't be written ({reason}); make room or choose another --out")

@@ -18,13 +18,13 @@ Usage::
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 from labkit.core.bundled import bundled
 from labkit.core.errors import LabError
 from labkit.core.tasks import Example, Task, TaskPrompt, split_examples
+from labkit.core.tasks.rows import read_jsonl
 from labkit.core.templates import escape
 
 FACTS = bundled("facts")
@@ -113,20 +113,11 @@ def _file(folder: Path, relation: str) -> Path | None:
 
 
 def _rows(file: Path, *needed: str) -> list[dict]:
-    rows = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), start=1):
-        if not line.strip():
-            continue
-        try:
-            row = json.loads(line)
-            values = [row[name] for name in needed]
-        except (ValueError, KeyError, TypeError) as error:
-            raise LabError(
-                f"{file}, line {number}: each line is one JSON object with {', '.join(needed)}"
-            ) from error
+    rows = read_jsonl(file)
+    for number, row in enumerate(rows, start=1):
+        values = [row.get(name) for name in needed]
         if not all(isinstance(value, str) and value.strip() for value in values):
-            raise LabError(f"{file}, line {number}: {', '.join(needed)} must be text")
-        rows.append(row)
+            raise LabError(f"{file}, object {number}: {', '.join(needed)} must be there, as text")
     return rows
 
 

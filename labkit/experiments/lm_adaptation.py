@@ -23,6 +23,9 @@ def adapted(name: str, steps: int, seed: int) -> Backbone:
     Each text is cut at a random piece; the encoder reads the first part and the decoder writes the
     rest. The paper adapts on C4 for up to 100,000 steps; the text at hand here is the 5,190
     sentences of the editorials, so this shows the procedure rather than the paper's result.
+
+    ``seed`` draws the texts, their cuts and the dropout. Name and revision say that the weights are
+    others now: a prompt that was trained on them is refused by the model as it came.
     """
     backbone = load_backbone(name, trainable=True)
     if backbone.readout != "seq2seq":
@@ -33,12 +36,16 @@ def adapted(name: str, steps: int, seed: int) -> Backbone:
         backbone.model.parameters(), lr=1e-3, relative_step=False, scale_parameter=False
     )
     backbone.train()
-    for batch in _prefix_batches(backbone, texts, steps, random):
-        optimizer.zero_grad()
-        backbone.model(**batch).loss.backward()
-        optimizer.step()
+    with torch.random.fork_rng():  # the dropout's
+        torch.manual_seed(seed)
+        for batch in _prefix_batches(backbone, texts, steps, random):
+            optimizer.zero_grad()
+            backbone.model(**batch).loss.backward()
+            optimizer.step()
     backbone.trainable = False
     backbone.model.requires_grad_(False)
+    since = f", adapted for {steps} steps, seed {seed}"
+    backbone.name, backbone.revision = backbone.name + since, backbone.revision + since
     return backbone.eval()
 
 

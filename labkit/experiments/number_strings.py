@@ -64,7 +64,7 @@ def number_row(setting: NumberSetting, task: Task, seed: int, place: Place) -> d
         prompt = trained_prompt(setting, model, asked, seed, place, loss=loss)
     limit = place.limit or TEST_EXAMPLES[setting.profile]
     if written:
-        examples = task.take("test", limit)
+        examples = model.view_of(task).take("test", limit)
         values, unread = read_numbers(model, prompt, examples, task.range)
         labels = [example.label for example in examples]
     else:

@@ -166,18 +166,23 @@ class Family:
 
     @classmethod
     def of(cls, result: Mapping) -> Family:
-        """Whatever rows are there; a seed that lacks a member's row is left out."""
+        """Whatever rows are there; a seed that lacks a member's row is left out, and so is a member
+        that was not read as a hard prompt."""
         rows = {(r["method"], r["member"], r["seed"]): r for r in result["rows"]}
         trained = METHODS[1:]
+        hard = {r["member"]: r for r in result["rows"] if r["method"] == "hard"}
         members = tuple(
-            dict.fromkeys(r["member"] for r in result["rows"] if r["method"] in trained)
+            dict.fromkeys(
+                r["member"]
+                for r in result["rows"]
+                if r["method"] in trained and r["member"] in hard
+            )
         )
         seeds = tuple(
             seed
             for seed in sorted({seed for _, _, seed in rows})
             if all((method, m, seed) in rows for method in trained for m in members)
         )
-        hard = {r["member"]: r for r in result["rows"] if r["method"] == "hard"}
         right = {
             "hard": np.array([[from_digits(hard[m]["correct"]) for m in members]]),
             "calibrated": np.array([[from_digits(hard[m]["calibrated"]) for m in members]]),

@@ -167,8 +167,9 @@ def training_examples(
     """
     scored = [example for target in targets for example in target.take("test", limit)]
     drawn = task.take("train", 3 * TRAINING_EXAMPLES, seed=seed)
-    kept = {example.id for example in without_overlap(drawn, scored)}
-    examples = tuple(e for e in drawn if e.id in kept)[:TRAINING_EXAMPLES]
+    # by object: files that were joined may use an id twice
+    kept = {id(example) for example in without_overlap(drawn, scored)}
+    examples = tuple(e for e in drawn if id(e) in kept)[:TRAINING_EXAMPLES]
     last = drawn.index(examples[-1]) + 1
     return examples, last - len(examples)
 
@@ -219,7 +220,7 @@ def as_markdown(result: Mapping) -> str:
         lines.append(cells([f"*{name}*", *(f"{v:.3f}" for v in values.mean(0))]))
     lines.append(cells(["*majority class*", *(f"{v:.3f}" for v in transfer.majority)]))
     lines += ["", "In brackets: seen pairs, which share a data set or the backbone's own training."]
-    if len(transfer.sources) == len(transfer.targets):
+    if len(transfer.sources) == len(transfer.targets) and transfer.of_both_kinds.sum() > 1:
         difference = kind_difference(transfer)
         lines += [
             "",

@@ -177,7 +177,7 @@ def _candidates(
             nearest = {name: alike[name] for name in names}
             return [(names, SoftPrompt(weighted_start(library, nearest)))]
         if start == "mixture of 3":
-            return [(names, _mixture(setting, model, task, names, seed))]
+            return [(names, _mixture(setting, model, task, names, seed, place))]
     return [([name], SoftPrompt(library[name])) for name in names]
 
 
@@ -201,21 +201,27 @@ def _alike(
 
 
 def _mixture(
-    setting: StartSetting, model: PromptedModel, task: Task, names: Sequence[str], seed: int
+    setting: StartSetting,
+    model: PromptedModel,
+    task: Task,
+    names: Sequence[str],
+    seed: int,
+    place: Place,
 ) -> SoftPrompt:
     """One prompt trained on the named tasks in turn."""
     recipe, mixed = setting.recipe, _fresh(setting, model, seed)
     readout = model.backbone.readout
     target = task.for_readout(readout)
     sources = [load_task(name).for_readout(readout) for name in names]
-    tasks = [_with_training_sample(source, target, seed) for source in sources]
+    limit = place.limit or TEST_EXAMPLES
+    tasks = [_with_training_sample(source, target, limit, seed) for source in sources]
     batches = {"steps": recipe.steps, "batch_size": recipe.batch_size, "lr": recipe.lr}
     fit_mixture(model.backbone, mixed, tasks, **batches, seed=seed)
     return mixed
 
 
-def _with_training_sample(source: Task, target: Task, seed: int) -> Task:
-    examples, _ = training_examples(source, [target], TEST_EXAMPLES, seed)
+def _with_training_sample(source: Task, target: Task, limit: int, seed: int) -> Task:
+    examples, _ = training_examples(source, [target], limit, seed)
     return source.with_splits(train=examples)
 
 

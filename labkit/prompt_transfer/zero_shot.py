@@ -81,6 +81,12 @@ class TransferTable(NamedTuple):
         """(S, T) pairs that say something about transfer: two tasks, not seen."""
         return ~self.same_task & ~self.seen
 
+    @property
+    def of_both_kinds(self) -> np.ndarray:
+        """(T,) targets with fair sources of their own kind and of another: those that can tell."""
+        own, other = self.fair & self.same_kind, self.fair & ~self.same_kind
+        return own.any(0) & other.any(0)
+
 
 class OverTargets(NamedTuple):
     """A mean over target tasks, with Student's 95 % interval for targets drawn anew."""
@@ -109,14 +115,15 @@ def kind_difference(table: TransferTable) -> OverTargets:
     Compared within each target that has both, seen pairs and the target itself left out, seeds
     averaged; then averaged over the targets. Sources are shared between targets, so the interval
     is for other targets of these sources.
+
+    Raises:
+        LabError: for fewer than two targets that have both.
     """
     mean, fair, same = table.values.mean(0), table.fair, table.same_kind
     differences = []
-    for column in range(len(table.targets)):
-        of_kind = fair[:, column] & same[:, column]
-        other = fair[:, column] & ~same[:, column]
-        if of_kind.any() and other.any():
-            differences.append(mean[of_kind, column].mean() - mean[other, column].mean())
+    for column in np.flatnonzero(table.of_both_kinds):
+        of_kind, other = fair[:, column] & same[:, column], fair[:, column] & ~same[:, column]
+        differences.append(mean[of_kind, column].mean() - mean[other, column].mean())
     return over_targets(differences)
 
 

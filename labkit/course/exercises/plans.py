@@ -287,8 +287,13 @@ def _carried_out(log: Path) -> list[str]:
     """Locks of the plans that were carried out in a folder, each once, in order."""
     if not log.exists():
         return []
-    lines = log.read_text("utf-8").splitlines()
-    return list(dict.fromkeys(json.loads(line)["plan"] for line in lines))
+    plans = []
+    for number, line in enumerate(log.read_text("utf-8").splitlines(), start=1):
+        try:
+            plans.append(json.loads(line)["plan"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise LabError(f"{log}, line {number}, can't be read: delete this line") from error
+    return list(dict.fromkeys(plans))
 
 
 def _probe(plan: Plan, row: Mapping) -> Probe:

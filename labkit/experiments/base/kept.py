@@ -88,7 +88,7 @@ def _open(folder: Path, digest: str) -> tuple[SoftPrompt, dict] | None:
         return None
     prompt, card = load_prompt(folder)
     notes = {} if card is None else dict(card.scores)
-    if notes.pop("digest", digest) != digest:  # one without a digest was made before there were any
+    if notes.pop("digest", None) != digest:
         return None
     return prompt, notes
 

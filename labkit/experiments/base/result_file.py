@@ -120,18 +120,22 @@ def start(file: Path, resume: bool, **about: object) -> dict:
 
 
 def write(file: Path, result: Mapping, report: Callable[[Mapping], str]) -> bool:
-    """Write a result and, where it has rows, its report; whether anything in them is new."""
-    texts = {file: json.dumps(result, indent=1, ensure_ascii=False) + "\n"}
+    """Write a result and, where it has rows, its report; whether anything in them is new.
+
+    The rows first: no row is lost to a report that can't be made.
+    """
+    new = _write_new(file, json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     if result["rows"]:
-        texts[file.with_suffix(".md")] = report(result)
-    new = {
-        place: text
-        for place, text in texts.items()
-        if not place.is_file() or place.read_text(encoding="utf-8") != text
-    }
-    for place, text in new.items():
-        write_text(place, text)
-    return bool(new)
+        new = _write_new(file.with_suffix(".md"), report(result)) or new
+    return new
+
+
+def _write_new(file: Path, text: str) -> bool:
+    """Write a file unless it says so already; whether it did not."""
+    if file.is_file() and file.read_text(encoding="utf-8") == text:
+        return False
+    write_text(file, text)
+    return True
 
 
 # ---- one writer ----
