@@ -17,6 +17,7 @@ from labkit.core.tuning import fit
 from labkit.experiments import transfer, transfer_starts
 from labkit.experiments.base import result_file, runner
 from labkit.experiments.base.setting import Place
+from labkit.experiments.gather import gather
 from labkit.soft_prompt import CARD, WEIGHTS, SoftPrompt, load_prompt, save_prompt
 
 TASKS = ("cr", "mpqa", "rte", "mrpc")
@@ -150,6 +151,17 @@ def test_a_prompt_that_says_not_what_made_it_is_made_anew(tiny_folder, tmp_path)
         file.unlink()
     run("transfer", folder, tmp_path, seeds=(0,))
     assert weights.read_bytes() == trained and "digest" in json.loads(card.read_text())["scores"]
+
+
+def test_prompts_come_along_when_seeds_are_gathered(tiny_folder, tmp_path):
+    folder = tiny_folder("bert-encoder")
+    for seed in (0, 1):
+        run("transfer", folder, tmp_path / str(seed), seeds=(seed,))
+    gather([tmp_path / "0", tmp_path / "1"], tmp_path / "all")
+    place = Place(tmp_path / "all", tmp_path / "all/starts", "labkit run it")
+    for seed in (0, 1):
+        kept = transfer.kept_prompts(str(folder), seed, place)
+        assert tuple(kept) == tuple(sorted(TASKS))
 
 
 def test_a_mixture_is_kept_from_all_that_is_scored(quick, tiny_backbone, tmp_path, monkeypatch):

@@ -265,7 +265,7 @@ def kept_prompts(backbone: str, seed: int, place: Place) -> dict[str, torch.Tens
     except LabError as error:
         raise LabError(
             f"{error}: `labkit run transfer --backbone {short(backbone)} --seeds {seed}` into the "
-            "same --out"
+            "same --out (a table that is there without its prompts is moved away first)"
         ) from error
 
 
