@@ -419,6 +419,19 @@ def test_a_truly_better_order_is_better_on_the_other_half_too(rng):
     assert found.reported.low > 0.1
 
 
+@pytest.mark.parametrize("n", [8, 40, 256])
+def test_the_two_halves_are_drawn_apart(n):
+    """The variance of a mean of two independent means, from the gains themselves."""
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        row, baseline = rng.integers(0, 2, (2, n))
+        found = best_on_held_out([row], baseline, np.ones(n, dtype=int), "accuracy", seed)
+        halves = np.array_split(np.random.default_rng(seed).permutation(n), 2)
+        apart = [(row - baseline)[half] for half in halves]
+        expected = sum(gains.var() / len(gains) for gains in apart) / 4
+        assert found.drawn.var() == pytest.approx(expected, rel=0.12)
+
+
 def test_of_equally_good_orders_the_first_is_the_best():
     """Orders come at random, so the first of a tie is as good a choice as any, and always the
     same; one that is better where it was chosen goes before it."""

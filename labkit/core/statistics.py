@@ -259,7 +259,11 @@ def scores(predictions: ArrayLike, targets: ArrayLike, metric: str) -> NDArray[n
 
 
 def bootstrap_scores(
-    predictions: ArrayLike, targets: ArrayLike, metric: str, n_boot: int = 2000, seed: int = 0
+    predictions: ArrayLike,
+    targets: ArrayLike,
+    metric: str,
+    n_boot: int = 2000,
+    seed: int | np.random.SeedSequence = 0,
 ) -> NDArray[np.float64]:
     """Scores of each row (R, N) on examples drawn anew, the same draws for all rows: (B, R)."""
     predictions, targets = _matrix(predictions, targets)
@@ -347,12 +351,14 @@ def best_on_held_out(
     order = np.random.default_rng(seed).permutation(len(targets))
     halves = np.array_split(order, 2)
     chosen, reported, drawn = [], [], []
-    for here, there in (halves, halves[::-1]):
+    # each half draws for itself: the same draws for both would move the two gains in step
+    streams = np.random.SeedSequence(seed).spawn(2)
+    for (here, there), stream in zip((halves, halves[::-1]), streams, strict=True):
         best = scores(predictions[:, here], targets[here], metric).argmax()
         pair = np.vstack([predictions[best], baseline[0]])  # (2, N)
         chosen.append(-np.diff(scores(pair[:, here], targets[here], metric))[0])
         reported.append(-np.diff(scores(pair[:, there], targets[there], metric))[0])
-        anew = bootstrap_scores(pair[:, there], targets[there], metric, n_boot, seed)
+        anew = bootstrap_scores(pair[:, there], targets[there], metric, n_boot, stream)
         drawn.append(anew[:, 0] - anew[:, 1])
     redrawn = np.mean(drawn, axis=0)  # (B,)
     low, high = np.quantile(redrawn, TAILS)
