@@ -105,7 +105,7 @@ QUESTIONS: dict[str, Question] = {
     ),
     "prompt abroad": Question(
         "09_prompt_pretraining",
-        "accuracy on foreign text, the prompt less fine-tuning, mean over four kinds", -1, 1,
+        "accuracy on foreign text, the prompt less fine-tuning, mean over four sets", -1, 1,
     ),
 }  # fmt: skip
 """Name → question, in the order of the course."""
