@@ -69,7 +69,9 @@ def test_a_build_writes_the_same_bytes_and_removes_what_has_no_master(tmp_path: 
     assert sorted(first) == sorted(p.name for p in (tmp_path / "assignments").iterdir())
 
 
-@pytest.mark.parametrize("work", ["a cell that was run", "code", "a text", "notes of one's own"])
+@pytest.mark.parametrize(
+    "work", ["a cell that was run", "code", "below the line", "a text", "notes of one's own"]
+)
 def test_a_build_takes_nobodys_work_away(tmp_path: Path, work: str) -> None:
     """Whoever worked in the skeletons of a clone keeps what is there, and is told."""
     (tmp_path / "notebooks").mkdir()
@@ -85,6 +87,8 @@ def test_a_build_takes_nobodys_work_away(tmp_path: Path, work: str) -> None:
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1", outputs=[])])
         notebook.cells[0].execution_count = 3
         file = skeleton.with_name("notes.ipynb")
+    elif work == "below the line":
+        next(c for c in written if c.cell_type == "code").source += "\n    return 1"
     else:
         kind = "code" if work == "code" else "markdown"
         next(c for c in written if c.cell_type == kind).source = "answer = 1"

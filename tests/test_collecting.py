@@ -39,6 +39,14 @@ NFD = unicodedata.normalize("NFD", "José Núñez")
 
 # what it is: (path → content, student → stem → whose)
 LAYOUTS: dict[str, tuple[dict[str, bytes], dict[str, dict[str, str]]]] = {
+    "flat, with the course's own label in front": (
+        {f"HW1_{FIRST}_Ann.ipynb": ANN, f"HW1_{FIRST}_Bob Lee.ipynb": BOB},
+        {"Ann": {FIRST: "ann"}, "Bob Lee": {FIRST: "bob"}},
+    ),
+    "flat, one student, in two versions": (
+        {f"Ann_{FIRST}_v1.ipynb": BOB, f"Ann_{FIRST}_v2.ipynb": ANN, f"Ann_{SECOND}.ipynb": ANN},
+        {"Ann": {FIRST: "ann", SECOND: "ann"}},
+    ),
     "a folder for each": (
         {f"ann/{FIRST}.ipynb": ANN, f"bob/{FIRST}.ipynb": BOB},
         {"ann": {FIRST: "ann"}, "bob": {FIRST: "bob"}},
@@ -336,6 +344,47 @@ def test_what_is_nobodys_or_no_notebook_is_listed_with_the_reason(tmp_path: Path
     }
     assert reasons.keys() == expected.keys()
     assert all(expected[name] in why for name, why in reasons.items()), reasons
+
+
+def test_a_zip_file_that_is_damaged_costs_nobody_else(tmp_path: Path) -> None:
+    raw = io.BytesIO()
+    with zipfile.ZipFile(raw, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(
+            f"{FIRST}.ipynb", json.dumps({"cells": [{"source": list(map(str, range(999)))}]})
+        )
+    whole = raw.getvalue()
+    raised = set()
+    for place in range(60, 160):  # in the data, behind the member's own head
+        broken = bytearray(whole)
+        broken[place] ^= 0x40
+        folder = lay_out(
+            tmp_path / f"in{place}", {f"ann/{FIRST}.ipynb": ANN, "bob/work.zip": bytes(broken)}
+        )
+        result = collected(folder, tmp_path / f"out{place}")
+        assert result.students["ann"].keys() == {FIRST}
+        raised |= {aside.why for aside in result.aside if aside.student == ""}
+    assert any("CRC" in why for why in raised) and len(raised) > 2
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [("Müller", "utf-8"), ("张伟", "utf-8"), ("张伟", "gb2312"), ("Müller", "cp437")],
+)
+def test_names_in_a_zip_file_are_read_as_they_were_written(
+    tmp_path: Path, name: str, written: str
+) -> None:
+    raw = name.encode(written)
+    stand_in = "x" * len(raw)  # zipfile itself writes no such names
+    content = zipped({f"{stand_in}/{FIRST}.ipynb": ANN, f"bob/{FIRST}.ipynb": BOB})
+    (tmp_path / "all.zip").write_bytes(content.replace(stand_in.encode(), raw))
+    assert whose(collected(tmp_path / "all.zip", tmp_path)).keys() == {name, "bob"}
+
+
+def test_a_date_in_a_name_says_nothing_of_a_second_attempt(tmp_path: Path) -> None:
+    names = [f"ann/{FIRST}-2026-10-31.ipynb", f"ann/{FIRST}-2026-11-02.ipynb"]
+    folder = lay_out(tmp_path / "in", dict(zip(names, (file("old"), file("new")), strict=True)))
+    os.utime(folder / names[0], (1, 1))
+    assert whose(collected(folder, tmp_path))["ann"] == {FIRST: "new"}
 
 
 def test_a_zip_file_leads_nowhere_and_fills_nothing(tmp_path: Path) -> None:

@@ -12,6 +12,9 @@ def test_a_result_is_drawn_with_what_it_has():
     drawn = result_figure(result)
     assert drawn.get_suptitle() == "table2 (films)"
     assert {"single, seed 0", "blocks, seed 0"} <= set(words_of(drawn))
+    assert "accuracy on test (share correct)" in words_of(drawn)
+    rated = [{**rows[0], "metric": "pearson"}, *rows[1:]]
+    assert any("Pearson's r" in text for text in words_of(result_figure({**result, "rows": rated})))
     summary = [
         {"setting": "20", "mean": 0.8, "ci95": [0.7, 0.9]},
         {"setting": "1", "mean": 0.6, "ci95": None},

@@ -18,6 +18,7 @@ from nbformat import v4
 
 from labkit import cli
 from labkit.core.errors import LabError
+from labkit.course.exercises.cells import EDITED
 from labkit.course.marking import gradebook, running, sandbox, skeletons, submissions
 from labkit.course.marking.sandbox import Cell, Limits, isolates, run_cells
 from little_course import (
@@ -588,3 +589,26 @@ def test_only_the_students_text_is_taken_from_a_file() -> None:
     assert found.metadata == skeleton.metadata
     assert found.cells[2] == skeleton.cells[2]
     assert found.cells[1].source == TWICE
+
+
+def test_a_written_answer_without_ids_is_found_by_where_it_stands() -> None:
+    notebook = nbformat.from_dict(json.loads(submission()))
+    notebook.cells.append(v4.new_markdown_cell("It took me an hour."))
+    cells = [{**submissions._cell(cell), "id": None, "grade_id": None} for cell in notebook.cells]
+    found = submissions.restored(master(), cells).cells[-1]
+    assert found.source == "I think so.\n\nIt took me an hour."
+    kept = [submissions._cell(cell) for cell in notebook.cells]  # with ids, a note is a note
+    assert submissions.restored(master(), kept).cells[-1].source == "I think so."
+
+
+def test_text_and_line_ends_of_others_are_no_edits(tmp_path: Path) -> None:
+    notebook = nbformat.from_dict(json.loads(submission()))
+    notebook.cells.insert(0, v4.new_markdown_cell("The course says this.", id="text"))
+    skeleton = master()
+    skeleton.cells.insert(0, v4.new_markdown_cell("The course says something.", id="text"))
+    raw = json.dumps(notebook).replace(r"\n", r"\r\n")
+    (tmp_path / "windows.ipynb").write_text(raw, encoding="utf-8")
+    cells = submissions.submitted_cells(tmp_path / "windows.ipynb")
+    restored = submissions.restored(skeleton, cells)
+    assert not any(cell.metadata.get(EDITED) for cell in restored.cells)
+    assert restored.cells[2].source == TWICE

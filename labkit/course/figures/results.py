@@ -6,9 +6,13 @@ from collections.abc import Mapping
 
 from labkit.course.figures.shared import interval_bars
 from labkit.course.figures.shuffle_probe import order_ranges
-from labkit.course.figures.style import (
-    CourseFigure,
-)
+from labkit.course.figures.style import CourseFigure
+
+METRICS = {
+    "accuracy": "accuracy on test (share correct)",
+    "pearson": "Pearson's r with the ratings of test",
+}
+SEVERAL = "score on test: accuracy, of ratings Pearson's r"
 
 
 def result_figure(result: Mapping) -> CourseFigure | None:
@@ -20,7 +24,9 @@ def result_figure(result: Mapping) -> CourseFigure | None:
     about = f"{result['name']} ({result['task']})"
     probed = [row for row in result["rows"] if row.get("scores")]
     if probed:
-        return order_ranges([{**row, "setting": _with_seed(row)} for row in probed], about)
+        metrics = {row.get("metric", "accuracy") for row in probed}
+        asked = {"xlabel": METRICS[metrics.pop()]} if len(metrics) == 1 else {"xlabel": SEVERAL}
+        return order_ranges([{**row, "setting": _with_seed(row)} for row in probed], about, **asked)
     drawn = [row for row in result["summary"] if row["ci95"]]
     if not drawn:
         return None

@@ -16,7 +16,7 @@ import stat
 import time
 import unicodedata
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -28,8 +28,8 @@ from labkit.course.marking.platforms import (
     RESUBMITTED,
     Owner,
     names_a_student,
-    owner_of_file,
     owner_of_folder,
+    owners_of_files,
     shown_names,
     stem_in,
 )
@@ -106,6 +106,7 @@ def collect(
     entries = _below_wrappers(list(_walk(source, unpacked, result.aside)), stems)
     names = _gradescope_names(entries)
     owners = _owners_of_folders(entries, names)
+    flat = owners_of_files(_flat_notebooks(entries, owners), stems)
     files: list[_File] = []
     for entry in entries:
         if not entry.path.is_file():
@@ -116,7 +117,7 @@ def collect(
                 _put_aside(result, owner, entry, "not a notebook (.ipynb)")
             continue
         if owner is None:
-            owner = owner_of_file(entry.parts[0], stems)
+            owner = flat[entry.parts[0]]
         stem = recognise(entry.path) or stem_in(entry.parts[-1], stems)
         if not owner.name:
             why = "nobody's: no name stands in its own; put it into a folder with the student's"
@@ -133,6 +134,11 @@ def collect(
             "one for each student"
         )
     return result
+
+
+def _flat_notebooks(entries: Iterable[_Entry], owners: Mapping[str, Owner]) -> list[str]:
+    names = [entry.parts[0] for entry in entries if entry.path.is_file()]
+    return [name for name in names if NOTEBOOK.search(name) and name not in owners]
 
 
 def _put_aside(result: Collection, owner: Owner | None, entry: _Entry, why: str) -> None:
@@ -200,7 +206,7 @@ def _walk_zip(
         if depth >= DEEPEST_ZIP:
             raise ValueError("zip files in zip files in zip files")
         _unpack(file, target)
-    except (OSError, ValueError, RuntimeError, NotImplementedError, zipfile.BadZipFile) as error:
+    except Exception as error:  # zipfile and what it unpacks with raise what the damage leads to
         aside.append(Aside("", where, f"can't be unpacked: {error}"))
         return
     inner = (*parts[:-1], parts[-1][: -len(".zip")]) if parts else ()
@@ -216,10 +222,22 @@ def _unpack(file: Path, target: Path) -> None:
         for member in members:
             if stat.S_ISLNK(member.external_attr >> 16):
                 continue
+            member.filename = _in_its_script(member)
             path = Path(archive.extract(member, target))  # zipfile drops drives, roots and ..
             with contextlib.suppress(ValueError, OverflowError):  # a date that is none
                 moment = time.mktime((*member.date_time, 0, 0, -1))
                 os.utime(path, (moment, moment))
+
+
+def _in_its_script(member: zipfile.ZipInfo) -> str:
+    """A name as it was written: without the flag for UTF-8 zipfile takes every name for cp437."""
+    if member.flag_bits & 0x800:
+        return member.filename
+    written = member.filename.encode("cp437")
+    for encoding in ("utf-8", "gb2312"):
+        with contextlib.suppress(UnicodeDecodeError):
+            return written.decode(encoding)
+    return member.filename
 
 
 def _below_wrappers(entries: list[_Entry], stems: Sequence[str]) -> list[_Entry]:
@@ -247,7 +265,7 @@ def _holds_several(entries: Sequence[_Entry], stems: Sequence[str]) -> bool:
     if len({entry.parts[0] for entry in below}) == 1:
         return _holds_several(below, stems)
     folders: dict[str, set[str]] = {}
-    names: set[str] = set()
+    flat: list[str] = []
     for entry in entries:
         match entry.parts:
             case (_, name) if name == GRADESCOPE:
@@ -255,9 +273,10 @@ def _holds_several(entries: Sequence[_Entry], stems: Sequence[str]) -> bool:
             case (_, name) if entry.path.is_dir() and names_a_student(name):
                 return True
             case (_, name) if NOTEBOOK.search(name):
-                names.add(owner_of_file(name, stems).name if stem_in(name, stems) else "")
+                flat += [name] if stem_in(name, stems) else []
             case (_, folder, *_, name) if NOTEBOOK.search(name):
                 folders.setdefault(name, set()).add(folder)
+    names = {owner.name for owner in owners_of_files(flat, stems).values()}
     return len(names - {""}) > 1 or any(len(holders) > 1 for holders in folders.values())
 
 
@@ -336,5 +355,7 @@ def cell_text(cell: object) -> str:
     source = cell.get("source", "") if isinstance(cell, dict) else ""
     if isinstance(source, list):
         source = "".join(line for line in source if isinstance(line, str))
-    # half a surrogate pair can be written in JSON and in no file
-    return source.encode("utf-8", "replace").decode() if isinstance(source, str) else ""
+    if not isinstance(source, str):
+        return ""
+    # half a surrogate pair can be written in JSON and in no file; some editors end lines as Windows
+    return source.encode("utf-8", "replace").decode().replace("\r\n", "\n")

@@ -19,7 +19,12 @@ LATE = re.compile(r"[\s_-]*(?:\(late\)|_late\b)[\s_-]*", re.IGNORECASE)
 COPY = re.compile(
     r"(?:[\s_-]*\((?P<n>\d+)\)|[\s_-]+copy\s*(?P<m>\d*))+\s*$|^copy of\b", re.IGNORECASE
 )
-RESUBMITTED = re.compile(r"-(?P<n>\d+)$")
+RESUBMITTED = re.compile(r"(?<!\d)-(?P<n>\d{1,2})$")  # Canvas's; a date ends otherwise
+VERSION = re.compile(
+    r"(?:v|version|final|new|copy|\d{4}[._-]\d\d?[._-]\d\d?|(?<!\d)\d\d?(?!\d)|[\s._-])*",
+    re.IGNORECASE,
+)
+"""What stands behind a notebook's name and is no student's: ``v2``, ``final``, ``2026-10-31``."""
 EDGES = " \t_-–—,.:;"
 
 
@@ -41,17 +46,36 @@ def owner_of_folder(name: str, from_zip: bool) -> Owner:
     return Owner(LATE.sub(" ", name).strip() or name)
 
 
-def owner_of_file(name: str, stems: Sequence[str]) -> Owner:
-    stem = NOTEBOOK.sub("", name)
-    for pattern in (MOODLE, BLACKBOARD, CANVAS):
-        if match := pattern.fullmatch(stem):
-            return _owner(match)
-    before, after = stem, ""
+def owners_of_files(names: Sequence[str], stems: Sequence[str]) -> dict[str, Owner]:
+    """Flat file → whose it is.
+
+    A name stands in front of the notebook's, else behind it. What stands in front of all of them,
+    where names differ behind it, is the course's: ``HW1_01_hard_prompt_Ann.ipynb`` is Ann's.
+    """
+    owners, others = {}, {}
+    for name in names:
+        stem = NOTEBOOK.sub("", name)
+        matches = (pattern.fullmatch(stem) for pattern in (MOODLE, BLACKBOARD, CANVAS))
+        if match := next(filter(None, matches), None):
+            owners[name] = _owner(match)
+        else:
+            others[name] = _around(stem, stems)
+    fronts = {front for front, _ in others.values()}
+    behind = {after for _, after in others.values()}
+    of_the_course = len(fronts) == 1 and len(behind) > 1 and "" not in behind
+    for name, (front, after) in others.items():
+        owners[name] = Owner(after if of_the_course else front or after)
+    return owners
+
+
+def _around(stem: str, stems: Sequence[str]) -> tuple[str, str]:
+    """What stands in front of a notebook's name in a file's, and behind it."""
     for known in stems:
         if place := _pattern(known).search(stem):
             before, after = stem[: place.start()], stem[place.end() :]
-            break
-    return Owner(_plain_name(before) or _plain_name(RESUBMITTED.sub("", after)))
+            after = _plain_name(RESUBMITTED.sub("", after))
+            return _plain_name(before), "" if VERSION.fullmatch(after) else after
+    return _plain_name(stem), ""
 
 
 def _owner(match: re.Match[str]) -> Owner:

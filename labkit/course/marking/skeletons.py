@@ -20,7 +20,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from labkit.core.errors import LabError, first_line
-from labkit.course.exercises.cells import is_solution, is_test, read, unsolved_cells
+from labkit.course.exercises.cells import grading, is_solution, is_test, read, unsolved_cells
 
 MASTERS, SKELETONS = "notebooks", "assignments"
 ASSIGNMENT = "labkit"
@@ -64,13 +64,19 @@ def _holds_work(file: Path) -> bool:
     return any(
         cell.get("outputs")
         or cell.get("execution_count")
-        or (is_solution(cell) and not any(mark in cell.source for mark in _EMPTY))
+        or (is_solution(cell) and _is_written(cell))
         for cell in cells
     )
 
 
-_EMPTY = ("YOUR CODE HERE", "YOUR ANSWER HERE")
-"""In a solution cell that nobody has written into, by nbgrader's defaults."""
+def _is_written(cell: NotebookNode) -> bool:
+    """Whether a solution cell is another than the one that nbgrader released."""
+    from nbgrader.utils import compute_checksum
+
+    released = grading(cell).get("checksum")
+    if released is None:  # by nbgrader's defaults
+        return not any(mark in cell.source for mark in ("YOUR CODE HERE", "YOUR ANSWER HERE"))
+    return compute_checksum(cell) != released
 
 
 def skeletons(root: Path) -> dict[str, str]:

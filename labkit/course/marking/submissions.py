@@ -120,7 +120,7 @@ def _rewritten(original: NotebookNode, source: str, before: list[str]) -> Iterat
     else:
         yield from map(_added, before)
         cell["source"] = source
-    if source != original.source and not is_solution(original):
+    if original.cell_type == "code" and source != original.source and not is_solution(original):
         cell.metadata[EDITED] = True
     yield cell
 
@@ -135,7 +135,8 @@ def _places(
     """For each submitted cell the place of its original: by grade_id, by id, else by its text.
 
     By text: a given or test cell is the one with the same source; an answer whose cell has lost its
-    ids defines what the skeleton's stub defines.
+    ids defines what the skeleton's stub defines. A text that has lost them, and stands where a
+    written answer belongs, is that answer.
     """
     names = {grading(cell)["grade_id"]: i for i, cell in enumerate(skeleton) if grading(cell)}
     ids = {cell.id: i for i, cell in enumerate(skeleton)}
@@ -153,7 +154,22 @@ def _places(
     for number, cell in enumerate(cells):
         if places[number] is None and cell["kind"] == "code":
             places[number] = next((stubs[n] for n in _defined(cell["source"]) if n in stubs), None)
+    for place, cell in enumerate(skeleton):
+        if is_solution(cell) and cell.cell_type == "markdown" and place not in places:
+            for number in [*_standing_at(place, places)]:
+                if cells[number]["kind"] == "markdown" and cells[number]["source"].strip():
+                    places[number] = place
     return places
+
+
+def _standing_at(place: int, places: Sequence[int | None]) -> Iterator[int]:
+    """Numbers of the cells without a place that stand between the neighbours of this one."""
+    for number, taken in enumerate(places):
+        if taken is None:
+            before = max((p for p in places[:number] if p is not None), default=-1)
+            behind = min((p for p in places[number:] if p is not None), default=place + 1)
+            if before < place < behind:
+                yield number
 
 
 def _defined(source: str) -> list[str]:
