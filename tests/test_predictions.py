@@ -77,6 +77,13 @@ def test_dots_commit_nothing_and_leave_no_file(folder: Path, capsys) -> None:
     assert list(folder.iterdir()) == []
 
 
+def test_a_number_counts_as_it_was_shown_first(folder: Path) -> None:
+    predict(FIRST, guess=0.3, low=0.2, high=0.4)
+    assert "holds it" in repr(outcome(FIRST, 0.25))
+    again = repr(outcome(FIRST, 0.5))  # a run with other draws
+    assert "holds it" in again and "1 of 1 ranges hold" in again
+
+
 def test_a_prediction_may_change_until_its_number_is_shown(folder: Path, capsys) -> None:
     predict(FIRST, guess=0.5, low=0.4, high=0.6)
     predict(FIRST, guess=0.3, low=0.2, high=0.4)

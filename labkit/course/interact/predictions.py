@@ -8,6 +8,7 @@ well the reader is calibrated.
 
 What is committed is kept in ``predictions.jsonl`` beside the notebooks, line by line: a prediction
 that stands behind the line of its outcome was made by somebody who had seen it, and is not scored.
+A number that nobody had predicted is known to its session only: it leaves no file.
 
 Usage, in two cells::
 
@@ -226,13 +227,14 @@ def outcome(name: str, value: float) -> Outcome:
     if known.prediction is not None and known.value is None:
         _keep({"shown": name, "value": value})
         every[name] = known._replace(value=value)
+    counts = value if known.value is None else known.value  # as it was shown first
     lines = [f"{name}: {value:.3g}"]
     if known.prediction is None:
         lines.append(in_language("nothing was predicted"))
     elif known.late:
         lines.append(in_language(_where_it_stands(None, known)))
     else:
-        lines.append(in_language(_verdict(known.prediction, value, question)))
+        lines.append(in_language(_verdict(known.prediction, counts, question)))
         lines.append(in_language(_so_far(every)))
     return Outcome(name, value, lines)
 
