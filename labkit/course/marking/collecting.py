@@ -233,10 +233,9 @@ def _in_its_script(member: zipfile.ZipInfo) -> str:
     """A name as it was written: without the flag for UTF-8 zipfile takes every name for cp437."""
     if member.flag_bits & 0x800:
         return member.filename
-    written = member.filename.encode("cp437")
     for encoding in ("utf-8", "gb2312"):
-        with contextlib.suppress(UnicodeDecodeError):
-            return written.decode(encoding)
+        with contextlib.suppress(UnicodeError):  # newer Pythons read some names by another field
+            return member.filename.encode("cp437").decode(encoding)
     return member.filename
 
 
