@@ -198,8 +198,8 @@ def _makings(row: Mapping) -> dict:
 def _files_of(row: Mapping, stem: str, folder: Path) -> set[Path]:
     """The matrix that a row names, and whatever else is called by the row: its prompt too."""
     name = result_file.row_stem(row["setting"], row["seed"])
-    files = {file for file in (folder / stem).glob(f"{name}.*") if file.is_file()}
-    files |= {file for file in (folder / stem / name).glob("*") if file.is_file()}
+    found = (*(folder / stem).glob(f"{name}.*"), *(folder / stem / name).glob("*"))
+    files = {file for file in found if file.is_file()}
     return files | ({folder / row["matrix"]} if "matrix" in row else set())
 
 

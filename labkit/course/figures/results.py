@@ -25,8 +25,9 @@ def result_figure(result: Mapping) -> CourseFigure | None:
     probed = [row for row in result["rows"] if row.get("scores")]
     if probed:
         metrics = {row.get("metric", "accuracy") for row in probed}
-        asked = {"xlabel": METRICS[metrics.pop()]} if len(metrics) == 1 else {"xlabel": SEVERAL}
-        return order_ranges([{**row, "setting": _with_seed(row)} for row in probed], about, **asked)
+        xlabel = METRICS[metrics.pop()] if len(metrics) == 1 else SEVERAL
+        named = [{**row, "setting": _with_seed(row)} for row in probed]
+        return order_ranges(named, about, xlabel=xlabel)
     drawn = [row for row in result["summary"] if row["ci95"]]
     if not drawn:
         return None

@@ -55,17 +55,17 @@ def writes_text(setting: Setting, task: Task, limit: int | None) -> None:
         )
 
 
-def at_least(count: int) -> Needs:
-    """So many test examples: two are the least that an interval for other sentences takes."""
+def at_least(count: int, split: str = "test") -> Needs:
+    """So many examples: of test two are the least that an interval for other sentences takes."""
 
     def enough(setting: Setting, task: Task, limit: int | None) -> None:
-        there = len(task.split("test"))
-        if limit is not None and limit < count:
+        there = len(task.split(split))
+        if split == "test" and limit is not None and limit < count:
             raise LabError(f"--limit {limit}: these rows need {count} test examples or more")
         if there < count:
             raise LabError(
-                f"the test split of {task.name} has {there} examples, and these rows need {count} "
-                "or more; choose another task with --task"
+                f"the {split} split of {task.name} has {there} examples, and these rows need "
+                f"{count} or more; choose another task with --task"
             )
 
     return enough
