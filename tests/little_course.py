@@ -111,6 +111,11 @@ def other_kernel(notebook: nbformat.NotebookNode) -> None:
     notebook.metadata.kernelspec = {"name": "ir", "display_name": "R", "language": "R"}
 
 
+def leaves_before_twice(notebook: nbformat.NotebookNode) -> None:
+    """``exit()``: the kernel answers and ends a moment later, when the next cell may have begun."""
+    notebook.cells.insert(1, v4.new_code_cell("exit()"))
+
+
 def own_cells(notebook: nbformat.NotebookNode) -> None:
     notebook.cells.insert(0, v4.new_code_cell("two = 2"))
     notebook.cells.insert(1, v4.new_code_cell("while True:\n    pass"))

@@ -32,6 +32,7 @@ from little_course import (
     edit,
     grade,
     hand_in,
+    leaves_before_twice,
     make_course,
     master,
     no_metadata,
@@ -128,6 +129,7 @@ SUBMISSIONS: dict[str, tuple[str | bytes, float, float, str]] = {
     ),
     "leaves": (submission(body("import os\nos._exit(0)")), 0, 2, "the process ended"),
     "leaves politely": (submission(body("import sys\nsys.exit(0)")), 0, 2, "SystemExit"),
+    "leaves in a cell of its own": (submission(change=leaves_before_twice), 1, 2, ""),
     "crash": (submission(body("import ctypes\nctypes.string_at(0)")), 0, 2, "the process ended"),
     "kills everything": (
         submission(body("import os\nos.kill(-1, 9)\nos.kill(os.getpid(), 9)")),

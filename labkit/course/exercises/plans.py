@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import functools
 import json
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -41,6 +42,7 @@ MOST_PASSES = 20_000
 """Forward passes of a plan; what a laptop with two cores does in about 20 minutes."""
 
 LEAST_SENTENCES = 48
+HAN = re.compile("[\u3400-\u9fff]")
 KEYS = ("claim", "rows", "orders", "sentences", "seed", "budget", "compare", "margin")
 ROW_KEYS = ("prompt", "orders", "unit", "fixed")
 
@@ -85,7 +87,7 @@ def problem(plan: object) -> str | None:
 
 
 def _wrong_numbers(plan: Plan) -> str | None:
-    if not isinstance(plan["claim"], str) or len(plan["claim"].split()) < 5:
+    if not isinstance(plan["claim"], str) or _words(plan["claim"]) < 5:
         return "the claim is a sentence that can turn out false, of five words or more"
     for key in ("orders", "sentences", "budget"):
         if not isinstance(plan[key], int) or plan[key] < 1:
@@ -108,6 +110,12 @@ def _wrong_numbers(plan: Plan) -> str | None:
             f"{_test_sentences():,}: take as many or fewer"
         )
     return None
+
+
+def _words(text: str) -> int:
+    """Words of a text; of Chinese, which puts no blanks between them, two characters count as one."""
+    others = [x for x in HAN.sub(" ", text).split() if any(map(str.isalnum, x))]
+    return len(others) + len(HAN.findall(text)) // 2
 
 
 def _wrong_rows(plan: Plan) -> str | None:

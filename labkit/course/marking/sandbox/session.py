@@ -34,6 +34,8 @@ RESTARTS = 2
 MOST_DISK, MOST_FILES, LOOK_S = 1 << 30, 20_000, 1.0
 """What a submission may write (bytes, files and folders), and how often that is looked at."""
 
+ENDED = "the process ended (a crash, an exit, or no memory left)"
+
 NO_KERNEL = 3
 """Exit code: not even the first kernel came up."""
 
@@ -65,7 +67,7 @@ class _Kernel(NamedTuple):
                 message = self.client.get_iopub_msg(timeout=POLL_S)
             except queue.Empty:
                 if not self.manager.is_alive():
-                    raise _Died("the process ended (a crash, an exit, or no memory left)") from None
+                    raise _Died(ENDED) from None
                 message = {}
             except Exception:  # a message that the submission has forged, and badly
                 message = {}
@@ -81,6 +83,8 @@ class _Kernel(NamedTuple):
                 self.manager.interrupt_kernel()
                 interrupted, stop = True, time.monotonic() + STOP_S
         reply = self._reply(sent)
+        if _asks_to_exit(reply):
+            raise _Died(ENDED)
         if interrupted:
             reply = {
                 "status": "error",
@@ -101,6 +105,16 @@ class _Kernel(NamedTuple):
     def end(self) -> None:
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
+
+
+def _asks_to_exit(reply: dict) -> bool:
+    """Whether a cell called ``exit()``: the kernel answers, and ends a moment later.
+
+    Without this the cell after it would be blamed, or not, as time would have it.
+    """
+    payload = reply.get("payload")
+    asked = payload if isinstance(payload, list) else []  # a submission may forge a reply
+    return any(isinstance(part, dict) and part.get("source") == "ask_exit" for part in asked)
 
 
 def _overflows(folder: Path) -> bool:

@@ -42,7 +42,7 @@ def _cases(draw: Draw) -> list[tuple[np.ndarray, ...]]:
     cases = [(values, alike, fair)]
     for sources, targets in ((4, 3), (6, 6), (5, 8), (9, 4), (12, 12)):
         numbers = [x.double().numpy().round(3) for x in (
-            draw.uniform(sources, targets), draw.normal(sources, targets) - 0.3)]  # fmt: skip
+            draw.uniform(sources, targets), 2 * draw.uniform(sources, targets) - 1)]  # fmt: skip
         fair = (draw.uniform(sources, targets) < 0.6).numpy()
         fair[:3, 0] = True
         fair[:, 1] = np.arange(sources) == 1  # one fair source, and none
