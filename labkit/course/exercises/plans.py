@@ -113,7 +113,7 @@ def _wrong_numbers(plan: Plan) -> str | None:
 
 
 def _words(text: str) -> int:
-    """Words of a text; of Chinese, which puts no blanks between them, two characters count as one."""
+    """Words of a text; Chinese, which has no blanks between them, counts two characters as one."""
     others = [x for x in HAN.sub(" ", text).split() if any(map(str.isalnum, x))]
     return len(others) + len(HAN.findall(text)) // 2
 
