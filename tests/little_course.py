@@ -112,8 +112,9 @@ def other_kernel(notebook: nbformat.NotebookNode) -> None:
 
 
 def leaves_before_twice(notebook: nbformat.NotebookNode) -> None:
-    """``exit()``: the kernel answers and ends a moment later, when the next cell may have begun."""
+    """``exit()``: the kernel answers and ends a moment later, here under the cell after next."""
     notebook.cells.insert(1, v4.new_code_cell("exit()"))
+    notebook.cells.insert(2, v4.new_code_cell("import time\ntime.sleep(1)"))
 
 
 def own_cells(notebook: nbformat.NotebookNode) -> None:

@@ -130,6 +130,7 @@ SUBMISSIONS: dict[str, tuple[str | bytes, float, float, str]] = {
     "leaves": (submission(body("import os\nos._exit(0)")), 0, 2, "the process ended"),
     "leaves politely": (submission(body("import sys\nsys.exit(0)")), 0, 2, "SystemExit"),
     "leaves in a cell of its own": (submission(change=leaves_before_twice), 1, 2, ""),
+    "leaves the kernel behind": (submission(TWICE + "\nexit(keep_kernel=True)"), 1, 2, ""),
     "crash": (submission(body("import ctypes\nctypes.string_at(0)")), 0, 2, "the process ended"),
     "kills everything": (
         submission(body("import os\nos.kill(-1, 9)\nos.kill(os.getpid(), 9)")),

@@ -140,6 +140,22 @@ def test_the_passes_of_a_plan_are_every_sentence_in_every_order() -> None:
 
 
 @pytest.mark.parametrize(
+    ("claim", "whole"),
+    [
+        ("Swaps cost a point more.", True),
+        ("Swaps cost more.", False),
+        ("每五个连在一起的块，比单个虚拟词元的随机顺序少丢一个百分点以上。", True),
+        ("minilm 的块少丢两个百分点", True),
+        ("顺序重要吗？", False),
+        ("？ ！ 。 — …", False),
+    ],
+)
+def test_a_claim_is_a_sentence_in_either_language(claim: str, whole: bool) -> None:
+    wrong = plans.problem(plan() | {"claim": claim})
+    assert (wrong is None) if whole else "can turn out false" in (wrong or "it went through")
+
+
+@pytest.mark.parametrize(
     ("row", "says"),
     [
         ({"prompt": "minilm-rt-polarity", "orders": "random", "unit": 20}, "no other order"),

@@ -110,11 +110,13 @@ class _Kernel(NamedTuple):
 def _asks_to_exit(reply: dict) -> bool:
     """Whether a cell called ``exit()``: the kernel answers, and ends a moment later.
 
-    Without this the cell after it would be blamed, or not, as time would have it.
+    Without this the cell after it would be blamed, or not, as time would have it. After
+    ``exit(keep_kernel=True)`` the kernel goes on.
     """
     payload = reply.get("payload")
-    asked = payload if isinstance(payload, list) else []  # a submission may forge a reply
-    return any(isinstance(part, dict) and part.get("source") == "ask_exit" for part in asked)
+    parts = payload if isinstance(payload, list) else []  # a submission may forge a reply
+    asked = [x for x in parts if isinstance(x, dict) and x.get("source") == "ask_exit"]
+    return any(not x.get("keepkernel") for x in asked)
 
 
 def _overflows(folder: Path) -> bool:
