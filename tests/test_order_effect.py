@@ -95,6 +95,34 @@ def test_the_interval_covers_the_effect_over_prompts_orders_and_sentences():
     assert covered["sentences"] <= 85
 
 
+@pytest.mark.parametrize("prompts", [2, 5, 10])
+def test_what_a_full_plan_of_several_prompts_promises_is_what_its_analysis_gives(prompts):
+    """Few orders, prompts that differ little: their own noise is large and counts once."""
+    spreads = {"prompt": 0.01, "order": 0.1, "sentence": 0.1, "prompt_sentence": 0.1}
+    parts = Components(
+        **{name: spread**2 for name, spread in spreads.items()}, rest=0.45 * 0.55 - 0.03
+    )
+    squares = []
+    for seed in range(300):
+        probes = worlds(seed, prompts=prompts, orders=5, sentences=60, spreads=spreads)
+        low, high = mean_effect(probes, n_boot=200)[1:]
+        squares.append(((high - low) / 2) ** 2)
+    promised = parts.half_width(prompts, 5, 60, 5 * 60)
+    assert np.sqrt(np.mean(squares)) == pytest.approx(promised, rel=0.08)
+
+
+def test_as_many_orders_as_sentences_are_not_given_the_same_draws():
+    """An order that is right on one sentence only: with the same draws both would come together."""
+    right = np.eye(40, dtype=int)
+    targets = np.ones(40, dtype=int)
+    probe = Probe(np.tile(np.arange(4), (40, 1)), right, targets * 0, targets, "accuracy")
+    drawn = mean_effect([probe], n_boot=4000)
+    assert drawn.value == pytest.approx(1 / 40)
+    # drawn apart, Σ w v / n² with independent counts w and v has this standard deviation
+    apart = np.sqrt(40) / 40**2
+    assert (drawn.high - drawn.low) / 2 == pytest.approx(1.96 * apart, rel=0.15)
+
+
 def test_one_prompt_gives_the_interval_of_its_probe_widened_by_its_orders():
     (probe,) = worlds(3, prompts=1)
     ours, its = mean_effect([probe]), probe.mean_difference()
@@ -115,16 +143,16 @@ def test_the_predicted_half_width_is_the_bootstraps():
     assert np.mean(ratios) == pytest.approx(1, abs=0.08)
 
 
-def test_prompts_alone_drawn_anew_give_students_interval_of_their_effects():
-    """Over many worlds: one draw of five from five is far from a normal distribution."""
-    ratios = []
-    for seed in range(60):
-        probes = worlds(seed, prompts=6, orders=2, sentences=40)
+@pytest.mark.parametrize("prompts", [2, 6])
+def test_prompts_alone_drawn_anew_give_students_interval_of_their_effects(prompts):
+    for seed in range(20):
+        probes = worlds(seed, prompts=prompts, orders=2, sentences=40)
         effects = [probe.scores.mean() - probe.baseline for probe in probes]
-        low, high = mean_effect(probes, n_boot=4000, factors=["prompts"])[1:]
-        students = stats.t.interval(0.95, 5, loc=np.mean(effects), scale=stats.sem(effects))
-        ratios.append((high - low) / (students[1] - students[0]))
-    assert np.mean(ratios) == pytest.approx(1, abs=0.03)
+        found = mean_effect(probes, factors=["prompts"])[1:]
+        students = stats.t.interval(
+            0.95, prompts - 1, loc=np.mean(effects), scale=stats.sem(effects)
+        )
+        assert found == pytest.approx(students)
 
 
 def effects_of_an_incomplete_design(random, parts, prompts, sentences, per_sentence, per_order):

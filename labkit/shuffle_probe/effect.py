@@ -36,9 +36,11 @@ def mean_effect(
 ) -> Difference:
     """Mean over prompts of (random order − trained order), prompts, orders and sentences redrawn.
 
-    Few prompts drawn with replacement spread less than other prompts would: their part of every
-    draw is widened by √(P / (P − 1)) and to Student's t of P − 1 degrees of freedom. With a single
-    prompt there is no such part, and the interval is about that prompt.
+    Prompts drawn with replacement say too little where there are few of them: two give three
+    different means. Over several prompts the interval is therefore Student's t of P − 1 degrees of
+    freedom for what differs between their effects (the prompt, its orders, its own answers to the
+    sentences), and a normal one for what the same sentences do to all of them. With a single
+    prompt it is the bootstrap's, and about that prompt.
 
     Args:
         probes: one per prompt, on the same sentences.
@@ -48,10 +50,12 @@ def mean_effect(
         LabError: for probes of different sentences, or none.
     """
     _check(probes)
-    rng = np.random.default_rng(seed)
-    drawn = np.stack([_drawn(probe, n_boot, rng, seed, factors) for probe in probes])  # (P, B)
+    # streams of their own: as many orders as sentences would otherwise get the same draws
+    sentences, orders = np.random.SeedSequence(seed).spawn(2)
+    rng = np.random.default_rng(orders)
+    drawn = np.stack([_drawn(probe, n_boot, rng, sentences, factors) for probe in probes])  # (P, B)
     values = np.array([probe.scores.mean() - probe.baseline for probe in probes])  # (P,)
-    return _over_prompts(values, drawn, rng, redrawn="prompts" in factors)
+    return _over_prompts(values, drawn, redrawn="prompts" in factors)
 
 
 def best_effect(probes: Sequence[Probe], n_boot: int = 2000, seed: int = 0) -> Difference:
@@ -70,26 +74,30 @@ def best_effect(probes: Sequence[Probe], n_boot: int = 2000, seed: int = 0) -> D
     ]
     values = np.array([best.reported.value for best in held_out])  # (P,)
     drawn = np.stack([best.drawn for best in held_out])  # (P, B)
-    return _over_prompts(values, drawn, np.random.default_rng(seed), redrawn=True)
+    return _over_prompts(values, drawn, redrawn=True)
 
 
 def _over_prompts(
-    values: NDArray[np.float64],
-    drawn: NDArray[np.float64],
-    rng: np.random.Generator,
-    *,
-    redrawn: bool,
+    values: NDArray[np.float64], drawn: NDArray[np.float64], *, redrawn: bool
 ) -> Difference:
-    """Mean of P prompts' values (P,), with the interval of B draws of each (P, B)."""
-    count, n_boot = drawn.shape
-    means = drawn.mean(axis=0)  # (B,)
-    if count > 1 and redrawn:
-        rows = rng.integers(count, size=(n_boot, count))
-        means = drawn[rows, np.arange(n_boot)[:, None]].mean(axis=1)
-        beyond = np.sqrt(count / (count - 1)) * statistics.student(count)
-        means += (beyond / statistics.Z - 1) * (values[rows].mean(axis=1) - values.mean())
-    low, high = np.quantile(means, statistics.TAILS)
-    return Difference(float(values.mean()), float(low), float(high))
+    """Mean of P prompts' values (P,), with the interval of B draws of each (P, B).
+
+    The draws are of the same sentences for all prompts and of each prompt's own orders: what two
+    prompts' draws have in common (their covariance) comes from the sentences. All else that moves
+    a prompt's value is in the spread between the values already, and is counted there only.
+    """
+    count = len(values)
+    mean, of_mean = float(values.mean()), drawn.mean(axis=0)  # (B,)
+    if count == 1 or not redrawn:
+        low, high = np.quantile(of_mean, statistics.TAILS)
+        return Difference(mean, float(low), float(high))
+    covariance = np.cov(drawn)  # (P, P)
+    common = max(0.0, float(covariance[~np.eye(count, dtype=bool)].mean()))
+    between = values.var(ddof=1) / count
+    for_others = statistics.student(count) ** 2 * between + statistics.Z**2 * common
+    # values that are close by chance: other prompts can't be known better than these ones
+    half = float(np.sqrt(max(for_others, statistics.Z**2 * of_mean.var(ddof=1))))
+    return Difference(mean, mean - half, mean + half)
 
 
 def spread_by_factor(probes: Sequence[Probe], n_boot: int = 1000, seed: int = 0) -> dict:
@@ -150,13 +158,17 @@ def _check(probes: Sequence[Probe]) -> None:
 
 
 def _drawn(
-    probe: Probe, n_boot: int, rng: np.random.Generator, seed: int, factors: Sequence[str]
+    probe: Probe,
+    n_boot: int,
+    rng: np.random.Generator,
+    sentences: np.random.SeedSequence,
+    factors: Sequence[str],
 ) -> NDArray[np.float64]:
     """The prompt's own effect with other orders and sentences: (B,)."""
     count = len(probe.orders)
     if "sentences" in factors:
         both = np.vstack([probe.trained, probe.predictions])
-        scores = statistics.bootstrap_scores(both, probe.targets, probe.metric, n_boot, seed)
+        scores = statistics.bootstrap_scores(both, probe.targets, probe.metric, n_boot, sentences)
         trained, shuffled = scores[:, 0], scores[:, 1:]  # (B,), (B, R)
     else:
         trained, shuffled = np.full(n_boot, probe.baseline), np.tile(probe.scores, (n_boot, 1))
@@ -199,12 +211,11 @@ class Components:
         pool = pool or sentences
         # two prompts share a part of their draws that is as large as the draw's part of the pool
         distinct = 1 / pool + (1 - sentences / pool) / (prompts * sentences)
-        return (
-            self.order / (prompts * orders)
-            + self.sentence * distinct
-            + self.prompt_sentence / (prompts * sentences)
-            + self.rest / (prompts * scorings)
-        )
+        return self._own(orders, sentences, scorings) / prompts + self.sentence * distinct
+
+    def _own(self, orders: int, sentences: int, scorings: int) -> float:
+        """Of one prompt's effect, what its orders and its own answers to the sentences add."""
+        return self.order / orders + self.prompt_sentence / sentences + self.rest / scorings
 
     def half_width(
         self,
@@ -220,21 +231,23 @@ class Components:
 
         Args:
             orders, sentences, scorings, pool: as in :meth:`variance`.
-            full: every order on every sentence. :func:`mean_effect` then takes Student's t for the
-                part between prompts only; in an incomplete design it is taken for all, by
-                :func:`scattered_effect` over several prompts, by
+            full: every order on every sentence. :func:`mean_effect` then takes Student's t for all
+                that differs between prompts; in an incomplete design it is taken for the sentences
+                too, by :func:`scattered_effect` over several prompts, by
                 :meth:`~labkit.shuffle_probe.IncompleteProbe.mean_difference` over the orders and
                 sentences of one.
         """
         clusters = prompts if prompts > 1 else min(orders, sentences)
         if (self.prompt is not None and prompts < 2) or (not full and clusters < 2):
             return np.inf  # nothing shows how far prompts, or orders, lie apart
-        between = 0.0
-        if self.prompt is not None:
-            between = statistics.student(prompts) ** 2 * self.prompt / prompts
-        quantile = statistics.Z if full else statistics.student(clusters)
-        within = quantile**2 * self.variance(prompts, orders, sentences, scorings, pool)
-        return float(np.sqrt(between + within))
+        within = self.variance(prompts, orders, sentences, scorings, pool)
+        if full and prompts == 1:
+            return float(statistics.Z * np.sqrt(within))  # the bootstrap's quantiles
+        between = (self.prompt or 0.0) / prompts
+        own = self._own(orders, sentences, scorings) / prompts if full else within
+        differs, common = between + own, within - own
+        quantile = statistics.student(clusters)
+        return float(np.sqrt(quantile**2 * differs + statistics.Z**2 * common))
 
 
 def components(probes: Sequence[Probe]) -> Components:
