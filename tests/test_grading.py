@@ -89,6 +89,26 @@ def sketch_below(notebook: nbformat.NotebookNode) -> None:
     notebook.cells.insert(3, copy)
 
 
+def merged(notebook: nbformat.NotebookNode) -> None:
+    """Both answers in one cell, as JupyterLab merges a selection: the first one's metadata stay."""
+    first, second = (c for c in notebook.cells if c["id"] in ("ex1-solution", "ex2-solution"))
+    first["source"] += "\n\n" + second["source"]
+    notebook.cells.remove(second)
+
+
+def merged_without_ids(notebook: nbformat.NotebookNode) -> None:
+    """The same from an editor that knows no ids, below a cell that both answers rely on."""
+    merged(notebook)
+    notebook.cells[1]["source"] = notebook.cells[1]["source"].replace("2 * x", "two * x")
+    notebook.cells.insert(1, v4.new_code_cell("two = 2"))
+    no_ids(notebook)
+
+
+def moved(notebook: nbformat.NotebookNode) -> None:
+    """An answer bound in a cell of the student's own, behind a magic; its own cell is deleted."""
+    notebook.cells[1] = v4.new_code_cell("%precision 3\nif True:\n    twice = lambda x: 2 * x")
+
+
 def no_ids(notebook: nbformat.NotebookNode) -> None:
     """As an editor leaves it that knows neither ids nor nbgrader's metadata."""
     for cell in notebook.cells:
@@ -211,6 +231,9 @@ SUBMISSIONS: dict[str, tuple[str | bytes, float, float, str]] = {
     "split and half without metadata": (submission(change=split_off), 1, 2, ""),
     "sketch below the check": (submission(change=sketch_below), 1, 2, ""),
     "no ids": (submission(change=no_ids), 1, 2, ""),
+    "merged answers": (submission(change=merged), 1, 2, ""),
+    "merged answers without ids": (submission(change=merged_without_ids), 1, 2, ""),
+    "moved answer": (submission(change=moved), 1, 2, ""),
     "essay in two cells": (submission(change=essay_in_two), 1, 2, ""),
     "answer below its check": (
         submission(change=lambda notebook: notebook.cells.insert(2, notebook.cells.pop(1))),

@@ -42,6 +42,9 @@ MOST_PASSES = 20_000
 """Forward passes of a plan; what a laptop with two cores does in about 20 minutes."""
 
 LEAST_SENTENCES = 48
+LEAST_ORDERS = 5
+"""Random orders of a row that stand for all others; from fewer one can't tell how they differ."""
+
 HAN = re.compile("[\u3400-\u9fff]")
 KEYS = ("claim", "rows", "orders", "sentences", "seed", "budget", "compare", "margin")
 ROW_KEYS = ("prompt", "orders", "unit", "fixed")
@@ -54,10 +57,10 @@ EXAMPLE: Plan = {
         "single tokens": {"prompt": "minilm-rt-polarity", "orders": "random"},
         "blocks of five": {"prompt": "minilm-rt-polarity", "orders": "random", "unit": 5},
     },
-    "orders": 3,
+    "orders": 5,
     "sentences": 48,
     "seed": 0,
-    "budget": 400,
+    "budget": 600,
     "compare": ["single tokens", "blocks of five"],
     "margin": 0.02,
 }
@@ -83,18 +86,20 @@ def problem(plan: object) -> str | None:
     if missing or unknown:
         which = f"lacks {missing[0]!r}" if missing else f"has {unknown[0]!r}, which is no part"
         return f"the plan {which}: {', '.join(KEYS)}"
-    return _wrong_numbers(plan) or _wrong_rows(plan) or _wrong_budget(plan)
+    return (
+        _wrong_numbers(plan) or _wrong_rows(plan) or _too_few_orders(plan) or _wrong_budget(plan)
+    )
 
 
 def _wrong_numbers(plan: Plan) -> str | None:
     if not isinstance(plan["claim"], str) or _words(plan["claim"]) < 5:
         return "the claim is a sentence that can turn out false, of five words or more"
     for key in ("orders", "sentences", "budget"):
-        if not isinstance(plan[key], int) or plan[key] < 1:
+        if not _is_whole(plan[key]) or plan[key] < 1:
             return f"{key!r} is {plan[key]!r}: a whole number, 1 or more"
-    if not isinstance(plan["seed"], int) or plan["seed"] < 0:
+    if not _is_whole(plan["seed"]) or plan["seed"] < 0:
         return f"'seed' is {plan['seed']!r}: a whole number, 0 or more"
-    if not isinstance(plan["margin"], int | float) or not 0 < plan["margin"] < 1:
+    if not isinstance(plan["margin"], float) or not 0 < plan["margin"] < 1:
         return (
             f"'margin' is {plan['margin']!r}: the smallest effect that would count, as a share of "
             "accuracy between 0 and 1"
@@ -110,6 +115,10 @@ def _wrong_numbers(plan: Plan) -> str | None:
             f"{_test_sentences():,}: take as many or fewer"
         )
     return None
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _words(text: str) -> int:
@@ -148,10 +157,29 @@ def _wrong_row(row: object) -> str | None:
         return f"the orders {row['orders']!r} are none of random, {', '.join(NAMED)}"
     if row["orders"] != "random" and ("unit" in row or "fixed" in row):
         return "'unit' and 'fixed' belong to random orders"
+    return _wrong_shuffle(row)
+
+
+def _wrong_shuffle(row: Mapping) -> str | None:
+    unit, fixed = row.get("unit", 1), row.get("fixed", (0, 0))
+    if not _is_whole(unit):
+        return f"'unit' is {unit!r}: how many virtual tokens stay together, a whole number"
+    if not isinstance(fixed, list | tuple) or len(fixed) != 2 or not all(map(_is_whole, fixed)):
+        return f"'fixed' is {fixed!r}: [first, last], two whole numbers; all between them stay too"
     try:
         _shuffle(row).blocks(_length(row["prompt"]))
-    except (LabError, TypeError, ValueError) as error:
+    except LabError as error:
         return str(error)
+    return None
+
+
+def _too_few_orders(plan: Plan) -> str | None:
+    for name, row in plan["rows"].items():
+        if _is_drawn(plan, row) and plan["orders"] < LEAST_ORDERS:
+            return (
+                f"'orders' is {plan['orders']}, and row {name!r} draws that many at random: take "
+                f"{LEAST_ORDERS} or more, fewer do not show how far orders lie apart"
+            )
     return None
 
 
@@ -188,6 +216,13 @@ def _orders(plan: Plan, row: Mapping) -> Orders:
     if row["orders"] != "random":
         return NAMED[row["orders"]](length)
     return _shuffle(row).draw(length, plan["orders"], plan["seed"])
+
+
+def _is_drawn(plan: Plan, row: Mapping) -> bool:
+    """Whether a row's orders stand for others; False where they are all that there are."""
+    if row["orders"] != "random":
+        return False
+    return plan["orders"] < _shuffle(row).available(_length(row["prompt"]))
 
 
 # ---- locking ----
@@ -237,24 +272,30 @@ class Effect(NamedTuple):
     high: float
 
 
-def effect(first: Probe, second: Probe, n_boot: int = 2000, seed: int = 0) -> Effect:
+def effect(first: Probe, second: Probe, drawn: tuple[bool, bool] = (True, True)) -> Effect:
     """Cost of the first probe's orders minus that of the second's, on the same sentences.
 
-    A cost is the accuracy in the trained order minus the mean over the other orders. The bootstrap
-    draws sentences anew, the same for both, and each one's orders.
+    A cost is the accuracy in the trained order minus the mean over the other orders. The interval
+    is for other sentences, the same for both, and for other orders where they were drawn: Student's
+    t of R − 1 degrees of freedom for a probe's R orders, because few of them say little of others.
+
+    Args:
+        drawn: of each probe, whether its orders stand for others; False where it holds all.
+
+    Raises:
+        LabError: for a single order that stands for others.
     """
-    probes, random = (first, second), np.random.default_rng(seed)
-    losses = [(p.trained == p.targets)[None].astype(float) - p.correct for p in probes]  # (R, N)
-    draws = np.empty(n_boot)
-    for i in range(n_boot):
-        sentences = random.integers(len(first.targets), size=len(first.targets))
-        one, other = (
-            loss[random.integers(len(loss), size=len(loss))].mean(0)[sentences].mean()
-            for loss in losses
-        )
-        draws[i] = one - other
-    low, high = np.quantile(draws, statistics.TAILS)
-    return Effect(float(losses[0].mean() - losses[1].mean()), float(low), float(high))
+    losses = [(p.trained == p.targets).astype(float) - p.correct for p in (first, second)]
+    if any(draws and len(loss) < 2 for loss, draws in zip(losses, drawn, strict=True)):
+        raise LabError("one order, drawn at random: nothing shows how far others lie apart")
+    by_sentence = losses[0].mean(axis=0) - losses[1].mean(axis=0)  # (N,)
+    squared = statistics.Z**2 * by_sentence.var(ddof=1) / len(by_sentence)
+    for loss, draws in zip(losses, drawn, strict=True):  # (R, N)
+        if draws:
+            between = loss.mean(axis=1).var(ddof=1) / len(loss)
+            squared += statistics.student(len(loss)) ** 2 * between
+    value, half = float(by_sentence.mean()), float(np.sqrt(squared))
+    return Effect(value, value - half, value + half)
 
 
 def carry_out(plan: Plan, locked: str, folder: str | Path = ".") -> dict:
@@ -277,12 +318,13 @@ def carry_out(plan: Plan, locked: str, folder: str | Path = ".") -> dict:
     earlier = _carried_out(log)
     probes = {name: _probe(plan, row) for name, row in plan["rows"].items()}
     first, second = (probes[name] for name in plan["compare"])
+    drawn = tuple(_is_drawn(plan, plan["rows"][name]) for name in plan["compare"])
     record = {
         "plan": now,
         "earlier": [other for other in earlier if other != now],
         "passes": forward_passes(plan),
         "rows": {name: _numbers(probe) for name, probe in probes.items()},
-        "effect": [round(value, 4) for value in effect(first, second)],
+        "effect": [round(value, 4) for value in effect(first, second, drawn)],
         "seconds": round(time.monotonic() - start),
     }
     record["seal"] = seal(record)

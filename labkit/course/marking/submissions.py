@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import ast
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from IPython.core.inputtransformer2 import TransformerManager
 from nbformat import NotebookNode, v4
 
 from labkit.course.exercises.cells import (
     ADDED,
     EDITED,
-    defined_names,
     exercise_name,
     grading,
     is_solution,
@@ -28,6 +28,8 @@ from labkit.course.marking.collecting import LARGEST_FILE, cell_text
 from labkit.course.marking.predicted import only_predicts
 
 MOST_CELLS, MOST_CODE = 1000, 1 << 20
+
+SCOPES = ast.Lambda | ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 
 class Unreadable(Exception):
@@ -78,10 +80,16 @@ def restored(skeleton: NotebookNode, cells: Sequence[Mapping[str, Any]]) -> Note
 
     An answer that was split, or copied, stands in several cells: all of them run, the last one in
     the place of the skeleton's, the others as added cells before it; copies behind the check stay
-    behind it. Test cells are the skeleton's. Added code cells stand behind the cell of the skeleton
-    that they followed.
+    behind it. An answer that was moved into another cell, or merged with one, runs where it stands,
+    and no stub after it. Test cells are the skeleton's. Added code cells stand behind the cell of
+    the skeleton that they followed.
     """
-    places = _places(skeleton.cells, cells)
+    bound = [_bound(cell["source"]) if cell["kind"] == "code" else set() for cell in cells]
+    places = _places(skeleton.cells, cells, bound)
+    elsewhere: set[str] = set()
+    for cell, place, names in zip(cells, places, bound, strict=True):
+        if place is None or cell["source"] != skeleton.cells[place].source:
+            elsewhere |= names
     answers = _answers(skeleton.cells, places)
     final = {place: number for number, place in enumerate(places)}
     written: dict[int, str] = {}
@@ -103,11 +111,20 @@ def restored(skeleton: NotebookNode, cells: Sequence[Mapping[str, Any]]) -> Note
         written[place] = cell["source"]
     result = [_added(source) for source in after.get(-1, [])]
     for place, original in enumerate(skeleton.cells):
-        rewritten = _rewritten(original, written.get(place, original.source), before.get(place, []))
+        source = written.get(place, _left(original, elsewhere))
+        rewritten = _rewritten(original, source, before.get(place, []))
         result += [*rewritten, *(_added(source) for source in after.get(place, []))]
     for number, cell in enumerate(c for c in result if c.metadata.get(ADDED)):
         cell["id"] = f"added-{number}"
     return v4.new_notebook(cells=result, metadata=skeleton.metadata)
+
+
+def _left(original: NotebookNode, elsewhere: set[str]) -> str:
+    """What stands for a cell that the file lacks: the skeleton's, but no stub over an answer."""
+    is_stub = original.cell_type == "code" and is_solution(original)
+    if is_stub and _bound(original.source) & elsewhere:
+        return "# the answer stands in another cell"
+    return original.source
 
 
 def _rewritten(original: NotebookNode, source: str, before: list[str]) -> Iterator[NotebookNode]:
@@ -130,12 +147,15 @@ def _added(source: str) -> NotebookNode:
 
 
 def _places(
-    skeleton: Sequence[NotebookNode], cells: Sequence[Mapping[str, Any]]
+    skeleton: Sequence[NotebookNode],
+    cells: Sequence[Mapping[str, Any]],
+    bound: Sequence[set[str]],
 ) -> list[int | None]:
     """For each submitted cell the place of its original: by grade_id, by id, else by its text.
 
     By text: a given or test cell is the one with the same source; an answer whose cell has lost its
-    ids defines what the skeleton's stub defines. A text that has lost them, and stands where a
+    ids binds what the skeleton's stub defines, of one stub: a cell that answers two exercises has
+    no original. A text that has lost them, and stands where a
     written answer belongs, is that answer.
     """
     names = {grading(cell)["grade_id"]: i for i, cell in enumerate(skeleton) if grading(cell)}
@@ -149,11 +169,12 @@ def _places(
         name: place
         for place, cell in enumerate(skeleton)
         if is_solution(cell) and cell.cell_type == "code" and place not in places
-        for name in _defined(cell.source)
+        for name in _bound(cell.source)
     }
-    for number, cell in enumerate(cells):
-        if places[number] is None and cell["kind"] == "code":
-            places[number] = next((stubs[n] for n in _defined(cell["source"]) if n in stubs), None)
+    for number, names in enumerate(bound):
+        answered = {stubs[name] for name in names & stubs.keys()}
+        if places[number] is None and len(answered) == 1:
+            places[number] = answered.pop()
     for place, cell in enumerate(skeleton):
         if is_solution(cell) and cell.cell_type == "markdown" and place not in places:
             for number in [*_standing_at(place, places)]:
@@ -172,11 +193,31 @@ def _standing_at(place: int, places: Sequence[int | None]) -> Iterator[int]:
                 yield number
 
 
-def _defined(source: str) -> list[str]:
+def _bound(source: str) -> set[str]:
+    """Names that a cell binds where all cells see them; none of one that is no Python.
+
+    IPython's magics count as what they stand for. Functions and classes bind their names, what is
+    within them does not.
+    """
     try:
-        return sorted(defined_names(ast.parse(source)))
+        tree = ast.parse(TransformerManager().transform_cell(source))
+        return set(_bound_by(tree.body))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return []
+        return set()
+
+
+def _bound_by(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.name
+        elif isinstance(node, SCOPES):
+            continue
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
+            yield node.id
+        elif isinstance(node, ast.alias):
+            yield (node.asname or node.name).partition(".")[0]
+        else:
+            yield from _bound_by(ast.iter_child_nodes(node))
 
 
 def _answers(skeleton: Sequence[NotebookNode], places: Sequence[int | None]) -> dict[int, int]:
