@@ -11,7 +11,7 @@ import pytest
 from conftest import ROOT
 from labkit.audit.findings import audit
 from labkit.core.errors import LabError
-from labkit.experiments import ledger
+from labkit.experiments import ledger, transfer_starts
 from labkit.experiments.evidence import READERS, Result
 from labkit.experiments.template_family import TEMPLATES, cost_of_a_word
 from labkit.shuffle_probe import Probe
@@ -340,6 +340,44 @@ def test_a_lead_shrinks_where_it_is_larger_with_few_examples(tmp_path):
     (reading,) = READERS["lead shrinks"](Result.read(file), "new", "old")
     assert reading.difference.value == pytest.approx((9 - 4 - (10 - 8)) / 10)
     assert (reading.seeds, reading.n, reading.about) == (2, 10, "8 − 64 examples")
+
+
+def test_a_draw_that_some_size_lacks_is_paired_with_no_other(tmp_path):
+    """Draw 0 has its few examples only, draw 2 its many; the middle one alone has both."""
+    right = {0: {8: 10}, 1: {8: 6, 64: 5}, 2: {64: 0}}
+    rows = [
+        {
+            "setting": f"{method}, {size} examples",
+            "examples": size,
+            "seed": seed,
+            "n": 10,
+            "correct": "1" * count + "0" * (10 - count) if method == "new" else "0" * 10,
+        }
+        for seed, sizes in right.items()
+        for size, count in sizes.items()
+        for method in ("new", "old")
+    ]
+    file = tmp_path / "few-shot-tiny-x.json"
+    file.write_text(json.dumps({"rows": rows}), encoding="utf-8")
+    (reading,) = READERS["lead shrinks"](Result.read(file), "new", "old")
+    assert (reading.difference.value, reading.seeds) == (pytest.approx(0.1), 1)
+    few, many = READERS["methods by examples"](Result.read(file), "new", "old")
+    assert (few.seeds, many.seeds) == (2, 2)  # of three in the file
+
+
+def test_the_seeds_of_a_start_are_those_that_have_it_and_the_plain_one(tmp_path):
+    values = {("plain", seed): 0.5 for seed in range(3)}
+    values |= {("oracle", 0): 0.6, ("oracle", 1): 0.6, ("oracle", 3): 0.6}
+    plain = transfer_starts.PLAIN
+    rows = [
+        {"task": task, "start": plain if start == "plain" else start, "seed": seed, "value": value}
+        for (start, seed), value in values.items()
+        for task in ("a", "b")
+    ]
+    file = tmp_path / "transfer-starts-tiny-x.json"
+    file.write_text(json.dumps({"rows": rows}), encoding="utf-8")
+    (reading,) = READERS["starts"](Result.read(file), "oracle")
+    assert (reading.seeds, reading.n) == (2, 2)
 
 
 def test_the_cost_of_a_word_is_not_that_of_the_worst_by_chance():

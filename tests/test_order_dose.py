@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -17,7 +18,13 @@ from labkit.experiments import order_dose
 from labkit.experiments.base import runner
 from labkit.experiments.base.recipe import RECIPES
 from labkit.experiments.base.rows import from_digits
-from labkit.shuffle_probe import Shuffle, TokenPlaceEffects, incomplete_design
+from labkit.shuffle_probe import (
+    Shuffle,
+    TokenPlaceEffects,
+    discordant_share,
+    incomplete_design,
+    mallows,
+)
 from labkit.shuffle_probe.incomplete import design_losses
 from labkit.soft_prompt import SoftPrompt, load_prompt
 
@@ -91,9 +98,12 @@ def test_the_pooled_lines_are_recounted_from_the_rows(result, tmp_path):
     assert distances[0] < 0.1 < 0.35 < distances[-1]
     gain = np.mean([r["assigned"]["value"] - r["value"] for r in rows])
     assert lines["order by assignment − trained order, test"]["mean"][0] == pytest.approx(gain)
-    assert len(lines) == 6 + 3
+    assert len(lines) == 6 + 5
+    apart = [spearmanr(r["distance"][1::2], r["cost"][1::2]).statistic for r in rows]
+    alone = lines["distance alone foretells the same (Spearman)"]["mean"][0]
+    assert alone == pytest.approx(np.mean(apart))
     text = (tmp_path / f"{result['file']}.md").read_text(encoding="utf-8")
-    assert text.count("above zero") == 9
+    assert text.count("above zero") == 11
 
 
 def test_too_few_to_validate_on_are_refused_before_anything_is_trained(
@@ -119,8 +129,11 @@ def test_what_hand_made_rows_say_together(monkeypatch, tmp_path):
     flips = [0.05 * (k // 2) for k in range(12)]  # 0.05 more with each dose
     row = {"distance": distance, "cost": costs, "flips": flips, "held_out": 0.5, "correct": "1100"}
     row["assigned"] = {"correct": "1110"}
+    row["orders"] = [
+        list(order) for order in itertools.islice(itertools.permutations(range(4)), 12)
+    ]
     other = row | {"cost": exchanged, "flips": [f + 0.1 for f in flips], "held_out": 0.7}
-    *doses, going, foretold, gain = order_dose.pool([row, other], tmp_path)
+    *doses, going, foretold, alone, within, gain = order_dose.pool([row, other], tmp_path)
     for index, line in enumerate(doses):
         assert line["flip_rate"][0] == pytest.approx(0.05 * index + 0.05)
         assert line["mean"][0] == pytest.approx(0.2 * index + 0.05)
@@ -128,6 +141,31 @@ def test_what_hand_made_rows_say_together(monkeypatch, tmp_path):
     # Spearman's correlation of twelve with one neighbouring pair exchanged: 1 − 6 · 2 / (12 · 143)
     assert going["mean"][0] == pytest.approx((1 + 1 - 12 / 1716) / 2)
     assert foretold["mean"][0] == pytest.approx(0.6)
+    assert alone["mean"][0] == 1  # the other half, every second order, is in order
+    assert within["mean"][0] == 0  # one order of each dose is left, and nothing to be foretold
     assert gain["mean"][0] == pytest.approx(0.25)
     assert going["verdict"]["verdict"] == "agrees"  # 0.5 and 0.7 alone would not decide
     assert foretold["verdict"]["verdict"] == "can't tell"
+
+
+def test_effects_that_know_the_distance_alone_foretell_nothing_within_a_dose(monkeypatch, tmp_path):
+    """A cost of dose and noise; then one of the tokens that left their place, a sum of effects."""
+    monkeypatch.setattr(order_dose, "ORDERS", 40)
+    random = np.random.default_rng(0)
+
+    def row(cost_of):
+        orders = np.concatenate(
+            [mallows(20, dose, 40, seed=k) for k, dose in enumerate(order_dose.DOSES)]
+        )
+        cost = [cost_of(order, index // 40) for index, order in enumerate(orders)]
+        share = discordant_share(orders).tolist()
+        kept = {"orders": orders.tolist(), "cost": cost, "distance": share, "flips": cost}
+        return kept | {"held_out": 0.5, "correct": "10", "assigned": {"correct": "10"}}
+
+    def within(cost_of):
+        lines = order_dose.pool([row(cost_of), row(cost_of)], tmp_path)
+        (line,) = (x for x in lines if x["what"].startswith("effects foretell orders of one dose"))
+        return line["mean"][0]
+
+    assert abs(within(lambda order, dose: dose + 0.1 * random.normal())) < 0.15
+    assert within(lambda order, dose: float(np.sum(order != np.arange(20)))) > 0.5

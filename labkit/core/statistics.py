@@ -202,7 +202,8 @@ def detectable_effect(difference: Difference) -> float:
 
     That is (z(0.975) + z(0.8)) standard errors, read off the half-width: 1.43 half-widths, in the
     unit of the difference. Of an interval that few seeds have widened to Student's t it is an upper
-    bound: three seeds show 1.31 half-widths, five 1.35.
+    bound in the mean over repetitions (three seeds show 1.31 half-widths, five 1.35); the width of
+    any one such interval is itself uncertain.
     """
     half_width = (difference.high - difference.low) / 2
     return half_width * (1 + float(stats.norm.ppf(POWER)) / Z)

@@ -61,7 +61,7 @@ def shift_row(setting: TrainingSetting, task: Task, seed: int, place: Place) -> 
 def shifts(result: Mapping) -> dict[str, Difference]:
     """Prompt minus fine-tuning on every target: paired, over the seeds that have both."""
     right = {(row["method"], row["seed"]): row["targets"] for row in result["rows"]}
-    seeds = [seed for method, seed in right if method == METHODS[0] and (METHODS[1], seed) in right]
+    seeds = compared_seeds(result)
     if not seeds:
         return {}
     return {
@@ -73,6 +73,12 @@ def shifts(result: Mapping) -> dict[str, Difference]:
         )
         for target in right[METHODS[0], seeds[0]]
     }
+
+
+def compared_seeds(result: Mapping) -> list[int]:
+    """Seeds that have both methods."""
+    trained = [(row["method"], row["seed"]) for row in result["rows"]]
+    return [s for method, s in trained if method == METHODS[0] and (METHODS[1], s) in trained]
 
 
 def shift_as_markdown(result: Mapping) -> str:

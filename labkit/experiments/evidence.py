@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -240,27 +240,29 @@ def methods_by_task(result: Result, method: str, against: str) -> Iterator[Readi
 
 def methods_by_examples(result: Result, better: str, worse: str) -> Iterator[Reading]:
     """Two methods of the few-shot table, for each number of training examples."""
-    for size, difference in few_shot.gains(result.content, better, worse).items():
-        yield Reading(difference, result.seeds, result.rows[0]["n"], f"{size} examples")
+    for size in sorted({row["examples"] for row in result.rows}):
+        pairs = few_shot.answers(result.content, better, worse, size)
+        if pairs is not None:
+            yield Reading(paired_difference(*pairs), *pairs[0].shape, f"{size} examples")
 
 
 def lead_shrinks(result: Result, better: str, worse: str) -> Iterator[Reading]:
     """How much larger a method's lead is with the fewest training examples than with the most."""
     sizes = [row["examples"] for row in result.rows]
     ends = min(sizes), max(sizes)
-    pairs = [few_shot.answers(result.content, better, worse, size) for size in ends]
-    if None not in pairs:
-        few, many = (np.subtract(*pair, dtype=float) for pair in pairs)  # (draws, N)
+    right = few_shot.answers(result.content, better, worse, *ends)
+    if right is not None:
+        few, many = (np.subtract(*pair, dtype=float) for pair in (right[:2], right[2:]))
         about = "{} − {} examples".format(*ends)
         yield Reading(paired_difference(few, many), *few.shape, about)
 
 
 def domains(result: Result) -> Iterator[Reading]:
     """Prompt minus fine-tuning in each domain that neither was trained on."""
-    first = result.rows[0]
+    first, seeds = result.rows[0], len(domain_shift.compared_seeds(result.content))
     for domain, difference in domain_shift.shifts(result.content).items():
         if domain != first["task"]:
-            yield Reading(difference, result.seeds, first["targets"][domain]["n"], domain)
+            yield Reading(difference, seeds, first["targets"][domain]["n"], domain)
 
 
 # ---- templates ----
@@ -294,13 +296,13 @@ def _size_of(family: Family) -> tuple[int, int]:
 def transfer_by_kind(result: Result) -> Iterator[Reading]:
     """Sources of the target's kind minus sources of other kinds."""
     table = transfer.table(result.content)
-    yield _over_targets(kind_difference(table), result)
+    yield _over_targets(kind_difference(table), table.seeds)
 
 
 def transfer_over(result: Result, control: str) -> Iterator[Reading]:
     """Sources of the target's kind minus a control."""
     table = transfer.table(result.content)
-    yield _over_targets(same_kind_gain(table, table.controls[control].mean(0)), result)
+    yield _over_targets(same_kind_gain(table, table.controls[control].mean(0)), table.seeds)
 
 
 def transfer_foreseen(result: Result, metric: str) -> Iterator[Reading]:
@@ -310,12 +312,13 @@ def transfer_foreseen(result: Result, metric: str) -> Iterator[Reading]:
     for seed in table.seeds:
         library = read_library(result.file.with_suffix(""), seed)
         alike.append(similarities([library[name] for name in table.sources], metric))
-    yield _over_targets(similarity_against_transfer(table, np.array(alike)), result)
+    yield _over_targets(similarity_against_transfer(table, np.array(alike)), table.seeds)
 
 
 def starts(result: Result, start: str) -> Iterator[Reading]:
     """Test score from a start minus that from the vocabulary."""
-    yield _over_targets(transfer_starts.gains_over_plain(result.content)[start], result)
+    gain = transfer_starts.gains_over_plain(result.content)[start]
+    yield _over_targets(gain, transfer_starts.compared_seeds(result.content, start))
 
 
 def steps_saved(result: Result, start: str) -> Iterator[Reading]:
@@ -324,7 +327,8 @@ def steps_saved(result: Result, start: str) -> Iterator[Reading]:
     for run in transfer_starts.reached(result.content):
         if run["start"] == start:
             saved.setdefault(run["task"], []).append(1 - run["convergence"])
-    yield _over_targets(over_targets([np.mean(runs) for runs in saved.values()]), result)
+    gain = over_targets([np.mean(runs) for runs in saved.values()])
+    yield _over_targets(gain, transfer_starts.compared_seeds(result.content, start))
 
 
 def across_models(result: Result, over: str) -> Iterator[Reading]:
@@ -339,11 +343,12 @@ def across_models(result: Result, over: str) -> Iterator[Reading]:
     for (trained_on, target), gain in cross_model.gains_of_own(result.content, over).items():
         if kind_of(trained_on) == kind_of(target) and (trained_on, target) not in seen:
             gains.setdefault(target, []).append(gain.value)
-    yield _over_targets(over_targets([np.mean(values) for values in gains.values()]), result)
+    gain = over_targets([np.mean(values) for values in gains.values()])
+    yield _over_targets(gain, {row["seed"] for row in result.rows})
 
 
-def _over_targets(mean: OverTargets, result: Result) -> Reading:
-    return Reading(Difference(*mean[:3]), result.seeds, mean.targets, unit="targets")
+def _over_targets(mean: OverTargets, seeds: Collection[int]) -> Reading:
+    return Reading(Difference(*mean[:3]), len(seeds), mean.targets, unit="targets")
 
 
 READERS: dict[str, Reader] = {

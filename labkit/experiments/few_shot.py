@@ -177,11 +177,11 @@ def gains(result: Mapping, better: str, worse: str) -> dict[int, Difference]:
     return differences
 
 
-def answers(
-    result: Mapping, better: str, worse: str, size: int
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Correctness (draws, N) of two methods with that many examples; None without common draws."""
-    return paired_answers(result["rows"], _named(better, size), _named(worse, size))
+def answers(result: Mapping, better: str, worse: str, *sizes: int) -> tuple[np.ndarray, ...] | None:
+    """Correctness (draws, N) of two methods with so many examples, one size after the other; of the
+    draws that have all; None without any."""
+    settings = [_named(method, size) for size in sizes for method in (better, worse)]
+    return paired_answers(result["rows"], *settings)
 
 
 def _named(method: str, size: int) -> str:

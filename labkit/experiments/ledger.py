@@ -267,10 +267,10 @@ _ABOUT = (
     "where the 95 % interval leaves zero out. Where it can't tell, the smallest effect stands "
     "beside it that as many data would have shown in four of five cases. A seed is a training, or "
     "a draw of examples, of its own; with one, the interval is about that prompt alone. Where no "
-    "prompt passed the gate, none did better than the majority class on validation, and nothing "
-    "follows. Its own numbers: what `labkit audit` finds in the printed table alone. Every number "
-    "comes from `data/reference` by `make ledger`; `labkit audit` prints the same with the command "
-    "of each run.",
+    "prompt passed the gate, none did better than the majority class on validation beyond its "
+    "interval, and nothing follows. Its own numbers: what `labkit audit` finds in the printed "
+    "table alone. Every number comes from `data/reference` by `make ledger`; `labkit audit` prints "
+    "the same with the command of each run.",
 )
 
 

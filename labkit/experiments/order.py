@@ -5,6 +5,10 @@ prompt that beats the majority class on validation no further than its interval 
 row that says so and is not probed: nothing can be read off the order of a prompt that has learned
 nothing. Another seed's may learn: each is a row of its own. What is trained or probed once is used
 by every table that asks for it.
+
+The sentences of the gate are those of validation, on which the checkpoint (and in Table 8 the rate)
+was chosen: a prompt that knows nothing passes more often than the interval says, the more so the
+smaller the split. What is reported of it is its score on test, which no choice has seen.
 """
 
 from __future__ import annotations

@@ -18,6 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.stats import spearmanr
 
 from labkit.core.prompted_model import PromptedModel, evaluate
@@ -79,8 +80,6 @@ def _dosed(
     orders = np.concatenate(
         [mallows(length, dose, ORDERS, seed=10 * seed + k) for k, dose in enumerate(DOSES)]
     )
-    # every second order of each dose is for the fit, so that both halves hold all doses
-    fitted = np.arange(len(orders)) % 2 == 0
     pool = len(model.view_of(task).split("validation"))
     design = _each_on_a_few(orders, min(POOL, pool), seed)
     losses, plain, flipped = design_losses(
@@ -92,17 +91,16 @@ def _dosed(
     )
     costs = (losses - plain).reshape(len(orders), SENTENCES).mean(1)
     flips = flipped.reshape(len(orders), SENTENCES).mean(1)
-    effects = TokenPlaceEffects.fit(orders[fitted], costs[fitted], ridge=RIDGE)
+    effects, other = _read_off_half(orders, costs)
     best = effects.lowest()
     assigned = evaluate(model, SoftPrompt(vectors[list(best)]), task, "test", limit=limit)
-    predicted = effects.predict(orders[~fitted])
     return {
         "orders": orders.tolist(),
         "distance": discordant_share(orders).round(4).tolist(),
         "cost": costs.round(5).tolist(),
         "flips": flips.round(4).tolist(),
         "sentences": SENTENCES,
-        "held_out": float(spearmanr(predicted, costs[~fitted]).statistic),
+        "held_out": _rank_correlation(effects.predict(orders[other]), costs[other]),
         "assigned": {
             "order": list(best),
             "distance": float(discordant_share(np.array([best]))[0]),
@@ -110,6 +108,21 @@ def _dosed(
             "correct": as_digits(assigned.correct),
         },
     }
+
+
+def _read_off_half(
+    orders: Orders, costs: NDArray[np.float64]
+) -> tuple[TokenPlaceEffects, NDArray[np.bool_]]:
+    """Effects from every second order, so that both halves hold all doses; which the others are."""
+    other = np.arange(len(orders)) % 2 == 1  # (R,)
+    return TokenPlaceEffects.fit(orders[~other], costs[~other], ridge=RIDGE), other
+
+
+def _rank_correlation(one: ArrayLike, other: ArrayLike) -> float:
+    """Spearman's; 0 where one of both is the same everywhere, and foretells nothing."""
+    if np.ptp(one) == 0 or np.ptp(other) == 0:
+        return 0.0
+    return float(spearmanr(one, other).statistic)
 
 
 def _each_on_a_few(orders: Orders, count: int, seed: int) -> Design:
@@ -143,17 +156,31 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
                 "flip_rate": list(mean_with_interval(flips[:, index].mean(1))),
             }
         )
-    ranks = [
-        spearmanr(d.ravel(), c.ravel()).statistic for d, c in zip(distances, costs, strict=True)
-    ]
-    pooled.append(_line("cost goes with distance (Spearman)", len(rows), mean_with_interval(ranks)))
-    foretold = mean_with_interval([row["held_out"] for row in rows])
-    pooled.append(_line("effects foretell other orders (Spearman)", len(rows), foretold))
+    correlations = {
+        "cost goes with distance": [_rank_correlation(r["distance"], r["cost"]) for r in rows],
+        "effects foretell other orders": [row["held_out"] for row in rows],
+        "distance alone foretells the same": [
+            _rank_correlation(row["distance"][1::2], row["cost"][1::2]) for row in rows
+        ],
+        "effects foretell orders of one dose": [_foretold_within_doses(row) for row in rows],
+    }
+    for what, values in correlations.items():
+        line = _line(f"{what} (Spearman)", len(rows), mean_with_interval(values))
+        pooled.append(line)
     gains = answer_changes((row["assigned"]["correct"], row["correct"]) for row in rows)
     pooled.append(
         _line("order by assignment − trained order, test", len(rows), pooled_effect(gains))
     )
     return pooled
+
+
+def _foretold_within_doses(row: Mapping) -> float:
+    """Rank correlation of foretold and measured cost among the other orders of each dose, mean."""
+    orders, costs = np.array(row["orders"]), np.array(row["cost"])
+    effects, other = _read_off_half(orders, costs)
+    predicted = effects.predict(orders[other]).reshape(len(DOSES), -1)  # (doses, R / 2 / doses)
+    measured = costs[other].reshape(predicted.shape)
+    return float(np.mean(list(map(_rank_correlation, predicted, measured))))
 
 
 def _line(what: str, prompts: int, value: Difference) -> dict:

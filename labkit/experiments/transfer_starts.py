@@ -311,6 +311,14 @@ def gains_over_plain(result: Mapping) -> dict[str, OverTargets]:
     }
 
 
+def compared_seeds(result: Mapping, start: str) -> set[int]:
+    """Seeds that have both this start and the plain one, on some target."""
+    rows = result["rows"]
+    plain = {(row["task"], row["seed"]) for row in rows if row["start"] == PLAIN}
+    pairs = {(row["task"], row["seed"]) for row in rows if row["start"] == start}
+    return {seed for _, seed in plain & pairs}
+
+
 def starts_as_markdown(result: Mapping) -> str:
     """Targets × starts: test scores, and steps to the plain prompt's final validation score."""
     rows = result["rows"]

@@ -86,9 +86,7 @@ def problem(plan: object) -> str | None:
     if missing or unknown:
         which = f"lacks {missing[0]!r}" if missing else f"has {unknown[0]!r}, which is no part"
         return f"the plan {which}: {', '.join(KEYS)}"
-    return (
-        _wrong_numbers(plan) or _wrong_rows(plan) or _too_few_orders(plan) or _wrong_budget(plan)
-    )
+    return _wrong_numbers(plan) or _wrong_rows(plan) or _too_few_orders(plan) or _wrong_budget(plan)
 
 
 def _wrong_numbers(plan: Plan) -> str | None:

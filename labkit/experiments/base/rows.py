@@ -69,20 +69,19 @@ def answer_changes(pairs: Iterable[tuple[str, str]]) -> NDArray[np.float64]:
     return np.array([from_digits(a).astype(float) - from_digits(b) for a, b in pairs])
 
 
-def paired_answers(
-    rows: Sequence[Mapping], better: str, worse: str
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Correctness (seeds, N) of both settings, for the seeds that have both and whose prompts
+def paired_answers(rows: Sequence[Mapping], *settings: str) -> tuple[np.ndarray, ...] | None:
+    """Correctness (seeds, N) of each setting, for the seeds that have all of them and whose prompts
     learned; None without any."""
     right = {
         (row["setting"], row["seed"]): from_digits(row["correct"])
         for row in learned(rows)
         if "correct" in row
     }
-    seeds = [seed for setting, seed in right if setting == better and (worse, seed) in right]
+    seeds = [
+        seed
+        for setting, seed in right
+        if setting == settings[0] and all((other, seed) in right for other in settings)
+    ]
     if not seeds:
         return None
-    return (
-        np.stack([right[better, seed] for seed in seeds]),
-        np.stack([right[worse, seed] for seed in seeds]),
-    )
+    return tuple(np.stack([right[setting, seed] for seed in seeds]) for setting in settings)
