@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from conftest import ROOT
 from labkit.core.errors import LabError
@@ -130,6 +131,60 @@ def test_equal_rows_have_no_effect_and_few_sentences_a_wide_interval() -> None:
     few = plans.effect(probe(0.3, sentences=50, seed=2), probe(0.1, sentences=50, seed=3))
     many = plans.effect(probe(0.3, sentences=800, seed=2), probe(0.1, sentences=800, seed=3))
     assert few.high - few.low > 2 * (many.high - many.low)
+
+
+def test_the_interval_covers_with_as_few_orders_as_a_plan_may_have() -> None:
+    """Orders that differ much, the same 80 sentences for both rows: what five say is little."""
+    covered = 0
+    for seed in range(400):
+        random = np.random.default_rng(seed)
+        targets, hard = np.ones(80, int), random.normal(0, 0.1, 80)
+
+        def shuffled(random=random, hard=hard, targets=targets) -> Probe:
+            chance = 0.7 + random.normal(0, 0.1, (plans.LEAST_ORDERS, 1)) + hard
+            right = (random.random(chance.shape) < chance).astype(int)
+            return Probe(np.zeros((len(right), 2), int), right, targets, targets, "accuracy")
+
+        _, low, high = plans.effect(shuffled(), shuffled())
+        covered += low <= 0 <= high
+    assert covered >= 0.93 * 400
+
+
+def test_all_orders_that_there_are_stand_for_no_others() -> None:
+    """Reversal, rotations, swaps, blocks of which each arrangement is read."""
+    few, many = probe(0.1, orders=1, seed=1), probe(0.3, orders=40, seed=2)
+    whole = plans.effect(few, many, drawn=(False, False))
+    apart = many.correct.mean(axis=0) - few.correct.mean(axis=0)
+    assert whole.high - whole.low == pytest.approx(2 * 1.96 * stats.sem(apart), rel=1e-3)
+    with pytest.raises(LabError, match="how far others lie apart"):
+        plans.effect(few, many)
+
+
+@pytest.mark.parametrize(
+    ("of_row", "orders", "says"),
+    [
+        ({}, 4, "draws that many at random"),
+        ({}, 5, None),
+        ({"unit": 10}, 1, None),  # two blocks: the one other order is there
+        ({"unit": 7}, 4, "row 'blocks' draws"),  # three blocks, five other orders
+        ({"unit": 7}, 5, None),
+        ({"unit": True}, 5, "'unit' is True"),
+        ({"fixed": [0]}, 5, "'fixed' is [0]"),
+        ({"fixed": [0, 3, 7]}, 5, "two whole numbers"),
+        ({"fixed": "03"}, 5, "two whole numbers"),
+        ({"fixed": [0, 2.0]}, 5, "two whole numbers"),
+        ({"fixed": (0, 2)}, 5, None),
+    ],
+)
+def test_few_orders_and_parts_that_are_none_are_refused(
+    of_row: dict, orders: int, says: str | None
+) -> None:
+    wrong = plan() | {"orders": orders}
+    wrong["rows"]["blocks"] = {"prompt": "minilm-rt-polarity", "orders": "random", **of_row}
+    wrong["rows"]["single"] = {"prompt": "minilm-rt-polarity", "orders": "swaps"}
+    wrong["budget"] = 20_000
+    found = plans.problem(wrong)
+    assert (found is None) if says is None else says in (found or "it went through")
 
 
 def test_the_passes_of_a_plan_are_every_sentence_in_every_order() -> None:
