@@ -134,11 +134,11 @@ def test_equal_rows_have_no_effect_and_few_sentences_a_wide_interval() -> None:
 
 
 def test_the_interval_covers_with_as_few_orders_as_a_plan_may_have() -> None:
-    """Orders that differ much, the same 80 sentences for both rows: what five say is little."""
+    """Orders that differ much, the same 400 sentences for both rows: what five say is little."""
     covered = 0
     for seed in range(400):
         random = np.random.default_rng(seed)
-        targets, hard = np.ones(80, int), random.normal(0, 0.1, 80)
+        targets, hard = np.ones(400, int), random.normal(0, 0.1, 400)
 
         def shuffled(random=random, hard=hard, targets=targets) -> Probe:
             chance = 0.7 + random.normal(0, 0.1, (plans.LEAST_ORDERS, 1)) + hard
@@ -147,7 +147,7 @@ def test_the_interval_covers_with_as_few_orders_as_a_plan_may_have() -> None:
 
         _, low, high = plans.effect(shuffled(), shuffled())
         covered += low <= 0 <= high
-    assert covered >= 0.93 * 400
+    assert covered >= 0.95 * 400  # a bootstrap of the five orders stays below
 
 
 def test_all_orders_that_there_are_stand_for_no_others() -> None:
