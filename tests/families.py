@@ -267,7 +267,7 @@ family that is missing here is treated the same way.
   words are scaled as the model does it; beside virtual tokens they are what `inputs_embeds` and
   PEFT give.
 - A text ends where a model would begin to read all of it otherwise (rotary frequencies that follow
-  the text's length, attention in blocks), see `labkit/core/limits.py`.
+  the text's length, attention in blocks or to so many places only), see `labkit/core/limits.py`.
 
 | family | readout | hard | soft | used | without positions | as a set | prefix | refused, because |
 |---|---|---|---|---|---|---|---|---|

@@ -257,11 +257,35 @@ REFORMER = zoo.Family(
         **{"max_position_embeddings": 64, "is_decoder": False},
     },
 )
+DOGE = zoo.Family(
+    "causal",
+    "DogeForCausalLM",
+    "bytes",
+    {
+        **{"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4},
+        **{"num_key_value_heads": 2, "intermediate_size": 64, "max_position_embeddings": 64},
+        "keep_window_size": 24,
+    },
+)
+SPARSE = zoo.Family(
+    "causal",
+    "GlmMoeDsaForCausalLM",
+    "bytes",
+    {
+        **{"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4},
+        **{"num_key_value_heads": 4, "intermediate_size": 64, "max_position_embeddings": 64},
+        **{"q_lora_rank": 16, "kv_lora_rank": 16, "v_head_dim": 8},
+        **{"qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "first_k_dense_replace": 2},
+        **{"index_n_heads": 2, "index_head_dim": 8, "index_topk": 24},
+    },
+)
 TURNS = [
     (FAMILIES["llama, dynamic rotary"], 48),
     (FAMILIES["phi3, long rotary"], 48),
     (FAMILIES["big_bird, sparse"], 56),
     (REFORMER, 32),
+    (DOGE, 24),
+    (SPARSE, 24),
 ]
 
 

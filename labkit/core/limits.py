@@ -3,8 +3,9 @@
 Three things end a text: the table of positions, the tokenizer's own limit, and the length from
 which on a model reads *every* token otherwise. Some scale their rotary frequencies by the length of
 the whole text (dynamic, longrope), some attend in blocks or hash buckets once a text no longer fits
-into one (BigBird, Reformer). Beyond that point a score would depend on the padding of its batch and
-on what the model has read before, so it is the end here.
+into one (BigBird, Reformer), some let each place see only so many of the others, chosen among all
+that stand in the batch (DeepSeek's sparse attention, Doge). Beyond that point a score would depend
+on the padding of its batch and on what the model has read before, so it is the end here.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ WITHOUT_LIMIT = 512
 """Tokens where nothing sets a limit."""
 
 _NAMES = ("max_position_embeddings", "max_encoder_position_embeddings", "max_seq_len")
+_KEPT = ("index_topk", "keep_window_size")
+"""Places that each place sees, where it does not see all before it."""
+
 _CHUNKS = ("local_attn_chunk_length", "lsh_attn_chunk_length")
 
 
@@ -51,6 +55,7 @@ def _turns(config: Any) -> Iterator[int | None]:
         if "dynamic" in kind or kind == "longrope":
             original = rotary.get("original_max_position_embeddings")
             yield original or getattr(config, "original_max_position_embeddings", None)
+    yield from (getattr(config, name, None) for name in _KEPT)
     if getattr(config, "attention_type", None) == "block_sparse":
         yield (5 + 2 * config.num_random_blocks) * config.block_size  # up to there it is in full
     if hasattr(config, "attn_layers"):
