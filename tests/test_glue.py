@@ -202,6 +202,32 @@ def test_answers_are_written_as_the_scores_are_read(tiny_backbone, tiny_task):
         glue.written_answers(behind, prompt, examples)
 
 
+@pytest.mark.parametrize("family", ["t5", "bart"])
+def test_the_likeliest_piece_is_written_whatever_the_checkpoints_own_way(
+    tmp_path, tiny_task, family
+):
+    """BART's files ask for beams, a least length and nothing twice."""
+    folder = FAMILIES[family].build(tmp_path / "model")
+    backbone = load_backbone(str(folder), device="cpu", dtype=torch.float32)
+    own = backbone.model.generation_config
+    own.update(num_beams=4, min_length=6, no_repeat_ngram_size=2, repetition_penalty=1.5)
+    own.update(num_return_sequences=2, forced_eos_token_id=own.eos_token_id)
+    own.update(return_dict_in_generate=True)
+    model = PromptedModel.for_task(backbone, tiny_task, soft=False)
+    examples = tiny_task.split("test")
+    expected = []
+    for sequence in model.encode(examples, None):
+        begun, written = own.decoder_start_token_id, []  # BART begins with its end token
+        while len(written) < 8 and own.eos_token_id not in written:
+            laid = {"input_ids": [sequence.ids], "decoder_input_ids": [[begun, *written]]}
+            with torch.no_grad():
+                output = backbone.model(**{name: torch.tensor(ids) for name, ids in laid.items()})
+            written.append(output.logits[0, -1].argmax().item())
+        expected.append(backbone.tokenizer.decode(written, skip_special_tokens=True))
+    assert glue.written_answers(model, None, examples) == expected
+    assert len(set(expected)) > 1
+
+
 def test_other_readouts_write_no_numbers(setup):
     model, prompt, task = setup
     with pytest.raises(LabError, match="writes no text"):

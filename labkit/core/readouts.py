@@ -34,6 +34,15 @@ inverse temperature of 20). It is fixed: cosines of the label texts differ by a 
 without it the softmax over the labels would be flat and the gradients small."""
 
 
+_LIKELIEST: dict[str, Any] = {
+    **{"do_sample": False, "num_beams": 1, "num_return_sequences": 1},
+    **{"min_length": 0, "min_new_tokens": None, "forced_eos_token_id": None},
+    **{"no_repeat_ngram_size": 0, "repetition_penalty": 1.0, "return_dict_in_generate": False},
+}
+"""Settings of Hugging Face's generation, said in full: what is left out is read from a file beside
+the weights, by which BART and its kin write by four beams, at some length, and nothing twice."""
+
+
 class MaskedBackbone(Backbone):
     """Masked language models (BERT, RoBERTa): the label word's logit at the mask token."""
 
@@ -216,7 +225,7 @@ class Seq2SeqBackbone(Backbone):
     def write(self, batch: Batch, vectors: Tensor | None, pieces: int) -> Tensor:
         """The likeliest piece each time, until the model ends or there are ``pieces``: (B, ≤ K)."""
         writer: Any = self.model
-        return writer.generate(**self._read(batch, vectors), max_new_tokens=pieces, do_sample=False)
+        return writer.generate(**self._read(batch, vectors), max_new_tokens=pieces, **_LIKELIEST)
 
     def first_written(self, virtual_tokens: int) -> int:
         """Where the decoder's place is that writes the first piece of the answer."""
