@@ -498,6 +498,12 @@ FAMILIES: dict[str, Family] = {
         {"d_model": WIDTH, "n_head": HEADS, "d_head": 8, "d_inner": 64, "block_sizes": [1, 1]},
         num_decoder_layers=1,
     ),
+    "funnel, not cut": _mlm(
+        "FunnelForMaskedLM",
+        {"d_model": WIDTH, "n_head": HEADS, "d_head": 8, "d_inner": 64, "block_sizes": [1, 1]},
+        num_decoder_layers=1,
+        truncate_seq=False,
+    ),
     "ernie": _mlm("ErnieForMaskedLM", _COMMON),
     "rembert": _mlm(
         "RemBertForMaskedLM",

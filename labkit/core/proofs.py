@@ -193,13 +193,16 @@ def _within_the_model(
 
 
 class _Example:
-    """Two short texts of different lengths in ordinary tokens, and words to score."""
+    """Short texts in ordinary tokens, and words to score.
+
+    Their lengths are odd and even: a model that pools by twos reads padding with one of them only.
+    """
 
     def __init__(self, backbone: Backbone) -> None:
         self.backbone = backbone
         ids = backbone.ordinary_ids(12)
         self.words: list[Pieces] = [(ids[0],), (ids[1],), (ids[2],), (ids[3], ids[4])]
-        self.sequences = [self._laid(ids[5:12]), self._laid(ids[5:8])]
+        self.sequences = [self._laid(ids[5:end]) for end in (12, 8, 9)]
 
     def _laid(self, words: Sequence[int]) -> Encoded:
         before, after = self.backbone.special_tokens()
@@ -212,27 +215,27 @@ class _Example:
         return Encoded(tuple(ids), answer)
 
     def plain(self) -> Tensor:
-        """(2, W), as the model itself scores the texts."""
+        """(3, W), as the model itself scores the texts."""
         rows = [self.backbone.plain_scores(s.ids, s.answer, self.words) for s in self.sequences]
         return torch.stack(rows)
 
     def padded(self) -> Tensor:
-        """(2, W), both texts in one batch."""
+        """(3, W), all texts in one batch."""
         return self._scores(self.sequences)
 
     def alone(self) -> Tensor:
-        """(2, W), each text in a batch of its own."""
+        """(3, W), each text in a batch of its own."""
         return torch.cat([self._scores([sequence]) for sequence in self.sequences])
 
     def looks_ahead(self) -> bool:
         """Whether what follows changes a causal model's prediction of the next word."""
         place = self.sequences[1].answer  # the end of the short text, how the long one begins
-        texts = [torch.tensor([s.ids], device=self.backbone.device) for s in self.sequences]
+        texts = [torch.tensor([s.ids], device=self.backbone.device) for s in self.sequences[:2]]
         long, short = (self.backbone.model(input_ids=ids).logits[0, place] for ids in texts)
         return not torch.allclose(long, short, rtol=1e-3, atol=1e-3)
 
     def batches(self) -> Tensor:
-        """(2, W), in batches as they will be."""
+        """(3, W), in batches as they will be."""
         return self.padded() if self.backbone.pads else self.alone()
 
     def with_a_vector(self) -> Tensor:
