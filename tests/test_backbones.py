@@ -261,6 +261,16 @@ def test_a_model_without_a_table_of_positions_says_so(tiny_backbone, monkeypatch
         backbone.with_positions(False)
 
 
+def test_a_causal_model_that_does_not_list_its_layers_keeps_its_positions(tiny_folder):
+    """It ended in a StopIteration."""
+    backbone = load_backbone(str(tiny_folder("gpt2")), device="cpu", dtype=torch.float32)
+    body = backbone.model.transformer
+    body.h = torch.nn.Sequential(*body.h)
+    for positions in (False, "set"):
+        with pytest.raises(LabError, match="does not let go of its positions"):
+            backbone.with_positions(positions)
+
+
 # ---- the answer slot's attention ----
 
 

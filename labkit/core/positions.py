@@ -190,7 +190,10 @@ def _layers_forget_the_order(backbone: CausalBackbone) -> bool:
 def _layers(backbone: Backbone) -> list[nn.Module]:
     count = backbone.text_config.num_hidden_layers
     lists = (m for m in backbone.reader.modules() if isinstance(m, nn.ModuleList))
-    return list(next(m for m in lists if len(m) == count))
+    layers = next((m for m in lists if len(m) == count), None)
+    if layers is None:  # some families run one stack of layers several times
+        raise RuntimeError("the model has no list of as many layers as it says")
+    return list(layers)
 
 
 @contextlib.contextmanager
