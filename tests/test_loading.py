@@ -213,6 +213,14 @@ def test_a_precision_that_is_none_is_refused(copied, monkeypatch):
         load_backbone(str(copied("bert")), device="cpu")
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+def test_a_model_that_looks_ahead_is_refused_in_every_precision(tmp_path, dtype):
+    """Also where what it sees there changes scores less than is put down to rounding."""
+    folder = FAMILIES["bert, not a decoder"].build(tmp_path / "model")
+    with pytest.raises(LabError, match="looks ahead of the place whose next word"):
+        load_backbone(str(folder), device="cpu", dtype=dtype)
+
+
 # ---- limits ----
 
 
