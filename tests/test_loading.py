@@ -18,6 +18,7 @@ from labkit.core.errors import LabError
 from labkit.core.labels import cut_labels
 from labkit.core.loading import load_backbone
 from labkit.core.prompted_model import PromptedModel
+from labkit.core.sequences import Encoded, collate
 from labkit.core.tasks import Example
 from labkit.core.templates import Template, Verbalizer
 from labkit.core.tuning import fit
@@ -219,6 +220,20 @@ def test_a_model_that_looks_ahead_is_refused_in_every_precision(tmp_path, dtype)
     folder = FAMILIES["bert, not a decoder"].build(tmp_path / "model")
     with pytest.raises(LabError, match="looks ahead of the place whose next word"):
         load_backbone(str(folder), device="cpu", dtype=dtype)
+
+
+def test_what_the_head_reads_is_found_in_half_precision_too(tmp_path):
+    """OPT's is the decoder inside its body: without it, the first pieces of a longer word were read
+    off the first places of the text."""
+    folder = FAMILIES["opt"].build(tmp_path / "model")
+    backbone = load_backbone(str(folder), device="cpu", dtype=torch.bfloat16)
+    assert backbone.body == "model.decoder" and backbone.pads
+    words = [tuple(backbone.ordinary_ids(count)) for count in (1, 4)]
+    text = Encoded(tuple(backbone.ordinary_ids(20)), 19)
+    with torch.no_grad():
+        ours = backbone.word_scores(collate([text], backbone.device), None, words)[0]
+        theirs = backbone.plain_scores(text.ids, text.answer, words)
+    torch.testing.assert_close(ours, theirs, rtol=0.0, atol=0.05)
 
 
 # ---- limits ----

@@ -274,7 +274,10 @@ class Backbone(nn.Module):
         """The head's output at ``slots`` (B, k) alone: (B, k, V)."""
         if self.body is not None:
             with only_at(self.model.get_submodule(self.body), slots):
-                return self.run(**inputs).logits
+                logits = self.run(**inputs).logits
+            if logits.shape[1] != slots.shape[1]:  # the head has read another module
+                raise IndexError(f"{self.body} is not what the head of {self.name} reads")
+            return logits
         logits = self.run(**inputs).logits  # (B, T, V)
         return logits.gather(1, slots[..., None].expand(-1, -1, logits.shape[-1]))
 
