@@ -27,6 +27,7 @@ from labkit.cli.options import command_line, read_verbalizer
 from labkit.core import assets, prompted_model, scoring, tuning
 from labkit.core.engines import Engine
 from labkit.core.errors import LabError
+from labkit.core.files import write_text
 from labkit.core.tasks import Task
 from labkit.shuffle_probe import IncompleteProbe, Shuffle, incomplete_design, matrix
 from labkit.soft_prompt import CARD, CONFIG, WEIGHTS
@@ -565,6 +566,24 @@ def test_new_prompt_replaces_the_old_one(
 ) -> None:
     assert lab(*tuning_films, "--seed", 1, "--out", copy_of_trained).code == 0
     assert weights(copy_of_trained) != weights(trained)
+
+
+def test_an_out_that_is_a_link_stays_one(
+    lab: Lab, tuning_films: list[object], trained: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "disk").mkdir()
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "disk")
+    for _ in range(2):  # an empty folder, and an earlier prompt
+        assert lab(*tuning_films, "--out", link).code == 0
+        assert link.is_symlink()
+        assert weights(tmp_path / "disk") == weights(trained)
+        assert {file.name for file in tmp_path.iterdir()} == {"disk", "link"}
+        assert {file.name for file in link.iterdir()} == {CARD, CONFIG, WEIGHTS}
+    file = tmp_path / "result.json"
+    file.symlink_to(tmp_path / "disk/result.json")
+    write_text(file, "{}")
+    assert file.is_symlink() and (tmp_path / "disk/result.json").read_text() == "{}"
 
 
 def test_folder_with_other_files_is_not_replaced(

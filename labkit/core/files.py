@@ -30,9 +30,12 @@ from labkit.core.errors import LabError
 def file_aside(file: Path) -> Iterator[Path]:
     """A path beside ``file`` to write to; it takes ``file``'s place when the block ends well.
 
+    A link stays, and leads to the new content: moving onto the link would take its place.
+
     Raises:
         OSError: where the file can't be written.
     """
+    file = real(file)
     file.parent.mkdir(parents=True, exist_ok=True)
     # other writers may be other machines that share the folder: a process id would not do
     aside = file.with_name(f".{file.name}-{uuid.uuid4().hex[:8]}.part")
@@ -97,11 +100,12 @@ def with_region(text: str, begin: str, end: str, lines: Sequence[str]) -> str:
 @contextlib.contextmanager
 def folder_aside(folder: Path) -> Iterator[Path]:
     """An empty folder beside ``folder`` to fill; it takes ``folder``'s place, whatever stands
-    there, when the block ends well. Everybody may read what is in it.
+    there, when the block ends well. Everybody may read what is in it. A link stays, as above.
 
     Raises:
         OSError: where the folder can't be written.
     """
+    folder = real(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(prefix=f".{folder.name}-", dir=folder.parent))
     try:
