@@ -10,9 +10,10 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 import pytest
@@ -584,6 +585,42 @@ def test_an_out_that_is_a_link_stays_one(
     file.symlink_to(tmp_path / "disk/result.json")
     write_text(file, "{}")
     assert file.is_symlink() and (tmp_path / "disk/result.json").read_text() == "{}"
+
+
+@pytest.mark.parametrize("why", ["mounted", "beside"])
+def test_an_out_that_can_not_be_replaced_is_noticed_before_the_work(
+    lab: Lab,
+    tuning_films: list[object],
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    why: str,
+) -> None:
+    """A container's volume, and a folder of one's own in somebody else's."""
+    out = tmp_path / "out"
+    out.mkdir()
+    if why == "mounted":
+        monkeypatch.setattr(os.path, "ismount", lambda path: Path(path) == out)
+    else:
+        made = tempfile.TemporaryFile
+
+        def refused(*, dir: Path) -> IO[bytes]:
+            if dir == tmp_path:
+                raise PermissionError(errno.EACCES, "Permission denied", str(dir))
+            return made(dir=dir)
+
+        monkeypatch.setattr(tempfile, "TemporaryFile", refused)
+    words = {"mounted": (str(out), "inside it"), "beside": (str(out), f"in {tmp_path}")}[why]
+    for verb in (
+        tuning_films,
+        ["sort", "--prompt", tmp_path / "none"],
+        ["transfer", "retrieve", "--task", "rt-polarity", "--library", tmp_path],
+        ["transfer", "pretrain"],
+        ["assets", "make", "minilm-mlm"],
+    ):
+        assert_refused(lab(*verb, "--out", out), *words)
+    assert_refused(lab("export", trained, "--as-tokens", out), *words)
+    assert not list(out.iterdir())
 
 
 def test_folder_with_other_files_is_not_replaced(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from labkit.cli.folders import check_writable
+from labkit.cli.folders import check_movable
 from labkit.cli.options import Json
 from labkit.cli.output import show, verb
 from labkit.cli.progress import progress
@@ -50,7 +50,7 @@ def export(
             )
         name = backbone or card.backbone
         _check_free(as_tokens, prompt, name)
-        check_writable(as_tokens)
+        check_movable(as_tokens)
         update(0, None, f"loading {name} in float32")
         frozen = (
             load_backbone(backbone, dtype=torch.float32)

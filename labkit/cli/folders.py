@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os.path
 import shutil
 import tempfile
 from collections.abc import Collection, Iterator
@@ -58,11 +59,12 @@ def check_replaceable(out: Path, what: str = "prompt", files: Collection[str] = 
         files: all that such a folder holds; default: a soft prompt's.
 
     Raises:
-        LabError: for the folder that the user stands in, or one that holds other files.
+        LabError: for the folder that the user stands in, one that holds other files, or one that
+            can't be moved aside.
     """
     from labkit.soft_prompt import CARD, CONFIG, WEIGHTS
 
-    _require_reachable(out)
+    check_movable(out)
     here = Path.cwd()
     if real(out) in (here, *here.parents):
         raise LabError(f"--out {out} is the folder you stand in, or around it; name one inside it")
@@ -76,6 +78,20 @@ def check_replaceable(out: Path, what: str = "prompt", files: Collection[str] = 
             )
 
 
+def check_movable(folder: Path) -> None:
+    """Before hours of work: what is replaced as a whole is written beside it, and moved there.
+
+    Raises:
+        LabError: for the root of a disk or of a container's volume, which can't be moved, or where
+            nothing can be written beside the folder.
+    """
+    _require_reachable(folder)
+    place = real(folder)
+    if os.path.ismount(place):
+        raise LabError(f"{folder} is the root of a disk or volume; name a folder inside it")
+    _try_to_write(place.parent, folder)
+
+
 def _require_reachable(folder: Path) -> None:
     for place in (folder, *folder.parents):
         if place.is_symlink() and not place.exists():
@@ -84,14 +100,20 @@ def _require_reachable(folder: Path) -> None:
 
 def check_writable(folder: Path) -> None:
     """Before hours of work, and without making anything."""
+    _require_reachable(folder)
+    _try_to_write(folder, folder)
+
+
+def _try_to_write(place: Path, folder: Path) -> None:
+    """Whether a file can be made in ``place``, or where it would be, for the sake of ``folder``."""
     from labkit.doctor import nearest_existing
 
-    _require_reachable(folder)
+    there = nearest_existing(place)
     try:
-        with tempfile.TemporaryFile(dir=nearest_existing(folder)):
+        with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        raise _not_written(folder, error) from error
+        raise _not_written(folder, f"{error.strerror} in {there}") from error
 
 
 def check_takes_results(out: Path) -> None:
@@ -127,6 +149,6 @@ def _on_the_way(file: Path, folder: Path) -> bool:
     return folder in file.parents or file in (folder, *folder.parents)
 
 
-def _not_written(folder: Path, error: Exception) -> LabError:
+def _not_written(folder: Path, error: Exception | str) -> LabError:
     reason = getattr(error, "strerror", None) or error
     return LabError(f"{folder} can't be written ({reason}); make room or choose another --out")
