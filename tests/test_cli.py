@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -365,6 +366,22 @@ def test_card_tells_how_the_prompt_was_made(trained: Path) -> None:
     assert f"--length {LENGTH} " in card["command"]
     assert "--lr 0.005 " in card["command"], "the default is spelt out: it may change"
     assert str(trained.parent) not in card["command"]
+
+
+def test_the_recorded_command_makes_the_same_prompt(
+    lab: Lab,
+    trained: Path,
+    llama: Path,
+    films: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    (tmp_path / llama.name).symlink_to(llama)
+    (tmp_path / films.name).symlink_to(films)
+    monkeypatch.chdir(tmp_path)
+    verb = shlex.split(json.loads((trained / CARD).read_text())["command"])[1:]
+    assert lab(*verb).code == 0
+    assert weights(tmp_path / trained.name) == weights(trained)
 
 
 def test_same_seed_same_prompt(

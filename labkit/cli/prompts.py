@@ -151,7 +151,9 @@ def tune(
         recipe = RECIPES[frozen.readout].with_changes(
             {name: value for name, value in given.items() if value is not None}
         )
-        if validation_limit is not None and recipe.evaluate_every is None:
+        # the recipe's own number does nothing either, but stands in every recorded command
+        own_limit = RECIPES[frozen.readout].validation_limit
+        if validation_limit not in (None, own_limit) and recipe.evaluate_every is None:
             raise LabError("--validation-limit needs --evaluate-every; give both")
         settings = {
             **recipe.training_fields(),
