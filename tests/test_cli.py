@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import io
 import json
 import os
 import re
@@ -167,6 +168,34 @@ def test_help_loads_no_model_library() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert (done.returncode, done.stderr.strip()) == (0, "")
     assert "--evaluate-every" in done.stdout
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "gbk", "utf-8"])
+def test_output_is_written_in_every_encoding(
+    monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    """Into a file or a pipe Windows writes in the encoding of its region."""
+    for options in (["audit"], ["audit", "--json"], ["run", "--help"]):
+        written = io.BytesIO()
+        stdout = io.TextIOWrapper(written, encoding=encoding)
+        monkeypatch.setattr(sys, "stdout", stdout)
+        with pytest.raises(SystemExit) as ended:
+            cli.main(options)
+        stdout.flush()
+        assert ended.value.code == 0
+        text = written.getvalue().decode(encoding)
+        if "--json" in options:
+            assert "\u2212" in json.dumps(json.loads(text), ensure_ascii=False)
+        else:
+            assert ("\u2212" in text) == (encoding == "utf-8") != ("\\u2212" in text)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no disk that is always full")
+def test_a_full_disk_behind_standard_output_is_one_line() -> None:
+    with Path("/dev/full").open("w") as full:
+        verb = [sys.executable, "-m", "labkit", "assets", "list"]
+        done = subprocess.run(verb, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert_refused(Outcome(done.returncode, "", done.stderr), "standard output", "No space left")
 
 
 def test_module_is_the_command() -> None:

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import typer
 
 from labkit.cli import course, export, prompts, results, sort, transfer
-from labkit.cli.output import WRONG_INPUT, complain
+from labkit.cli.output import WRONG_INPUT, complain, take_every_character
 
 app = typer.Typer(
     help="Soft Prompt Lab: hard and soft prompts on frozen language models.",
@@ -33,6 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit with its code."""
     given = sys.argv[1:] if arguments is None else list(arguments)
     _refuse_empty(given)
+    take_every_character()
     # typer brings its own copy of click, so the class is reached through typer's
     usage_error = typer.BadParameter.__base__
     try:

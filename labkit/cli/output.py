@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import errno
+import io
 import json
 import math
 import sys
@@ -56,7 +58,28 @@ def complain(text: object) -> None:
 
 
 def show(result: Mapping[str, Any], lines: Sequence[str], as_json: bool) -> None:
-    print(json.dumps(finite(result), ensure_ascii=False) if as_json else "\n".join(lines))
+    if as_json:
+        in_full = codecs.lookup(sys.stdout.encoding or "utf-8").name == "utf-8"
+        lines = [json.dumps(finite(result), ensure_ascii=not in_full)]
+    try:
+        print("\n".join(lines), flush=True)
+    except BrokenPipeError:  # nobody reads on, as behind `| head`
+        raise
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            sys.stdout.close()  # or what is left would be tried again, and told of, at the end
+        complain(f"error: standard output can't be written ({error.strerror}); make room there")
+        raise typer.Exit(WRONG_INPUT) from error
+
+
+def take_every_character() -> None:
+    """Have standard output write what its encoding lacks as ``\\u2212``, as standard error does.
+
+    A pipe or a file on Windows takes the characters of one region, where a minus sign or an arrow
+    would end the verb after its work.
+    """
+    if isinstance(sys.stdout, io.TextIOWrapper):  # not what a notebook or a test puts in its place
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def finite(value: object) -> object:
