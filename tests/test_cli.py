@@ -1370,6 +1370,30 @@ def test_recorded_command_is_a_command_without_folders_of_this_machine(tmp_path:
     )
 
 
+def test_a_recorded_command_names_a_repeated_option_each_time() -> None:
+    targets = {"target": ["sst2", "/home/me/my films"], "steps": None}
+    command = command_line("transfer pretrain", targets)
+    assert command == "labkit transfer pretrain --target sst2 --target 'my films'"
+
+
+def test_a_prompt_of_a_table_knows_its_task_whatever_that_is_called(
+    lab: Lab, llama: Path, films: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder, name in ((llama, "my llama"), (films, "影评 films")):
+        (tmp_path / name).mkdir()
+        shutil.copytree(folder, tmp_path / name, dirs_exist_ok=True)
+    prompts = {"causal": {"template": TEMPLATE, "words": {"negative": "bad", "positive": "good"}}}
+    (tmp_path / "影评 films/task.json").write_text(json.dumps({"prompts": prompts}))
+    monkeypatch.chdir(tmp_path)
+    running = ["run", "lester-init", "--backbone", "my llama", "--task", "影评 films"]
+    ran = lab(*running, "--only", "uniform", "--seeds", 0, "--workers", 1, "--json").json
+    words = shlex.split(ran["command"])
+    assert words[words.index("--backbone") + 1 :][:3] == ["my llama", "--task", "影评 films"]
+    (card,) = (tmp_path / "results").rglob(CARD)
+    probing = ["probe", "--backbone", "my llama", "--prompt", card.parent, "--permutations", 3]
+    assert lab(*probing, "--json").json["task"] == "影评 films"
+
+
 def test_a_file_that_is_not_the_outs_is_not_said_to_be(tmp_path):
     out = tmp_path / "results"
     for file in (out / "table.json", out, tmp_path):  # below it, itself, and what it stands in

@@ -230,7 +230,7 @@ def _task_of(prompt: Path, card: PromptCard | None, given: str | None) -> Task:
     return task
 
 
-FOLDERS = ("backbone", "task", "tasks")
+FOLDERS = ("backbone", "task", "tasks", "target")
 """Options that may name a folder as well as something published."""
 
 
@@ -238,10 +238,10 @@ def command_line(
     verb: str, options: Mapping[str, object], flags: Mapping[str, bool] | None = None
 ) -> str:
     """The command that does the same again; of a folder only its name, so that nothing of this
-    machine is in it."""
+    machine is in it. An option with a list is given once for each of its values."""
     words = ["labkit", *verb.split()]
-    for name, value in options.items():
-        if value is not None:
+    for name, given in options.items():
+        for value in given if isinstance(given, list) else () if given is None else (given,):
             is_folder = name in FOLDERS and Path(str(value)).is_absolute()
             is_path = isinstance(value, Path) or is_folder
             words += [f"--{name.replace('_', '-')}", Path(value).name if is_path else str(value)]

@@ -204,10 +204,8 @@ def transfer_pretrain(
             on_step=lambda done, loss, _: update(done, recipe.steps, f"loss {loss:.3f}"),
         )
         what = {"backbone": backbone, "form": form, "examples": examples, "length": length}
-        command = command_line(
-            "transfer pretrain", {**what, "steps": steps, "seed": seed, "out": out}
-        )
-        command += "".join(f" --target {name}" for name in target or ())
+        what |= {"steps": steps, "seed": seed, "out": out, "target": target}
+        command = command_line("transfer pretrain", what)
         with writing(out):
             save_prompt(out, prompt, model, command=command, seed=seed)
         scores = as_row(evaluate(model, prompt, data, "test"))

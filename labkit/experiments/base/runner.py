@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+import shlex
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -178,13 +179,14 @@ class _Table:
         models = list(dict.fromkeys(setting.backbone for setting in settings))
         tasks = tuple(dict.fromkeys(setting.task or chosen.name for setting in settings))
         named = [short(name) if Path(name).is_dir() else name for name in models]
-        command = f"labkit run {experiment.name} --profile {profile} --backbone {','.join(named)}"
+        asked = f"--profile {profile} --backbone {shlex.quote(','.join(named))}"
+        command = f"labkit run {experiment.name} {asked}"
         if limit is not None:
             command += f" --limit {limit}"
         if experiment.covers is not None:
             tasks = (experiment.covers,)
         elif len(tasks) == 1:
-            command += f" --task {chosen.name}"
+            command += f" --task {shlex.quote(chosen.name)}"
         stem = "-".join([experiment.name, "+".join(map(short, models)), "+".join(tasks)])
         about = [result_file.identity(name) for name in (*models, given)]
         place = Place(out, out / stem, command, limit)
