@@ -1301,6 +1301,7 @@ def test_run_passes_its_options_on(
         (["lester-init", "--engine", "slurm"], ["'slurm'", "local or ray"]),
         (["lester-init", "--address", "host:1"], ["--engine ray"]),
         (["lester-init", "--gpus", "2"], ["--gpus", "--engine ray"]),
+        (["lester-init", "--engine", "ray", "--workers", "2"], ["--workers", "--engine local"]),
     ],
 )
 def test_run_names_a_wrong_option(

@@ -7,12 +7,14 @@ import re
 import socket
 import threading
 import time
+import types
 from pathlib import Path
 
 import pytest
 import torch
 
 import jobs
+from labkit.core.cluster import connected
 from labkit.core.engines import Job, LocalEngine, RayEngine, pinned, room
 from labkit.core.errors import LabError
 from labkit.experiments import order
@@ -218,6 +220,19 @@ def test_an_address_in_the_environment_without_a_cluster_is_refused(monkeypatch)
     monkeypatch.setenv("RAY_ADDRESS", address)
     with pytest.raises(LabError, match=re.escape(address)):
         list(RayEngine().results([Job("row", jobs.fail)]))
+
+
+def test_a_cluster_that_does_not_start_here_is_one_line(monkeypatch):
+    """Ray raises a bare Exception where a busy machine starts its processes too slowly."""
+
+    def init(**_):
+        raise Exception("The current node timed out during startup.\nSee the logs.")
+
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    ray = types.SimpleNamespace(init=init)
+    said = r"on this machine \(The current node timed out during startup\.\); .* --engine local"
+    with pytest.raises(LabError, match=said), connected(ray, None):
+        pass
 
 
 def test_another_service_at_the_address_is_refused():

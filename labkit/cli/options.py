@@ -146,6 +146,11 @@ def read_engine(
         return LocalEngine(workers, threads)
     if name != "ray":
         raise LabError(f"--engine {name!r} is unknown; choose local or ray")
+    if workers is not None:
+        raise LabError(
+            "--workers is for --engine local; a cluster runs as many rows as its cores allow, see "
+            "--threads and --gpus"
+        )
     return RayEngine(address, threads or 1, gpus)
 
 

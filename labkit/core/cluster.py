@@ -58,11 +58,15 @@ def connected(ray: ModuleType, address: str | None) -> Iterator[None]:
     try:
         _reach(where)
         ray.init(address=where, log_to_driver=False, include_dashboard=False, logging_level="ERROR")
-    except (OSError, OverflowError, ValueError, RuntimeError) as error:
+    except Exception as error:  # Ray raises that very class where its processes don't start
         why = (str(error) or type(error).__name__).splitlines()[0]
-        named = "this machine" if where == "local" else where
+        if where == "local":
+            raise LabError(
+                f"Ray does not start on this machine ({why}); try again when it is less busy, or "
+                "use --engine local"
+            ) from error
         raise LabError(
-            f"no Ray cluster answers at {named} ({why}); give the address that `ray start` printed "
+            f"no Ray cluster answers at {where} ({why}); give the address that `ray start` printed "
             "as --address or RAY_ADDRESS"
         ) from error
     try:

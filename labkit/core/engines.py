@@ -149,7 +149,8 @@ class RayEngine:
                     try:
                         outcome = ray.get(one)
                     except ray.exceptions.RayError as error:
-                        raise _lost(jobs[index].name, first_line(error)) from error
+                        why = first_line(error)
+                        raise _lost(jobs[index].name, why, "larger --threads") from error
                     yield index, _result(jobs[index], outcome)
 
     def gpus_of_a_job(self, resources: Mapping[str, float]) -> float:
@@ -344,8 +345,8 @@ def _end(worker: _Worker) -> None:
     worker.process.join()
 
 
-def _lost(name: str, why: str) -> LabError:
+def _lost(name: str, why: str, fewer: str = "--workers") -> LabError:
     return LabError(
         f"the worker of {name!r} died {RETRIES + 1} times ({why}), perhaps for lack of memory; run "
-        "fewer rows at once with --workers (finished rows are kept, --resume goes on)"
+        f"fewer rows at once with {fewer} (finished rows are kept, --resume goes on)"
     )
