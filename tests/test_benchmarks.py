@@ -124,6 +124,9 @@ def test_a_part_that_fails_keeps_no_other_from_being_measured(monkeypatch, tmp_p
         monkeypatch.setattr(benchmarks, f"bench_{verb}", lambda **asked: {"ratio": 3.0})
     second = session.bench_all(tmp_path, "cpu")
     assert second["evaluate-20"] == {"ratio": 3.0} and second["tune-100"] == {"ratio": 2.0}
+    (tmp_path / "tune-100.json").write_text('{"ratio"')
+    with pytest.raises(LabError, match=r"tune-100\.json is damaged .* delete it"):
+        session.bench_all(tmp_path, "cpu")
 
 
 PART = {

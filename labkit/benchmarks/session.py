@@ -79,6 +79,8 @@ def bench_all(
             _keep(out / ERRORS, f"{name}\n{traceback.format_exc()}\n")
         except OSError as error:
             raise LabError(f"{file} cannot be written ({error}); name another folder") from error
+        except ValueError as error:
+            raise LabError(f"{file} is damaged ({error}); delete it and run again") from error
     return results
 
 

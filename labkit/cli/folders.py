@@ -113,7 +113,8 @@ def _try_to_write(place: Path, folder: Path) -> None:
         with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        raise _not_written(folder, f"{error.strerror} in {there}") from error
+        where = "" if there == folder else f" in {there}"
+        raise _not_written(folder, f"{error.strerror}{where}") from error
 
 
 def check_takes_results(out: Path) -> None:

@@ -440,5 +440,5 @@ def _check_same(saved: Mapping, wanted: Mapping, file: Path) -> None:
         if saved.get(name) != wanted.get(name):
             raise LabError(
                 f"the saved state {file} was made with {name}={saved.get(name)!r}, now it is "
-                f"{wanted.get(name)!r}; use the same settings, or another folder"
+                f"{wanted.get(name)!r}; use the same settings, or delete it to start again"
             )
