@@ -16,6 +16,7 @@ import torch
 from IPython.core.interactiveshell import InteractiveShell
 
 from labkit.course.exercises import checks, guard, running
+from labkit.course.exercises.compare import compare
 
 
 def right(template, text):
@@ -231,3 +232,88 @@ def test_what_an_answer_switches_for_the_notebook_is_told_and_switched_back(swit
 
     assert named in failure(fill)
     assert torch.is_grad_enabled() and torch.get_default_dtype() == torch.float32
+
+
+def told(answer, cases, right_answer) -> str:
+    """What `compare` says against an answer."""
+    with pytest.raises(guard.CheckFailed) as caught:
+        compare(guard.Guarded(answer, "answer"), cases, right_answer)
+    return str(caught.value)
+
+
+GRID = [(float(x), float(k)) for x in (1, 2, 3) for k in (1, 2, 3)]
+
+
+def test_an_argument_that_never_counts_is_named():
+    assert "`k` makes no difference" in told(lambda x, k: 3 * x, GRID, lambda x, k: x * k)
+    assert "no argument makes a diff" in told(lambda x, k: 7.0, GRID, lambda x, k: x * k)
+    rows = [(torch.randn(size),) for size in (2, 2, 3, 3, 3, 2, 2)]
+    said = told(lambda row: torch.zeros(len(row)), rows, lambda row: row.softmax(0))
+    assert "the values in `row` make no difference" in said
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        lambda x, k: 1.0 + (k if x == 3 else 0),
+        lambda x, k: x + (k == 3),
+        lambda x, k: x + 1e-7 * k,  # less than the tolerance
+        lambda x, k: 7 + 1e-9 * (x + k),
+    ],
+)
+def test_an_argument_that_counts_anywhere_is_not_said_to_make_no_difference(answer):
+    said = told(answer, GRID, lambda x, k: x * k)
+    assert "difference" not in said and "expected" in said
+
+
+@pytest.mark.parametrize(
+    ("answer", "right_answer"),
+    [
+        (lambda n: (i for i in range(n)), lambda n: list(range(n))),
+        (lambda n: zip(range(n), range(n), strict=True), lambda n: [(i, i) for i in range(n)]),
+        (lambda n: (n, map(str, range(n))), lambda n: (n, [str(i) for i in range(n)])),
+        (lambda n: {"a": iter([n])}, lambda n: {"a": [n]}),
+    ],
+)
+def test_an_iterator_is_told_as_one_and_not_as_chance(answer, right_answer):
+    said = told(answer, [(3,), (4,), (5,)], right_answer)
+    assert "gives an iterator back" in said and "at random" not in said
+
+
+def test_what_an_answer_changes_about_a_module_is_told():
+    def encoded(change):
+        def encode(embedding, lstm, mlp):
+            change(lstm, mlp)
+            return mlp(lstm(embedding[:, None])[0][:, 0])
+
+        return encode
+
+    checks.check_encode(encoded(lambda lstm, mlp: None))
+    for change, named in (
+        (lambda lstm, mlp: setattr(lstm, "dropout", 0.5), "changes `dropout` of its argument"),
+        (lambda lstm, mlp: setattr(mlp, "calls", 1), "changes `calls` of its argument `mlp`"),
+        (lambda lstm, mlp: setattr(mlp[0], "forward", torch.tanh), "changes `0.forward` of"),
+        (lambda lstm, mlp: delattr(mlp[1], "inplace"), "changes `1.inplace` of"),
+        (lambda lstm, mlp: mlp.register_forward_hook(print), "changes `_forward_hooks` of"),
+        (lambda lstm, mlp: mlp[1].eval(), "changes its argument `mlp`"),
+    ):
+        assert named in failure(encoded(change), checks.check_encode)
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        (lambda model: setattr(model, "scale", 2.0), "changes `scale` of its argument `model`"),
+        (lambda model: list(model.modules())[-1].eval(), "switched to another mode"),
+    ],
+)
+def test_of_a_module_that_may_be_changed_the_weights_alone_may(change, named):
+    def training_step(prompt, model, texts, targets, lr):
+        change(model)
+        inputs = torch.cat([prompt.expand(len(texts), -1, -1), texts], 1)
+        loss = torch.nn.functional.cross_entropy(model(inputs), targets)
+        (gradient,) = torch.autograd.grad(loss, prompt)
+        prompt.data -= lr * gradient
+        return loss.item()
+
+    assert named in failure(training_step, checks.check_training_step)

@@ -34,7 +34,7 @@ from labkit.course.exercises.running import (
     time_limit,
 )
 from labkit.course.exercises.show import call_text, shown
-from labkit.course.exercises.values import is_as, snapshot
+from labkit.course.exercises.values import attributes, is_as, other_attribute, snapshot
 
 LIMIT_S = 10.0
 """Seconds for one call of an answer; those of this course take milliseconds."""
@@ -87,13 +87,15 @@ class Guarded:
         """What the answer returns.
 
         Args:
-            may_change: places of arguments that it is asked to change.
+            may_change: places of arguments that it is asked to change: tensors, and of modules the
+                weights.
 
         Raises:
             OwnError: if it raises something.
             CheckFailed: if it does something that no answer may.
         """
         before = [None if i in may_change else snapshot(arg) for i, arg in enumerate(args)]
+        held = [attributes(arg) for arg in args]
         states, modes = seed_all(self._calls), current_modes()
         result, error = self._run(args, named)
         self._refuse_other_modes(modes)
@@ -103,6 +105,12 @@ class Guarded:
                 f"{self.name} changes its argument `{self.parameter(changed[0])}`: work on a copy, "
                 "the caller needs it as it was"
             )
+        for place, arg in enumerate(args):
+            if (name := other_attribute(held[place], arg)) is not None:
+                raise CheckFailed(
+                    f"{self.name} changes `{name}` of its argument `{self.parameter(place)}`: "
+                    "leave it, the caller needs the module as it was"
+                )
         if error is not None:
             raise OwnError(self._error_text(error, args, named), error) from None
         self._refuse_reseeding(states, args, named)

@@ -23,7 +23,7 @@ def alike(one: Any, other: Any) -> bool:
         if not isinstance(other, list | tuple) or len(one) != len(other):
             return False
         return all(alike(a, b) for a, b in zip(one, other, strict=True))
-    return bool(one == other)
+    return not isinstance(other, Tensor | np.ndarray) and bool(one == other)
 
 
 def snapshot(value: Any) -> Any:
@@ -34,7 +34,8 @@ def snapshot(value: Any) -> Any:
         return value.copy()
     if isinstance(value, nn.Module):
         weights = {**dict(value.named_parameters()), **dict(value.named_buffers())}
-        return value.training, {name: snapshot(weight) for name, weight in weights.items()}
+        modes = [part.training for part in value.modules()]
+        return modes, {name: snapshot(weight) for name, weight in weights.items()}
     if isinstance(value, dict):
         return [(key, snapshot(inner)) for key, inner in value.items()]
     if isinstance(value, list | tuple):
@@ -47,6 +48,33 @@ def is_as(before: Any, value: Any) -> bool:
         return True
     now = snapshot(value)
     return alike(before, now)
+
+
+def attributes(value: Any) -> dict[str, tuple[Any, Any]]:
+    """What a module and its parts hold beside weights and mode: name → (object, its snapshot).
+
+    Of the names that are torch's own (`_flat_weights`) only hooks count.
+    """
+    if not isinstance(value, nn.Module):
+        return {}
+    return {
+        f"{path}.{name}".removeprefix("."): (held, snapshot(held))
+        for path, part in value.named_modules()
+        for name, held in vars(part).items()
+        if name != "training" and (not name.startswith("_") or name.endswith("_hooks"))
+    }
+
+
+def other_attribute(before: dict[str, tuple[Any, Any]], value: Any) -> str | None:
+    """The first of the :func:`attributes` that is new, gone or another one than before."""
+    now = attributes(value)
+    for name in before | now:
+        if name not in before or name not in now:
+            return name
+        (old, copy_of_old), (new, _) = before[name], now[name]
+        if new is not old if copy_of_old is None else not is_as(copy_of_old, new):
+            return name
+    return None
 
 
 def copied(args: tuple) -> tuple:

@@ -145,7 +145,7 @@ def _trained(train: Guarded, parts, model, fresh, *others) -> tuple[Any, Tensor]
     with torch.no_grad():
         for p, weight in zip(model.parameters(), weights, strict=True):
             p.copy_(weight)
-    switched = model.training
+    switched = any(part.training for part in model.modules())
     model.requires_grad_(False).eval()
     require(same, "the model's weights changed: give the optimizer the prompt's parameters only")
     require(not free, "the model was unfrozen: no gradient of its weights is needed")

@@ -37,7 +37,7 @@ def _stepped(step: Guarded, prompt: Tensor, model: nn.Module, texts, targets, lr
     """The loss that an answer reports, and where it leaves the prompt."""
     leaf = nn.Parameter(prompt.clone())
     leaf.grad = old.clone() if old.any() else None  # as it is before the first step
-    was_training = model.training
+    modes = [part.training for part in model.modules()]
     weights = [p.clone() for p in model.parameters()]
     reported = step(leaf, model, texts, targets, lr, may_change=(0, 1))
     same = all(torch.equal(a, b) for a, b in zip(weights, model.parameters(), strict=True))
@@ -45,8 +45,8 @@ def _stepped(step: Guarded, prompt: Tensor, model: nn.Module, texts, targets, lr
     with torch.no_grad():
         for weight, p in zip(weights, model.parameters(), strict=True):
             p.copy_(weight)
-    as_it_was = model.training == was_training
-    model.requires_grad_(False).train(was_training)
+    as_it_was = modes == [part.training for part in model.modules()]
+    model.requires_grad_(False).train(modes[0])
     require(same, "the model's weights changed: give the optimizer (or the update) the prompt only")
     require(not free, "the model was unfrozen: leave it, no gradient of its weights is needed")
     require(
