@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import string
+from collections import Counter
 
 from labkit.course.exercises.answers import exercise
 from labkit.course.exercises.compare import Draw, compare, require
@@ -63,6 +65,20 @@ def _foreign(sentences: list[str]) -> set[str]:
     return {letter for letter in "".join(sentences) if not letter.isascii()}
 
 
+def _fewer(got: list[str], right: list[str], characters: str) -> bool:
+    """Whether one of the characters comes less often than it should."""
+    here, there = Counter("".join(got)), Counter("".join(right))
+    return any(here[character] < there[character] for character in characters)
+
+
+def _marked() -> bytes:
+    """Each mark and digit in front of a word, within one, behind one, three in a row, and alone."""
+    lines = ["1,000 of them", "<br /> &amp; &eacute; \\n", "(2.5 stars)", "[ so ]", "3-d 'tis n't"]
+    for mark in string.punctuation + string.digits:
+        lines += [f"{mark}so o{mark}k is{mark}", f"{mark * 3} fun  {mark} ", mark]
+    return "\n".join(lines).encode("latin-1")
+
+
 def _file(draw: Draw, lines: int) -> bytes:
     """Lines of a polarity file, with every kind of untidiness."""
     words = ["film", "Film", "dull", "é", "clichéd", "\x97", "so", "fun", ".", "ÿ", "b"]
@@ -90,6 +106,7 @@ def check_clean(clean: Guarded, draw: Draw) -> str:
     files = [_FIRST, *(_file(draw, lines) for lines in (4, 9, 14, 30, 30)), b"one line", b""]
     letters = bytes(draw.plain.sample(range(0xA1, 0x100), 0x5F))  # every one that latin-1 has
     files.append(b"fun\nfun .\nfun!\nfun\n" + letters + b"\n fun .\n")
+    files.append(_marked())
     require(
         not isinstance(clean(b"a b\nc"), str),
         "one text comes back: give a list with an entry for each sentence",
@@ -184,6 +201,12 @@ def check_clean(clean: Guarded, draw: Draw) -> str:
                 lambda got, right, raw: got != right and sorted(got) == sorted(right)
             ),
             "a sentence is missing": lambda got, right, raw: set(got) < set(right),
+            "digits are lost: nothing but white space is to change": (
+                lambda got, right, raw: _fewer(got, right, string.digits)
+            ),
+            "punctuation is lost, or another one: nothing but white space is to change": (
+                lambda got, right, raw: _fewer(got, right, string.punctuation)
+            ),
         },
         where="Decode as latin-1, one space between words, no empty sentence, the first of "
         "repeats, the order of the file",

@@ -16,7 +16,15 @@ def _filled(template: str, text: str) -> str:
     return text.join(before.split("{text}"))
 
 
-@exercise
+def _one_after_the_other(template: str, text: str) -> str:
+    """Each replacement looks at what the one before it has put in."""
+    before = template.partition("{mask}")[0].removesuffix(" ")
+    for _ in range(before.count("{text}")):
+        before = before.replace("{text}", text, 1)
+    return before
+
+
+@exercise(overtime="does a review that mentions {text} bring its loop a new slot each time?")
 def check_fill(fill: Guarded, draw: Draw) -> str:
     """``fill``: template, text → the words in front of the answer."""
     templates = [
@@ -28,14 +36,15 @@ def check_fill(fill: Guarded, draw: Draw) -> str:
         "Review:  {text}  (end)\n{mask}",
         "In short,{mask} {text}",
         "{text} {mask}",
+        " \n {text} or {text}: {mask}",
+        "{text}{text}{mask}",
     ]
     words = ["Good fun.", "{odd} braces", "x {mask} y", "a {text} b", "", r"a\1 b\n", "  so  so ",
-             "100 % é", "{", "{0} {}", "ends in {mask}"]  # fmt: skip
+             "100 % é", "{", "{0} {}", "ends in {mask}", "\n so", "{text}",
+             "{mask}{text}"]  # fmt: skip
     cases = [(templates[0], words[0]), (templates[1], words[0]), (templates[1], words[1])]
     cases += [(t, draw.plain.choice(words)) for t in templates]
-    cases += [(templates[i % 3], word) for i, word in enumerate(words)]
-    cases += [(template, "x {mask} y") for template in templates]
-    cases += [(template, "  so  so ") for template in templates]  # the review keeps its end
+    cases += [(template, word) for word in words for template in templates]
     compare(
         fill,
         cases,
@@ -63,6 +72,8 @@ def check_fill(fill: Guarded, draw: Draw) -> str:
             "str.format reads every brace as a slot, also those of the review or after it": (
                 lambda t, x: t.partition("{mask}")[0].replace("{text}", x).format().rstrip(" ")
             ),
+            "a review that mentions {text} is filled once more: replace all slots at once, as "
+            "`replace` does, and look at no slot in the review": _one_after_the_other,
             "the new line in front of {mask} is gone: only a space goes": (
                 lambda t, x: t.partition("{mask}")[0].rstrip().replace("{text}", x)
             ),
@@ -72,6 +83,14 @@ def check_fill(fill: Guarded, draw: Draw) -> str:
             ),
             "white space at the end is gone: only the space in front of {mask} goes": (
                 lambda t, x: t.partition("{mask}")[0].replace("{text}", x).rstrip()
+            ),
+            "white space in front is gone: only the space in front of {mask} goes": (
+                lambda t, x: _filled(t.lstrip(), x)
+            ),
+            "white space in front is gone, the review's own too: only the space in front of {mask} "
+            "goes": lambda t, x: _filled(t, x).lstrip(),
+            "the white space in front of the review is gone: it stays as it is": (
+                lambda t, x: _filled(t, x.lstrip())
             ),
             "the review's own white space has changed": (lambda t, x: _filled(t, x.strip())),
             "the review's own white space was collapsed": (
@@ -103,7 +122,7 @@ def check_fill(fill: Guarded, draw: Draw) -> str:
         },
         traits={
             "a slot is left": lambda got, right, t, x: (
-                "{text}" in got.replace(x, "") or "{mask}" in got.replace(x or " ", "")
+                "{" not in x and ("{text}" in got or "{mask}" in got)
             ),
             "the text ends in a space: it belongs to the label word (' great'), and a lone space "
             "is a piece that the model hardly ever saw": lambda got, *_: got.endswith(" "),

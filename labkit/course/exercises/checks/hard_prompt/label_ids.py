@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
 
 from labkit.course.exercises.answers import exercise
 from labkit.course.exercises.compare import Draw, compare, require
@@ -29,6 +32,20 @@ def _of_two_pieces(tokenizer, draw: Draw, known: list[str]) -> str:
             return word
 
 
+def _other_ids(tokenizer, words: list[str], draw: Draw):
+    """A tokenizer that cuts these words as this one does, and has other numbers for the pieces."""
+    rules = json.loads(tokenizer.backend_tokenizer.to_str())
+    pieces, merges = rules["model"]["vocab"], rules["model"]["merges"]
+    spelt = " ".join(f"Ġ{word}" for word in words)  # Ġ: the space in front of a piece
+    merged = ["".join(merge if isinstance(merge, list) else merge.split(" ")) for merge in merges]
+    special = [added["content"] for added in rules["added_tokens"]]
+    kept = [p for p in pieces if p not in special and (len(p) == 1 or p in spelt)]
+    ids = draw.plain.sample(range(len(special), len(pieces)), len(kept))
+    rules["model"]["vocab"] = {p: pieces[p] for p in special} | dict(zip(kept, ids, strict=True))
+    rules["model"]["merges"] = [m for m, p in zip(merges, merged, strict=True) if p in spelt]
+    return PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(rules)))
+
+
 @exercise
 def check_label_ids(label_ids: Guarded, draw: Draw, tokenizer) -> str:
     """``label_ids``: tokenizer, words → one id per word, as it stands after a space."""
@@ -43,6 +60,8 @@ def check_label_ids(label_ids: Guarded, draw: Draw, tokenizer) -> str:
     lists = [["terrible", "great", "bad", "good"], ["great"], known[:6], known[6:14], known[14:]]
     lists += [["no", "yes", "no"], [several], ["good", several], [several, "good"], [pair]]
     cases = [(tokenizer, words) for words in lists]
+    other = _other_ids(tokenizer, [word for words in lists for word in words], draw)
+    cases += [(other, words) for words in [*lists[:4], [several], ["good", pair]]]
     ids = label_ids(tokenizer, lists[0]) if not label_ids.raised(tokenizer, lists[0]) else None
     require(
         not isinstance(ids, list | tuple) or all(not isinstance(i, list) for i in ids),
@@ -81,6 +100,8 @@ def check_label_ids(label_ids: Guarded, draw: Draw, tokenizer) -> str:
             "all pieces of a word are there: one id for each word, ValueError if it has more": (
                 lambda t, words: [i for ids in _ids(t, words) for i in ids]
             ),
+            "these are ids of the notebook's own tokenizer, whichever the argument is: use the one "
+            "that is given": lambda t, words: _only(_ids(tokenizer, words)),
             "the label's space is there twice": lambda t, words: _only(_ids(t, words, "  ")),
             "only the first word is looked at: any of them may be several pieces": (
                 lambda t, words: [

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from labkit.course.exercises.answers import exercise
 from labkit.course.exercises.compare import Draw, require, under_other_hashes
 from labkit.course.exercises.guard import Guarded
+from labkit.course.exercises.show import shown
 
 
 @exercise
@@ -35,7 +36,13 @@ def check_split(split: Guarded, draw: Draw) -> str:
 
 
 def _plain_row(row: Sequence) -> tuple[str, int]:
-    return str.__str__(row[0]), int(row[1])
+    sentence, label = row
+    require(
+        not isinstance(label, str | bytes),
+        f"a label is {shown(label)}, a text: labels are numbers, as they were given",
+    )
+    require(label in (0, 1), f"a label is {shown(label)}: the labels that were given are 0 or 1")
+    return str.__str__(sentence), int(label)
 
 
 def _whole_split(split: Guarded, rows: list, share: float, seed: int) -> tuple[list, list]:
