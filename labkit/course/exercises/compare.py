@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -21,6 +22,7 @@ from labkit.course.exercises.memory import refuse_memory
 from labkit.course.exercises.outcomes import Adapted, outcome_of
 from labkit.course.exercises.results import FINE, Tolerance, Unreadable, read_like
 from labkit.course.exercises.show import call_text, shown
+from labkit.course.exercises.values import copied, is_as, snapshot, write_to
 
 
 def compare(
@@ -66,6 +68,25 @@ def read_result(answer: Guarded, args: tuple, like: Any, may_change: Sequence[in
         return read_like(raw, like)
     except Unreadable as error:
         raise CheckFailed(f"{call_text(answer.name, args)}: {error}") from None
+
+
+def refuse_views(answer: Guarded, args: tuple, message: str) -> None:
+    """Fail if whoever writes to the result writes to an argument as well."""
+    args = copied(args)
+    before = snapshot(args)
+    write_to(answer(*args))
+    require(is_as(before, args), message)
+
+
+def refuse_other_type(mask: Any, given: Tensor) -> None:
+    """Fail unless a mask is of the type of the one that it was made from."""
+    back = mask if isinstance(mask, Tensor) else torch.as_tensor(np.asarray(mask))
+    came, comes = (str(tensor.dtype).removeprefix("torch.") for tensor in (given, back))
+    require(
+        came == comes,
+        f"the mask came as {came} and comes back as {comes}: it keeps its type, which the ones in "
+        "front get from `mask.new_ones` or `dtype=mask.dtype`",
+    )
 
 
 SALTS = range(16)

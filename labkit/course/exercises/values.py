@@ -117,8 +117,8 @@ def write_to(result: Any) -> None:
         result.data.zero_() if result.dtype != torch.bool else result.logical_not_()
     elif isinstance(result, np.ndarray) and result.flags.writeable:
         result[...] = 0
-    elif isinstance(result, list):
-        result.clear()
-    elif isinstance(result, tuple):
+    elif isinstance(result, list | tuple):
         for part in result:
             write_to(part)
+        if isinstance(result, list):
+            result.clear()

@@ -7,6 +7,6 @@ def prepend(prompt, embedded, mask):
     x = embedded.new_zeros(B, P + T, D)
     x[:, :P] = prompt
     x[:, P:] = embedded
-    m = torch.ones(B, P + T, dtype=torch.bool)
-    m[:, P:] = mask.bool()
+    m = torch.ones(B, P + T, dtype=mask.dtype)
+    m[:, P:] = mask
     return x, m

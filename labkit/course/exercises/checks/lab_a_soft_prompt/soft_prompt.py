@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from labkit.course.exercises.answers import exercise
-from labkit.course.exercises.compare import Adapted, Draw, compare, require
+from labkit.course.exercises.compare import Adapted, Draw, compare, refuse_other_type, require
 from labkit.course.exercises.guard import Guarded
 from labkit.course.exercises.show import shown
 
@@ -16,6 +16,12 @@ from labkit.course.exercises.show import shown
 def _in_front(start: Tensor, embedded: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     ones = torch.ones(len(mask), len(start), dtype=mask.dtype)
     return torch.stack([torch.cat([start, text]) for text in embedded]), torch.cat([ones, mask], 1)
+
+
+def _as_behind(start: Tensor, mask: Tensor) -> Tensor:
+    """A mask that knows of each text how long it is, and nothing else."""
+    ends = len(start) + mask.sum(1, keepdim=True)
+    return (torch.arange(len(start) + mask.shape[1]) < ends).to(mask.dtype)
 
 
 def _module(answer: Guarded, start: Tensor) -> nn.Module:
@@ -58,6 +64,8 @@ def check_soft_prompt(answer: Guarded, draw: Draw) -> str:
         mask = (torch.arange(t) < lengths[:, None]).long()
         cases.append((draw.normal(p, d), draw.normal(b, t, d), mask))
     cases[0][2][:] = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])
+    start, embedded, mask = cases[0]
+    cases += [(start, embedded, mask.flip(1)), (start, embedded, mask.bool())]
 
     def mask_as(change) -> Any:
         return lambda p, x, m: (_in_front(p, x, m)[0], change(p, m))
@@ -88,6 +96,8 @@ def check_soft_prompt(answer: Guarded, draw: Draw) -> str:
             "the mask is 1 everywhere: the text's own follows, with its zeros at the padding": (
                 mask_as(lambda p, m: torch.cat([ones(p, m), torch.ones_like(m)], 1))
             ),
+            "the mask is made anew from the lengths, as if all padding stood behind the text: the "
+            "text's own follows, wherever its zeros stand": mask_as(_as_behind),
             "the prompt stands behind the text, and so do its ones: put both in front": (
                 lambda p, x, m: (behind(p, x), torch.cat([m, ones(p, m)], 1))
             ),
@@ -102,6 +112,8 @@ def check_soft_prompt(answer: Guarded, draw: Draw) -> str:
         where="First the prompt's rows, in order, then the text's vectors, unchanged; the mask "
         "has ones for the virtual tokens, then its own numbers",
     )
+    for case in cases:
+        refuse_other_type(_applied(answer, *case)[1], case[2])
     _follows_training(answer, draw)
     for case in cases[:3]:
         _require_gradient(answer, case, draw)

@@ -16,6 +16,12 @@ def _left(scores: Tensor, chosen: list[int], value: float = -torch.inf) -> Tenso
     return torch.tensor(kept, dtype=torch.float64).softmax(0)
 
 
+_AFTER_ALL = (
+    "where a chosen token takes all the probability, zero is divided by zero: −∞ among the scores "
+    "first, then the softmax"
+)
+
+
 @exercise
 def check_mask_chosen(masked: Guarded, draw: Draw) -> str:
     """``masked``: scores (P,), indices chosen so far → probabilities (P,)."""
@@ -24,6 +30,10 @@ def check_mask_chosen(masked: Guarded, draw: Draw) -> str:
     cases += [(torch.tensor([-5.0, -9.0, -7.0]), [0]), (draw.normal(1), [])]
     for size in (2, 5, 6, 9, 300):
         cases.append((3 * draw.normal(size) - 2, draw.order(size)[: draw.whole(1, size - 1)]))
+    for size in (3, 4, 7):  # the first choice had all the probability
+        scores, order = 2 * draw.normal(size), draw.order(size)
+        scores[order[0]] += 1000
+        cases.append((scores, order[: draw.whole(1, size - 1)]))
     cases.append((100 * draw.normal(5), draw.order(5)[:2]))
     cases.append((1e4 * draw.normal(5) + 1e6, draw.order(5)[:2]))
 
@@ -31,7 +41,7 @@ def check_mask_chosen(masked: Guarded, draw: Draw) -> str:
         return lambda s, c: _left(s, c, number)
 
     def after(s: Tensor, c: list[int], divide: bool = False) -> Tensor:
-        p = s.double().softmax(0)
+        p = s.softmax(0) if divide else s.double().softmax(0)
         p[c] = 0
         return p / p.sum() if divide else p
 
@@ -46,6 +56,7 @@ def check_mask_chosen(masked: Guarded, draw: Draw) -> str:
         _left,
         mistakes={
             "the rest does not sum to 1: mask before the softmax (with −∞), not after it": after,
+            _AFTER_ALL: lambda s, c: after(s, c, divide=True),
             "a chosen token still has probability, as if it had not been chosen: the scores of "
             "`chosen` have to change": lambda s, c: s.double().softmax(0),
             "a chosen token's score should be −∞: a zero is a score like any other": value(0.0),
@@ -90,6 +101,11 @@ def check_mask_chosen(masked: Guarded, draw: Draw) -> str:
                     torch.tensor([i in c for i in range(len(s))]), s / 2, s
                 ).double().softmax(0)
             ),
+        },
+        traits={
+            _AFTER_ALL: lambda got, *_: bool(got.isnan().any()),
+            "nothing is left for the others where a chosen token had all the probability: −∞ among "
+            "the scores first, then the softmax": lambda got, *_: float(got.sum()) < 0.5,
         },
         where="Probability 0 for every token of `chosen`, and the softmax of the scores of the "
         "others",

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from labkit.course.exercises.answers import exercise
-from labkit.course.exercises.compare import Draw, compare
+from labkit.course.exercises.compare import Draw, compare, refuse_views
 from labkit.course.exercises.guard import Guarded
 
 
@@ -132,4 +132,11 @@ def check_average_start(average: Guarded, draw: Draw) -> str:
         },
         where="Of the k prompts with the highest similarity, Σ similarity · prompt / Σ similarity",
     )
+    for case in cases:
+        refuse_views(
+            average,
+            case,
+            "what comes back shares its numbers with `prompts`, and whoever trains it changes the "
+            "source: of one prompt, too, the mean is a tensor of its own (clone)",
+        )
     return "average start: the k most alike, weights that sum to one"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from labkit.course.exercises.answers import exercise
 from labkit.course.exercises.compare import Draw, compare, require
 from labkit.course.exercises.guard import Guarded
-from labkit.course.exercises.results import as_tensor
 
 
 def _cosines(table: Tensor, vectors: Tensor) -> Tensor:
@@ -26,6 +28,20 @@ def _by(scores: Tensor, k: int) -> Tensor:
 def _clear_order(table: Tensor, vectors: Tensor) -> bool:
     gaps = _cosines(table, vectors).sort(-1).values.diff(dim=-1)
     return bool((gaps > 1e-5).all())
+
+
+def _no_index(ids: Any) -> str | None:
+    """The type of ids that rows can't be looked up by."""
+    if isinstance(ids, list | tuple):
+        return next((kind for kind in map(_no_index, ids) if kind is not None), None)
+    if isinstance(ids, Tensor):
+        fits = ids.dtype in (torch.int32, torch.int64)
+    elif isinstance(ids, np.ndarray | np.generic):
+        fits = ids.dtype.kind in "iu" and ids.dtype != np.uint8  # which torch takes for a mask
+    else:
+        fits = isinstance(ids, int)
+    kind = getattr(ids, "dtype", type(ids).__name__)
+    return None if fits else str(kind).removeprefix("torch.")
 
 
 @exercise
@@ -103,5 +119,11 @@ def check_nearest(nearest: Guarded, draw: Draw) -> str:
         where="Row p: the numbers of the k table rows with the highest cosine to vector p, the "
         "highest first",
     )
-    require(as_tensor(nearest(*cases[1])) is not None, "give the ids as a tensor")
+    for case in cases:
+        kind = _no_index(nearest(*case))
+        require(
+            kind is None,
+            f"the ids are of type {kind}, which finds no row of a table: give whole numbers of 32 "
+            "or 64 bits, as topk and argsort do",
+        )
     return "nearest entries by cosine, nearest first"

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from labkit.course.exercises.answers import exercise
-from labkit.course.exercises.compare import Draw, arrives, compare
+from labkit.course.exercises.compare import Draw, arrives, compare, refuse_other_type
 from labkit.course.exercises.guard import Guarded
 
 
@@ -23,12 +23,20 @@ def _masks(draw: Draw, rows: int, width: int) -> Tensor:
     return (torch.arange(width) < lengths[:, None]).long()
 
 
+def _as_behind(prompt: Tensor, mask: Tensor) -> Tensor:
+    """A mask that knows of each text how long it is, and nothing else."""
+    ends = len(prompt) + mask.sum(1, keepdim=True)
+    return (torch.arange(len(prompt) + mask.shape[1]) < ends).to(mask.dtype)
+
+
 @exercise
 def check_prepend(prepend: Guarded, draw: Draw) -> str:
     """``prepend``: prompt (P, D), embedded (B, T, D), mask (B, T) → (B, P+T, D), (B, P+T)."""
     shapes = [(3, 2, 5, 4), (1, 3, 4, 2), (4, 1, 3, 5), (2, 3, 1, 3), (3, 3, 3, 3), (2, 4, 300, 2)]
     cases = [(draw.normal(p, d), draw.normal(b, t, d), _masks(draw, b, t)) for p, b, t, d in shapes]
     cases[0][2][:] = torch.tensor([[1, 1, 1, 1, 1], [1, 1, 0, 0, 0]])
+    p, x, mask = cases[-1]
+    cases += [(p, x, mask.flip(1)), (p, x, mask.bool())]  # padding may stand in front as well
 
     def mask_as(change) -> Any:
         return lambda p, x, m: (_in_front(p, x, m)[0], change(p, x, m))
@@ -64,6 +72,10 @@ def check_prepend(prepend: Guarded, draw: Draw) -> str:
             "the text's mask is turned round: it should follow unchanged": (
                 mask_as(lambda p, x, m: torch.cat([ones(p, m), 1 - m], 1))
             ),
+            "the mask is made anew from the lengths, as if all padding stood behind the text: the "
+            "text's own mask follows, wherever its zeros stand": (
+                mask_as(lambda p, x, m: _as_behind(p, m))
+            ),
             "the prompt is put in the place of the first vectors of the text: it goes in front of "
             "them": lambda p, x, m: (torch.cat([p.expand(len(x), -1, -1), x[:, len(p):]], 1), m),
             "the virtual tokens run backwards": (
@@ -88,6 +100,8 @@ def check_prepend(prepend: Guarded, draw: Draw) -> str:
         "the text's vectors, unchanged; the mask has ones for the virtual tokens, then its own "
         "numbers",
     )  # fmt: skip
+    for args in cases:
+        refuse_other_type(prepend(*args)[1], args[2])
     for args in cases[:3]:
         arrives(prepend, args, 0, lambda *a: _in_front(*a)[0], draw, lambda result: result[0])
     return "prepended: vectors and mask, gradient intact"

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from labkit.course.exercises.answers import exercise
-from labkit.course.exercises.compare import Draw, read_result, require
+from labkit.course.exercises.compare import Draw, read_result, refuse_views, require
 from labkit.course.exercises.guard import Guarded
 from labkit.course.exercises.show import shown
 
@@ -55,12 +56,15 @@ def check_sample_init(sample_init: Guarded, draw: Draw) -> str:
 
 
 def _refuse_views(sample_init: Guarded, table: Tensor) -> None:
-    before = table.clone()
-    result = sample_init(table, 6, 10, 0)
-    if isinstance(result, Tensor):
-        result.data.zero_()
-    same = torch.equal(table, before)
-    require(same, "changing the prompt changed the embedding table: return a copy")
+    whole = isinstance(sample_init(table, 6, 10, 0), Tensor | np.ndarray)
+    refuse_views(
+        sample_init,
+        (table, 6, 10, 0),
+        "changing the prompt changed the embedding table: return a copy"
+        if whole
+        else "the rows that come back are parts of the embedding table itself, and training would "
+        "write there: make one tensor of them (torch.stack copies)",
+    )
 
 
 def _drawn(sample_init: Guarded, table: Tensor, length: int, common: int, seed: int) -> list[int]:
