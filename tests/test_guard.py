@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import random
 import subprocess
@@ -89,6 +90,21 @@ def test_an_answer_that_does_not_end_is_stopped(monkeypatch):
                 continue
 
     assert "how many orders exist" in failure(block_orders, checks.check_block_orders)
+
+
+def test_going_through_all_orders_is_stopped_where_there_are_too_many(monkeypatch):
+    monkeypatch.setattr(guard, "LIMIT_S", 1.0)
+
+    def block_orders(length, unit, count, seed):
+        """Keeps a random few of those that go by, which takes no memory, and years."""
+        blocks, draw, kept = range(length // unit), random.Random(seed), []
+        for number, order in enumerate(itertools.permutations(blocks)):
+            place = draw.randrange(number) if number > count else number - 1
+            if 0 <= place < count:
+                kept[place : place + 1] = [order]
+        return [[b * unit + i for b in order for i in range(unit)] for order in kept]
+
+    assert "are all orders gone through?" in failure(block_orders, checks.check_block_orders)
 
 
 def test_an_answer_that_waits_for_a_busy_machine_is_not_cut_off(monkeypatch):

@@ -243,7 +243,7 @@ def _lines_of(error: BaseException, function: Any) -> list[_Place]:
     frames = [
         _Place(frame.f_code.co_filename, line)
         for frame, line in traceback.walk_tb(error.__traceback__)
-        if Path(frame.f_code.co_filename).parent != _HERE
+        if Path(frame.f_code.co_filename).parent != _HERE and line  # a step of no line has None
     ]
     code = getattr(inspect.unwrap(function), "__code__", None)
     files = {code.co_filename} if code is not None else set()

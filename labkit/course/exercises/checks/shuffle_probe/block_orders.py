@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 from labkit.course.exercises.answers import exercise
 from labkit.course.exercises.compare import Draw, require
-from labkit.course.exercises.guard import Guarded
+from labkit.course.exercises.guard import CheckFailed, Guarded, OwnError
 from labkit.course.exercises.show import shown
 
 
@@ -51,7 +52,36 @@ def check_block_orders(block_orders: Guarded, draw: Draw) -> str:
         f"in 50 of the 40,319 orders of eight tokens, place {still[:1]} hardly ever changes: draw "
         "each order anew, and not neighbours in a list of all orders",
     )
+    _refuse_a_list_of_all(block_orders, start)
     return "block orders: blocks whole, distinct, never the trained one, repeatable"
+
+
+_MOST_MB = 8.0
+"""Of nine blocks there are 362,879 new orders; their list takes 40 MB, three of them hardly any."""
+
+
+def _refuse_a_list_of_all(block_orders: Guarded, seed: int) -> None:
+    """Few orders of many blocks.
+
+    Nine blocks come before twenty: what lists all orders would fill the memory with those of
+    twenty, in one call of C that no signal ends.
+    """
+    block_orders.overtime = "are all orders gone through? Draw only those that are asked for"
+    tracemalloc.start()
+    try:
+        _orders(block_orders, 9, 1, 3, seed)
+        most = tracemalloc.get_traced_memory()[1] / 1e6
+    finally:
+        tracemalloc.stop()
+    require(
+        most < _MOST_MB,
+        f"three orders of nine blocks take {most:.0f} MB of memory: is a list of all 362,879 made? "
+        "Of twenty blocks there are more than 10^18, so draw only those that are asked for",
+    )
+    try:
+        _orders(block_orders, 20, 1, 200, seed)
+    except OwnError as error:
+        raise CheckFailed(f"twenty blocks have more than 10^18 orders: {error}") from None
 
 
 def _orders(

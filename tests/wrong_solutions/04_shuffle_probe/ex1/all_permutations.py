@@ -1,3 +1,4 @@
+# hint: MB of memory
 import itertools
 import random
 
