@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import string
+import unicodedata
 from collections.abc import Callable
 from typing import Any
 
@@ -76,6 +77,8 @@ def _cases(draw: Draw) -> list[tuple[Text, list[str]]]:
         (text, ["the plot is thin"]),
         (text, ["It's a fine  film.", "fine party"]),
     ]
+    cases += [(_BORDERS, [sentence]) for sentence in ("art", "so artful, so smart", "Cliché!")]
+    cases += [(_BORDERS, ["what a fine film", "The plot was thin"]), (_BORDERS, ["to the end"])]
     cases += [(_unlike_letters(draw), [sentence]) for sentence in _NEARLY]
     for documents, sentences in ((2, 3), (4, 5), (3, 8), (5, 4)):
         drawn: Text = {}
@@ -99,12 +102,38 @@ _NEARLY = ("A well made film", "10 stars for it", "clich d to the end", "so said
 """Test sentences, each of which a reading by letters takes for another one."""
 
 
+_BORDERS: Text = {
+    "1": [
+        (0, "An artful scene."),
+        (1, "A smart one"),
+        (2, "Modern art!"),
+        (3, "We came to"),
+        (4, "the end of it."),
+    ],
+    "2": [(5, "Art"), (6, "A fine film, the plot!"), (8, "It is a cliche")],
+}
+"""Matches that reach over the end of a word or of a sentence, or of letters without their accents,
+are none."""
+
+
 def _unlike_letters(draw: Draw) -> Text:
     """Words that are not of a-z alone, or of one letter."""
     sentences = [f"A well-made {draw.plain.choice(['film', 'film!'])}",
                  f"{draw.whole(2, 9)} stars for it", "Clichéd to the end", "So I said: the star",
                  "It's a joke"]  # fmt: skip
     return {"1": list(enumerate(draw.plain.sample(sentences, 5))), "2": [(3, "A film, well made")]}
+
+
+def _over_rows(got: Text, right: Text, text: Text, test: list[str]) -> bool:
+    """Whether documents lose rows that hold a test sentence together, and none by itself."""
+
+    def over_some(name: str) -> bool:
+        rows = [_words(sentence) for _, sentence in right[name]]
+        whole = _words(" ".join(rows))
+        return any(_words(sentence) in whole for sentence in test)  # in no row, since all are right
+
+    lost = [name for name in right if any(row not in got.get(name, []) for row in right[name])]
+    return bool(lost) and all(map(over_some, lost))
 
 
 def _spelt(draw: Draw, words: list[str]) -> str:
@@ -169,6 +198,14 @@ def check_without_test(without: Guarded, draw: Draw) -> str:
         gone = str.maketrans("", "", string.punctuation + "–")
         return _spaced(sentence.lower().translate(gone).split())
 
+    def joined(text, test):
+        whole = _words(" ".join(test))
+        return _without(text, ["", *test], lambda one, other: other in one or one in whole)
+
+    def without_accents(sentence: str) -> str:
+        letters = unicodedata.normalize("NFKD", sentence)
+        return _words("".join(c for c in letters if not unicodedata.combining(c)))
+
     mistakes: dict[str, Callable[..., Any]] = {
         "only equal sentences go: one that contains a test sentence, or stands within one, is "
         "known as well": by(_equal),
@@ -185,6 +222,14 @@ def check_without_test(without: Guarded, draw: Draw) -> str:
         "parts of words count: 'art' does not stand in 'party'; compare word by word": (
             reading(lambda s: " ".join(re.findall(r"\w+", s.lower())))
         ),
+        "words are told apart at their beginning alone: 'art' does not stand in 'artful'": (
+            by(lambda one, other: one[:-1] in other or other[:-1] in one)
+        ),
+        "words are told apart at their end alone: 'art' does not stand in 'smart'": (
+            by(lambda one, other: one[1:] in other or other[1:] in one)
+        ),
+        "matches reach from one test sentence into the next: look at each by itself": joined,
+        "accents count: 'cliche' and 'cliché' are two words": reading(without_accents),
         "words are read as runs of a–z, which digits and é cut: \\w+ finds both": words_by(
             "[a-z]+"
         ),
@@ -234,6 +279,9 @@ def check_without_test(without: Guarded, draw: Draw) -> str:
         _cases(draw),
         _without,
         mistakes=mistakes,
+        traits={
+            "matches reach from one row into the next: look at each sentence by itself": _over_rows,
+        },
         where="A row goes if its words, one after the other, are those of a test sentence, stand "
         "within them or have them within; the rest stays as it was",
     )

@@ -1,0 +1,14 @@
+# hint: 'art' does not stand in 'artful'
+import re
+
+
+def without_test(text, test):
+    def read(sentence):
+        return " " + " ".join(re.findall(r"\w+", sentence.lower()))
+
+    known = [read(sentence) for sentence in test]
+    kept = {}
+    for name, rows in text.items():
+        own = [(row, read(row[1])) for row in rows]
+        kept[name] = [row for row, s in own if not any(s in k or k in s for k in known)]
+    return {name: rows for name, rows in kept.items() if rows}
