@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import functools
 import importlib
+import math
 import sys
 import threading
 from pathlib import Path
+from typing import get_type_hints
 
 import nbformat
+import numpy as np
 import pytest
+import torch
 import transformers
 from nbformat import v4
 from torch.nn import functional as F
@@ -30,6 +34,7 @@ from labkit.course.exercises.cells import (
     to_run,
     unsolved_cells,
 )
+from labkit.course.exercises.kinds import as_kind
 from labkit.course.exercises.stand_ins import STAND_INS, solved
 from labkit.course.marking import proofs
 from labkit.course.marking import skeletons as assignments
@@ -410,13 +415,81 @@ def test_the_library_stands_in_until_the_check_passes(capsys) -> None:
     assert "fill: its check has not passed yet, so the library's" in capsys.readouterr().out
     checks.check_fill(right)
     capsys.readouterr()
-    assert solved("fill") is right
+    assert solved("fill").__wrapped__ is right
     assert capsys.readouterr().out == ""
     with pytest.raises(AssertionError):
         checks.check_fill(lambda template, text: text)
     assert solved("fill") is STAND_INS["fill"]
     with pytest.raises(LabError, match="nothing stands in"):
         solved("no_such_exercise")
+
+
+def numpy_scores(logits, mask, labels):
+    rows = logits.numpy().astype(float)[np.arange(len(mask)), mask.sum(1).numpy() - 1]
+    return (rows - np.log(np.exp(rows).sum(1, keepdims=True)))[:, labels]
+
+
+def listed_sinusoids(length, width):
+    return [
+        [(math.cos if c % 2 else math.sin)(p / 10_000 ** (c / width)) for c in range(width)]
+        for p in range(length)
+    ]
+
+
+def numpy_start(table, length, common, seed):
+    return table.numpy()[np.random.default_rng(seed).permutation(common)[:length]]
+
+
+def numpy_average(prompts, similarities, k):
+    best = np.argsort(similarities)[::-1][:k]
+    return np.average(np.stack(prompts), 0, np.isin(np.arange(len(prompts)), best) * similarities)
+
+
+@pytest.mark.parametrize(
+    ("answer", "check", "args"),
+    [
+        (numpy_scores, "score_batch", (torch.randn(2, 3, 4), torch.ones(2, 3).long(), [1, 2])),
+        (listed_sinusoids, "sinusoids", (4, 6)),
+        (numpy_start, "sample_init", (torch.randn(9, 2), 3, 6, 0)),
+        (numpy_average, "average_start", ([torch.randn(3, 2)] * 3, [0.1, 0.3, 0.2], 2)),
+    ],
+)
+def test_later_cells_get_results_in_the_type_that_is_asked_for(answer, check, args) -> None:
+    """A check takes arrays and lists for tensors; arithmetic and models after it do not."""
+    getattr(checks, f"check_{check}")(answer)
+    result, library = solved(check)(*args), STAND_INS[check](*args)
+    assert isinstance(result, torch.Tensor) and result.shape == library.shape
+    assert result.dtype == library.dtype == torch.float32
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "expected"),
+    [
+        (torch.tensor([2, 3]), list[int], [2, 3]),
+        (np.array([[0, 1], [2, 0]]), list[tuple[int, int]], [(0, 1), (2, 0)]),
+        ([0.5, np.float64(1)], tuple[float, float], (0.5, 1.0)),
+        (torch.tensor(0.25), float, 0.25),
+        ({"a": [[0, "x"]]}, dict[str, list[tuple[int, str]]], {"a": [(0, "x")]}),
+        (np.bool_(True), bool, True),
+        (None, type(None), None),
+    ],
+)
+def test_a_result_is_read_as_its_annotation_says(value, kind, expected) -> None:
+    read_as = as_kind(value, kind)
+    assert read_as == expected and repr(read_as) == repr(expected)
+
+
+def test_a_list_of_tensors_keeps_its_gradient() -> None:
+    row = torch.ones(2, requires_grad=True)
+    as_kind([row, 2 * row], torch.Tensor).sum().backward()
+    assert row.grad.tolist() == [3.0, 3.0]
+    assert as_kind([True, False], np.ndarray).dtype == bool
+
+
+def test_every_stand_in_says_what_it_returns() -> None:
+    """`solved` gives an answer's results that type."""
+    for name, function in STAND_INS.items():
+        assert isinstance(function, type) or "return" in get_type_hints(function), name
 
 
 def test_what_stands_in_does_what_the_exercise_asks() -> None:

@@ -25,6 +25,7 @@ from labkit.core.templates import Mask, Template, Words
 from labkit.core.tuning import epoch_batches
 from labkit.course.exercises import plans
 from labkit.course.exercises.answers import passed
+from labkit.course.exercises.kinds import returning_like
 from labkit.course.exercises.lab_a_soft_prompt import (
     PromptInFront,
     collate,
@@ -43,11 +44,15 @@ from labkit.soft_prompt.vocabulary import generator
 def solved(name: str) -> Callable:
     """The answer that passed ``check_NAME`` in this session, else the library's version of it.
 
+    The answer's results come in the type of the library's, a class as it is.
+
     Raises:
         LabError: if the library has no version of that name.
     """
     if name in passed:
-        return passed[name]
+        model = STAND_INS.get(name)
+        plain = model is None or isinstance(model, type)
+        return passed[name] if plain else returning_like(passed[name], model)
     if name not in STAND_INS:
         raise LabError(
             in_language(f"{name} is not solved yet, and nothing stands in for it; solve it first")
