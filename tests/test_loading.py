@@ -236,6 +236,26 @@ def test_what_the_head_reads_is_found_in_half_precision_too(tmp_path):
     torch.testing.assert_close(ours, theirs, rtol=0.0, atol=0.05)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("family", ["mobilebert", "funnel", "funnel, not cut", "convbert"])
+def test_who_reads_padding_is_known_in_every_precision(tmp_path, family, dtype):
+    """Though what it changes there is no more than rounding might."""
+    folder = FAMILIES[family].build(tmp_path / "model")
+    assert not load_backbone(str(folder), device="cpu", dtype=dtype).pads
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("family", ["roberta, decoder", "data2vec-text, decoder"])
+def test_who_counts_places_from_the_beginning_goes_on_from_nothing(tmp_path, family, dtype):
+    """Words of several pieces lie so far below the others that the error seemed small beside it."""
+    folder = FAMILIES[family].build(tmp_path / "model")
+    backbone = load_backbone(str(folder), device="cpu", dtype=dtype)
+    words = Verbalizer({"negative": "great", "positive": "terrible"})
+    model = PromptedModel(backbone, "Film: {text} It was {mask}", words)
+    examples = [Example(text, {"text": text}, 0) for text in ("a film", "the film is slow")]
+    assert len(backbone.prefix_of(model.encode(examples, None))) == 0
+
+
 # ---- limits ----
 
 

@@ -388,6 +388,9 @@ FAMILIES: dict[str, Family] = {
     "bert, decoder": _causal("BertLMHeadModel", _COMMON, "words", is_decoder=True),
     "bert, not a decoder": _causal("BertLMHeadModel", _COMMON, "words"),
     "roberta, decoder": _causal("RobertaForCausalLM", _OFFSET, "roberta", is_decoder=True),
+    "data2vec-text, decoder": _causal(
+        "Data2VecTextForCausalLM", _OFFSET, "roberta", is_decoder=True
+    ),
     "mamba": _causal(
         "MambaForCausalLM",
         {"hidden_size": WIDTH, "num_hidden_layers": LAYERS, "state_size": 8} | _SPECIAL_0,
