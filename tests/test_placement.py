@@ -169,7 +169,7 @@ def test_a_training_goes_on_at_its_own_side_only(tiny_backbone, tiny_task, tmp_p
     prompt = SoftPrompt.from_uniform(plain.backbone, LENGTH, seed=1)
     fit(sides.pop(first), prompt, tiny_task, **options)
     (other,) = sides.values()
-    with pytest.raises(LabError, match=r"side=.*now it is .*another folder"):
+    with pytest.raises(LabError, match=r"side=.*now it is .*or delete it"):
         fit(other, prompt, tiny_task, **options, resume=True)
 
 
