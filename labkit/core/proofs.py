@@ -142,18 +142,22 @@ def _prove_words(example: _Example) -> None:
         raise _refusal(backbone, "it looks ahead of the place whose next word it should predict")
     if on_cpu:
         use_plain_products(backbone.model)
-    if _agrees(backbone, example.padded, theirs) and not example.reads_padding():
+    if _bears_padding(example, theirs):
         return
     use_fused_kernel(backbone.model)
     _settle_scale(example, theirs)
     _settle_body(example, theirs)
-    backbone.pads = _agrees(backbone, example.padded, theirs) and not example.reads_padding()
+    backbone.pads = _bears_padding(example, theirs)
     if not _agrees(backbone, example.batches, theirs):
         raise _refusal(backbone, "it scores embedded words otherwise than their token ids")
     if on_cpu:
         use_plain_products(backbone.model)
         if not _agrees(backbone, example.batches, theirs):
             use_fused_kernel(backbone.model)
+
+
+def _bears_padding(example: _Example, theirs: Tensor) -> bool:
+    return _agrees(example.backbone, example.padded, theirs) and not example.reads_padding()
 
 
 def _reads_vectors(example: _Example) -> bool:
@@ -243,18 +247,15 @@ class _Example:
         other = (*short, *reversed(long[len(short) :]))  # of one length, so rounded alike
         texts = torch.tensor([long, other], device=self.backbone.device)
         one, changed = self.backbone.model(input_ids=texts).logits[:, len(short) - 1].float()
-        return self._differ(one, changed)
+        return not _alike(self.backbone, one, changed)
 
     def reads_padding(self) -> bool:
         """Whether what stands in the padding changes a score."""
         batch, (filler,) = collate(self.sequences, self.backbone.device), self.words[0]
         filled = batch._replace(ids=batch.ids.where(batch.mask == 1, filler))
         words = self.words[:OF_ONE_PIECE]
-        return self._differ(*(self.backbone.word_scores(b, None, words) for b in (batch, filled)))
-
-    def _differ(self, one: Tensor, other: Tensor) -> bool:
-        limit = CLOSE if self.backbone.dtype.itemsize >= 4 else ALIKE_IN_HALF_PRECISION
-        return bool((one - other).square().mean().sqrt() > limit * one.std())
+        one, changed = (self.backbone.word_scores(b, None, words) for b in (batch, filled))
+        return not _alike(self.backbone, one, changed)
 
     def batches(self) -> Tensor:
         """(3, W), in batches as they will be."""
@@ -315,9 +316,19 @@ def _agrees(backbone: Backbone, attempt: Callable[[], Tensor], theirs: Tensor) -
         ours = attempt()
     except FAILURES:
         return False
-    limit = CLOSE if backbone.dtype.itemsize >= 4 else CLOSE_IN_HALF_PRECISION
     spread = theirs[..., :OF_ONE_PIECE].std()
-    return bool((ours - theirs).square().mean().sqrt() <= limit * (spread + 1e-6))
+    return _within(backbone, ours - theirs, spread, CLOSE_IN_HALF_PRECISION)
+
+
+def _alike(backbone: Backbone, one: Tensor, other: Tensor) -> bool:
+    """Whether scores of two batches of one shape are the same, up to rounding."""
+    return _within(backbone, one - other, one.std(), ALIKE_IN_HALF_PRECISION)
+
+
+def _within(backbone: Backbone, apart: Tensor, spread: Tensor, in_half_precision: float) -> bool:
+    """Whether scores lie no further apart (root mean square) than a share of their spread."""
+    limit = CLOSE if backbone.dtype.itemsize >= 4 else in_half_precision
+    return bool(apart.square().mean().sqrt() <= limit * (spread + 1e-6))
 
 
 def _refusal(backbone: Backbone, reason: str) -> LabError:

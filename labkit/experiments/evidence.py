@@ -240,10 +240,8 @@ def methods_by_task(result: Result, method: str, against: str) -> Iterator[Readi
 
 def methods_by_examples(result: Result, better: str, worse: str) -> Iterator[Reading]:
     """Two methods of the few-shot table, for each number of training examples."""
-    for size in sorted({row["examples"] for row in result.rows}):
-        pairs = few_shot.answers(result.content, better, worse, size)
-        if pairs is not None:
-            yield Reading(paired_difference(*pairs), *pairs[0].shape, f"{size} examples")
+    for size, pair in few_shot.answers_by_size(result.content, better, worse).items():
+        yield Reading(paired_difference(*pair), *pair[0].shape, f"{size} examples")
 
 
 def lead_shrinks(result: Result, better: str, worse: str) -> Iterator[Reading]:

@@ -169,12 +169,15 @@ def table(result: Mapping) -> dict[str, dict[int, list[float]]]:
 
 def gains(result: Mapping, better: str, worse: str) -> dict[int, Difference]:
     """Training examples → ``better`` minus ``worse``, paired over draws and test examples."""
-    differences = {}
-    for size in sorted({row["examples"] for row in result["rows"]}):
-        pairs = answers(result, better, worse, size)
-        if pairs is not None:
-            differences[size] = paired_difference(*pairs)
-    return differences
+    by_size = answers_by_size(result, better, worse)
+    return {size: paired_difference(*pair) for size, pair in by_size.items()}
+
+
+def answers_by_size(result: Mapping, better: str, worse: str) -> dict[int, tuple[np.ndarray, ...]]:
+    """Training examples → :func:`answers` of both methods, where they share draws."""
+    sizes = sorted({row["examples"] for row in result["rows"]})
+    pairs = {size: answers(result, better, worse, size) for size in sizes}
+    return {size: pair for size, pair in pairs.items() if pair is not None}
 
 
 def answers(result: Mapping, better: str, worse: str, *sizes: int) -> tuple[np.ndarray, ...] | None:

@@ -18,7 +18,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 from scipy.stats import spearmanr
 
 from labkit.core.prompted_model import PromptedModel, evaluate
@@ -51,6 +51,9 @@ ORDERS, SENTENCES, POOL = 40, 8, 240
 
 TEST_SENTENCES = 500
 RIDGE = 4.0
+FITTED, OTHERS = slice(None, None, 2), slice(1, None, 2)
+"""Every second order is for the fit of the effects, so that both halves hold all doses."""
+
 NAMES = {dose: f"{100 * dose:g} % of the pairs" for dose in DOSES}
 
 
@@ -91,7 +94,7 @@ def _dosed(
     )
     costs = (losses - plain).reshape(len(orders), SENTENCES).mean(1)
     flips = flipped.reshape(len(orders), SENTENCES).mean(1)
-    effects, other = _read_off_half(orders, costs)
+    effects = TokenPlaceEffects.fit(orders[FITTED], costs[FITTED], ridge=RIDGE)
     best = effects.lowest()
     assigned = evaluate(model, SoftPrompt(vectors[list(best)]), task, "test", limit=limit)
     return {
@@ -100,7 +103,7 @@ def _dosed(
         "cost": costs.round(5).tolist(),
         "flips": flips.round(4).tolist(),
         "sentences": SENTENCES,
-        "held_out": _rank_correlation(effects.predict(orders[other]), costs[other]),
+        "held_out": _rank_correlation(effects.predict(orders[OTHERS]), costs[OTHERS]),
         "assigned": {
             "order": list(best),
             "distance": float(discordant_share(np.array([best]))[0]),
@@ -108,14 +111,6 @@ def _dosed(
             "correct": as_digits(assigned.correct),
         },
     }
-
-
-def _read_off_half(
-    orders: Orders, costs: NDArray[np.float64]
-) -> tuple[TokenPlaceEffects, NDArray[np.bool_]]:
-    """Effects from every second order, so that both halves hold all doses; which the others are."""
-    other = np.arange(len(orders)) % 2 == 1  # (R,)
-    return TokenPlaceEffects.fit(orders[~other], costs[~other], ridge=RIDGE), other
 
 
 def _rank_correlation(one: ArrayLike, other: ArrayLike) -> float:
@@ -160,7 +155,7 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
         "cost goes with distance": [_rank_correlation(r["distance"], r["cost"]) for r in rows],
         "effects foretell other orders": [row["held_out"] for row in rows],
         "distance alone foretells the same": [
-            _rank_correlation(row["distance"][1::2], row["cost"][1::2]) for row in rows
+            _rank_correlation(row["distance"][OTHERS], row["cost"][OTHERS]) for row in rows
         ],
         "effects foretell orders of one dose": [_foretold_within_doses(row) for row in rows],
     }
@@ -177,9 +172,9 @@ def pool(rows: Sequence[Mapping], out: Path) -> list[dict]:
 def _foretold_within_doses(row: Mapping) -> float:
     """Rank correlation of foretold and measured cost among the other orders of each dose, mean."""
     orders, costs = np.array(row["orders"]), np.array(row["cost"])
-    effects, other = _read_off_half(orders, costs)
-    predicted = effects.predict(orders[other]).reshape(len(DOSES), -1)  # (doses, R / 2 / doses)
-    measured = costs[other].reshape(predicted.shape)
+    effects = TokenPlaceEffects.fit(orders[FITTED], costs[FITTED], ridge=RIDGE)
+    predicted = effects.predict(orders[OTHERS]).reshape(len(DOSES), -1)  # (doses, R / 2 / doses)
+    measured = costs[OTHERS].reshape(predicted.shape)
     return float(np.mean(list(map(_rank_correlation, predicted, measured))))
 
 

@@ -155,8 +155,8 @@ def _places(
 
     By text: a given or test cell is the one with the same source; an answer whose cell has lost its
     ids binds what the skeleton's stub defines, of one stub: a cell that answers two exercises has
-    no original. A text that has lost them, and stands where a
-    written answer belongs, is that answer.
+    no original. A text that has lost them, and stands where a written answer belongs, is that
+    answer.
     """
     names = {grading(cell)["grade_id"]: i for i, cell in enumerate(skeleton) if grading(cell)}
     ids = {cell.id: i for i, cell in enumerate(skeleton)}

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from labkit.course.exercises.answers import exercise
+from labkit.course.exercises.checks.soft_prompt.prepend import padded_behind
 from labkit.course.exercises.compare import Adapted, Draw, compare, refuse_other_type, require
 from labkit.course.exercises.guard import Guarded
 from labkit.course.exercises.show import shown
@@ -16,12 +17,6 @@ from labkit.course.exercises.show import shown
 def _in_front(start: Tensor, embedded: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
     ones = torch.ones(len(mask), len(start), dtype=mask.dtype)
     return torch.stack([torch.cat([start, text]) for text in embedded]), torch.cat([ones, mask], 1)
-
-
-def _as_behind(start: Tensor, mask: Tensor) -> Tensor:
-    """A mask that knows of each text how long it is, and nothing else."""
-    ends = len(start) + mask.sum(1, keepdim=True)
-    return (torch.arange(len(start) + mask.shape[1]) < ends).to(mask.dtype)
 
 
 def _module(answer: Guarded, start: Tensor) -> nn.Module:
@@ -97,7 +92,7 @@ def check_soft_prompt(answer: Guarded, draw: Draw) -> str:
                 mask_as(lambda p, m: torch.cat([ones(p, m), torch.ones_like(m)], 1))
             ),
             "the mask is made anew from the lengths, as if all padding stood behind the text: the "
-            "text's own follows, wherever its zeros stand": mask_as(_as_behind),
+            "text's own follows, wherever its zeros stand": mask_as(padded_behind),
             "the prompt stands behind the text, and so do its ones: put both in front": (
                 lambda p, x, m: (behind(p, x), torch.cat([m, ones(p, m)], 1))
             ),

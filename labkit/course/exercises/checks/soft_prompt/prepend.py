@@ -23,7 +23,7 @@ def _masks(draw: Draw, rows: int, width: int) -> Tensor:
     return (torch.arange(width) < lengths[:, None]).long()
 
 
-def _as_behind(prompt: Tensor, mask: Tensor) -> Tensor:
+def padded_behind(prompt: Tensor, mask: Tensor) -> Tensor:
     """A mask that knows of each text how long it is, and nothing else."""
     ends = len(prompt) + mask.sum(1, keepdim=True)
     return (torch.arange(len(prompt) + mask.shape[1]) < ends).to(mask.dtype)
@@ -74,7 +74,7 @@ def check_prepend(prepend: Guarded, draw: Draw) -> str:
             ),
             "the mask is made anew from the lengths, as if all padding stood behind the text: the "
             "text's own mask follows, wherever its zeros stand": (
-                mask_as(lambda p, x, m: _as_behind(p, m))
+                mask_as(lambda p, x, m: padded_behind(p, m))
             ),
             "the prompt is put in the place of the first vectors of the text: it goes in front of "
             "them": lambda p, x, m: (torch.cat([p.expand(len(x), -1, -1), x[:, len(p):]], 1), m),
