@@ -125,6 +125,11 @@ def test_a_file_that_is_no_result_is_not_replaced(run, tmp_path):
     for theirs, text, match in (
         (name, '{"rows": [', "is damaged, or no result of labkit's"),
         (name, '{"mine": true}', "is damaged, or no result of labkit's"),
+        (
+            name,
+            '{"command": "labkit run table1", "rows": [{"seed": 0}]}',
+            "is damaged, or no result of labkit's",
+        ),
         (report, "my own notes", "is no report of labkit's"),
     ):
         (tmp_path / "all").mkdir()
@@ -134,6 +139,14 @@ def test_a_file_that_is_no_result_is_not_replaced(run, tmp_path):
         assert [path.name for path in (tmp_path / "all").iterdir()] == [theirs]
         assert (tmp_path / "all" / theirs).read_text(encoding="utf-8") == text
         shutil.rmtree(tmp_path / "all")
+
+
+def test_a_damaged_file_among_the_sources_is_named(run, tmp_path):
+    run(tmp_path / "new", 0)
+    (tmp_path / "new" / "table1.json").write_text('{"command": "labkit run", "rows": [{}]}')
+    notes = []
+    (file,) = gather([tmp_path / "new"], tmp_path / "all", note=notes.append)
+    assert file.is_file() and any("table1.json is damaged" in line for line in notes)
 
 
 def test_rows_join_those_of_the_folder_itself(run, tmp_path):

@@ -38,7 +38,7 @@ def gather(
 
     Args:
         only: names of files without their ending; default: all that the folders hold.
-        note: called with a line for each file, and for rows that are set aside.
+        note: called with a line for each file, and for what is left out or set aside.
 
     Returns:
         The files that were written.
@@ -54,6 +54,8 @@ def gather(
         results = {file: result for file, result in files.items() if result and result["rows"]}
         if not results:
             raise LabError(f"{folder} holds no result of labkit's; give the --out of a run")
+        for file in (file for file, result in files.items() if result is None):
+            note(f"{file} is damaged, or no result of labkit's; left out")
         for file, result in results.items():
             found.setdefault(file.stem, []).append((folder, result))
     asked = {stem: parts for stem, parts in found.items() if not only or stem in only}

@@ -27,6 +27,9 @@ from labkit.core.files import write_text
 
 LOCKS = ".locks"
 
+ROW = {"setting", "seed", "value"}
+"""What every row of every table says."""
+
 
 def file_name(setting: str) -> str:
     """A setting's name as part of a file name: letters and digits of any script, and dots."""
@@ -47,14 +50,15 @@ def result_files(out: Path) -> Iterator[dict]:
 
 
 def read(file: Path) -> dict | None:
-    """A result, or None for a file that is none."""
+    """A result, or None for a file that is none, or of which a row lost what every row says."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
     known = isinstance(content, dict) and isinstance(content.get("rows"), list)
     is_ours = known and str(content.get("command", "")).startswith("labkit ")
-    return content if is_ours and all(isinstance(row, dict) for row in content["rows"]) else None
+    whole = is_ours and all(isinstance(row, dict) and row.keys() >= ROW for row in content["rows"])
+    return content if whole else None
 
 
 # ---- whose file it is ----
