@@ -36,7 +36,8 @@ def store(folder, table, probes):
         matrix = f"table1-m/minilm-seed{seed}.npz"
         probe.save(folder / matrix)
         about = {"setting": "minilm", "seed": seed, "backbone": setting.backbone}
-        rows.append(about | {"matrix": matrix} | probe.summary())
+        about |= {"matrix": matrix, "value": probe.baseline}
+        rows.append(about | probe.summary())
     result = {"name": "table1", "command": "labkit run table1", "file": "table1-m", "rows": rows}
     (folder / "table1-m.json").write_text(json.dumps(result))
 

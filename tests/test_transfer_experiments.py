@@ -127,7 +127,7 @@ def test_tasks_of_one_kind_have_a_report_too(tiny_folder, tmp_path, monkeypatch)
 
 
 def test_no_row_is_lost_to_a_report_that_fails(tmp_path):
-    result = {"command": "labkit run it", "rows": [{"setting": "one", "seed": 0}]}
+    result = {"command": "labkit run it", "rows": [{"setting": "one", "seed": 0, "value": 0.5}]}
 
     def fails(_):
         raise LabError("too few rows to say anything")
