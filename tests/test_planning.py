@@ -36,8 +36,7 @@ def store(folder, table, probes):
         matrix = f"table1-m/minilm-seed{seed}.npz"
         probe.save(folder / matrix)
         about = {"setting": "minilm", "seed": seed, "backbone": setting.backbone}
-        about |= {"matrix": matrix, "value": probe.baseline}
-        rows.append(about | probe.summary())
+        rows.append(about | {"matrix": matrix, "value": probe.baseline} | probe.summary())
     result = {"name": "table1", "command": "labkit run table1", "file": "table1-m", "rows": rows}
     (folder / "table1-m.json").write_text(json.dumps(result))
 

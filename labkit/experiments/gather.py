@@ -54,8 +54,9 @@ def gather(
         results = {file: result for file, result in files.items() if result and result["rows"]}
         if not results:
             raise LabError(f"{folder} holds no result of labkit's; give the --out of a run")
-        for file in (file for file, result in files.items() if result is None):
-            note(f"{file} is damaged, or no result of labkit's; left out")
+        for file, result in files.items():
+            if result is None:
+                note(f"{file} is damaged, or no result of labkit's; left out")
         for file, result in results.items():
             found.setdefault(file.stem, []).append((folder, result))
     asked = {stem: parts for stem, parts in found.items() if not only or stem in only}
